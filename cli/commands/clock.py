@@ -1,0 +1,64 @@
+"""``loyalty clock show | set``: the manual clock."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated
+
+import typer
+
+from cli import clock
+from cli.control import send_hint
+from cli.home import DEFAULT_HOME, Home, settings_for
+from cli.output import command, console
+from shared.contracts import control
+from shared.database.pool import connect
+from shared.errors import UsageError
+from shared.instants import iso, microseconds
+
+app = typer.Typer(help="The program's clock: show it, or move the manual one forward.", no_args_is_help=True)
+
+
+def parse_instant(text: str) -> int:
+    """Read an RFC 3339 time with an offset.
+
+    Raises:
+        UsageError: It is not one.
+    """
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        moment = None
+    if moment is None or moment.tzinfo is None:
+        raise UsageError(f"{text!r} is not a time with an offset, such as 2017-12-31T23:59:59-05:00")
+    return microseconds(moment)
+
+
+@app.command()
+@command
+async def show(home: Home = DEFAULT_HOME) -> None:
+    """Show the program's present time."""
+    settings = settings_for(home)
+    connection = await connect(settings.database_url.get_secret_value(), settings.database_schema)
+    try:
+        console.print(f"{iso(await clock.now(connection, settings))} ({settings.clock.value} clock)")
+    finally:
+        await connection.close()
+
+
+@app.command("set")
+@command
+async def set_clock(
+    instant: Annotated[str, typer.Argument(help="RFC 3339 with an offset: 2017-12-31T23:59:59-05:00")],
+    home: Home = DEFAULT_HOME,
+) -> None:
+    """Move the manual clock forward."""
+    settings = settings_for(home)
+    wanted = parse_instant(instant)
+    connection = await connect(settings.database_url.get_secret_value(), settings.database_schema)
+    try:
+        await clock.move(connection, settings, wanted)
+    finally:
+        await connection.close()
+    await send_hint(settings, control.CLOCK_MOVED, {"now": iso(wanted)})
+    console.print(f"the clock stands at {iso(wanted)}")

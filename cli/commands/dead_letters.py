@@ -1,0 +1,167 @@
+"""``loyalty dead-letters list | show | replay | close``: what was refused, why, and again after a fix."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Annotated, Any
+
+import typer
+from kafka import KafkaProducer
+from rich.progress import track
+
+from cli.home import DEFAULT_HOME, Home, settings_for
+from cli.output import AsJson, command, console, errors, print_json, show
+from shared.database.pool import connect
+from shared.errors import UsageError
+from shared.instants import iso
+from shared.settings import Settings
+from shared.stream.packing import unpack_records
+from shared.stream.records import Record
+
+app = typer.Typer(help="Records that were refused: list, look at, send again after a fix, or close.", no_args_is_help=True)
+
+Letter = Annotated[str, typer.Argument(help="The id of a dead letter, or its beginning.")]
+Reason = Annotated[str | None, typer.Option(help="Only those with this reason.")]
+_COLUMNS = "id, reason, topic, partition, epoch, record_offset, recorded_at, state, detail"
+_SEND_SECONDS = 30
+
+
+async def _connect(home: Any) -> tuple[Settings, Any]:
+    settings = settings_for(home)
+    return settings, await connect(settings.database_url.get_secret_value(), settings.database_schema)
+
+
+@app.command("list")
+@command
+async def list_letters(
+    reason: Reason = None,
+    everything: Annotated[bool, typer.Option("--all", help="Also those that were replayed or closed.")] = False,
+    limit: Annotated[int, typer.Option(min=1, help="At most so many, the newest first.")] = 100,
+    as_json: AsJson = False,
+    home: Home = DEFAULT_HOME,
+) -> None:
+    """List refused records, the newest first."""
+    _settings, connection = await _connect(home)
+    try:
+        rows = await connection.fetch(
+            f"select {_COLUMNS} from dead_letter where ($1::text is null or reason = $1) "  # noqa: S608
+            "and ($2 or state = 'open') order by recorded_at desc, id limit $3",
+            reason, everything, limit,
+        )  # fmt: skip
+    finally:
+        await connection.close()
+    show(
+        ("id", "reason", "position", "recorded", "state", "detail"),
+        [
+            (r["id"], r["reason"], f"{r['topic']}[{r['partition']}] {r['epoch']}:{r['record_offset']}",
+             iso(r["recorded_at"])[:19], r["state"], r["detail"])
+            for r in rows
+        ],
+        as_json=as_json,
+    )  # fmt: skip
+
+
+@app.command("show")
+@command
+async def show_letter(letter: Letter, as_json: AsJson = False, home: Home = DEFAULT_HOME) -> None:
+    """Show one refused record: reason, position, headers and value."""
+    _settings, connection = await _connect(home)
+    try:
+        row = await _find(connection, letter)
+    finally:
+        await connection.close()
+    (record,) = unpack_records(row["record"])
+    value = "(null)" if record.value is None else record.value.decode(errors="backslashreplace")
+    shown = {
+        **{name: row[name] for name in ("id", "state", "reason", "detail", "service", "topic", "partition", "epoch")},
+        "offset": record.offset,
+        "recorded_at": iso(row["recorded_at"]),
+        "key": (record.key or b"").decode(errors="backslashreplace"),
+        "headers": {name: (content or b"").decode(errors="backslashreplace") for name, content in record.headers},
+        "value": value,
+    }
+    if as_json:
+        print_json(shown)
+        return
+    for name, content in shown.items():
+        console.print(f"{name}: {content}", markup=False, soft_wrap=True)
+
+
+@app.command()
+@command
+async def replay(
+    letter: Annotated[str | None, typer.Argument(help="The id of a dead letter, or its beginning.")] = None,
+    reason: Reason = None,
+    everything: Annotated[bool, typer.Option("--all", help="Every open dead letter, except conflicts.")] = False,
+    home: Home = DEFAULT_HOME,
+) -> None:
+    """Send records again to the topic that they came from; what is still wrong comes back as a new dead letter."""
+    if sum((letter is not None, reason is not None, everything)) != 1:
+        raise UsageError("say which: an ID, --reason REASON or --all")
+    settings, connection = await _connect(home)
+    try:
+        if letter is not None:
+            rows = [await _find(connection, letter)]
+            if rows[0]["state"] != "open":
+                raise UsageError(f"{rows[0]['id']} is {rows[0]['state']} already")
+        else:
+            rows = await connection.fetch(
+                "select * from dead_letter where state = 'open' and ($1::text is null or reason = $1) "
+                "and reason <> 'conflict' order by recorded_at, id",
+                reason,
+            )
+        if any(row["reason"] == "conflict" for row in rows) or reason == "conflict":
+            raise UsageError(
+                "a conflict cannot be replayed: the order was accepted with other content and stays as it is. "
+                "Publish a correction under an id of its own, then: loyalty dead-letters close ID"
+            )
+        sent = await asyncio.to_thread(_send, settings, [(row["topic"], *unpack_records(row["record"])) for row in rows])
+        await _settle(connection, [row["id"] for row in rows[:sent]], "replayed")
+    finally:
+        await connection.close()
+    console.print(f"sent {sent} records again")
+
+
+@app.command()
+@command
+async def close(letter: Letter, home: Home = DEFAULT_HOME) -> None:
+    """Mark a dead letter as dealt with; it stays on record."""
+    _settings, connection = await _connect(home)
+    try:
+        row = await _find(connection, letter)
+        await _settle(connection, [row["id"]], "closed")
+    finally:
+        await connection.close()
+    console.print(f"closed {row['id']}")
+
+
+async def _find(connection: Any, letter: str) -> Any:
+    rows = await connection.fetch("select * from dead_letter where starts_with(id, $1) limit 2", letter)
+    if not rows:
+        raise UsageError(f"no dead letter {letter}; `loyalty dead-letters list --all` shows them")
+    if len(rows) > 1:
+        raise UsageError(f"{letter} is the beginning of several ids; write more of it")
+    return rows[0]
+
+
+async def _settle(connection: Any, letters: list[str], state: str) -> None:
+    await connection.execute(
+        "update dead_letter set state = $2, settled_at = now() where id = any($1::text[])", letters, state
+    )
+
+
+def _send(settings: Settings, records: list[tuple[str, Record]]) -> int:
+    producer = KafkaProducer(
+        bootstrap_servers=settings.kafka_brokers.split(","), enable_idempotence=False, acks="all",
+        max_request_size=9_000_000,
+    )  # fmt: skip
+    try:
+        waiting = [
+            producer.send(settings.topic(topic), record.value, key=record.key, headers=list(record.headers))
+            for topic, record in track(records, "sending", console=errors, transient=True)
+        ]
+        for future in waiting:
+            future.get(timeout=_SEND_SECONDS)
+    finally:
+        producer.close(timeout=_SEND_SECONDS)
+    return len(waiting)

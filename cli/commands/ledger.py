@@ -1,0 +1,104 @@
+"""``loyalty balances`` and ``loyalty audit``: read the ledger, and check all of it."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from cli import clock
+from cli.commands.clock import parse_instant
+from cli.home import DEFAULT_HOME, Home, settings_for
+from cli.output import AsCsv, AsJson, command, console, errors, print_json, show
+from services.earn.rehearsal import from_archive
+from shared.database.pool import connect
+from shared.ledger import read
+from shared.ledger.audit import Finding, audit
+
+#: What an entry is, apart from the number that its account happens to have.
+_ENTRIES = """
+select a.member, a.wallet, e.version, e.points, e.lot, e.available, e.pending, e.reserved, e.debt, e.qualifying,
+       e.occurred_at, e.cause, e.program_version, e.rule, e.operation
+from entry e join account a using (account) order by a.member, a.wallet, e.version
+"""
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add this group's commands."""
+    app.command()(command(balances))
+    app.command("audit")(command(audit_ledger))
+
+
+async def balances(
+    as_of: Annotated[str | None, typer.Option(help="Read as of an instant: RFC 3339 with an offset.")] = None,
+    top: Annotated[int | None, typer.Option(min=1, help="Only the largest balances.")] = None,
+    as_json: AsJson = False,
+    as_csv: AsCsv = False,
+    home: Home = DEFAULT_HOME,
+) -> None:
+    """List every account, sorted by member and wallet."""
+    instant = parse_instant(as_of) if as_of else None
+    settings = settings_for(home)
+    connection = await connect(settings.database_url.get_secret_value(), settings.database_schema)
+    try:
+        rows = await read.balances(connection, now=await clock.now(connection, settings), as_of=instant)
+    finally:
+        await connection.close()
+    if top:
+        rows = sorted(rows, key=lambda row: (-row.available, row.member_id))[:top]
+    show(read.Balance._fields, rows, as_json=as_json, as_csv=as_csv)
+
+
+async def audit_ledger(
+    replay: Annotated[
+        bool, typer.Option("--replay", help="Also replay the archive in memory and compare the ledger row for row.")
+    ] = False,
+    as_json: AsJson = False,
+    home: Home = DEFAULT_HOME,
+) -> None:
+    """Check every invariant over the whole ledger; exit status 1 if anything is wrong."""
+    settings = settings_for(home)
+    connection = await connect(settings.database_url.get_secret_value(), settings.database_schema)
+    found: list[Finding] = []
+    try:
+        with errors.status("checking …") as status:
+            async for check, wrong in audit(connection):
+                found += wrong
+                if not as_json:
+                    console.print(f"{'✗' if wrong else '✓'} {check.name}: {check.promise}", markup=False)
+                status.update("checking …")
+        if replay:
+            found += await _replayed(connection, settings.record_bytes, as_json)
+        size = await connection.fetchrow("select count(*), (select count(*) from account) from entry")
+    finally:
+        await connection.close()
+    if as_json:
+        print_json({"entries": size[0], "accounts": size[1], "findings": [finding._asdict() for finding in found]})
+    elif found:
+        show(("check", "where", "what"), found, title="What is wrong")
+    else:
+        console.print(f"the ledger is clean: {size[0]:,} entries of {size[1]:,} accounts")
+    if found:
+        raise typer.Exit(1)
+
+
+async def _replayed(connection: Any, record_bytes: int, quiet: bool) -> list[Finding]:
+    total = await connection.fetchval("select coalesce(sum(records), 0) from archive")
+    rehearsal = None
+    columns = (TextColumn("replaying"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=errors, disable=quiet) as progress:
+        bar = progress.add_task("replay", total=total)
+        async for rehearsal, records in from_archive(connection, record_bytes):  # noqa: B007 - the last one counts
+            progress.advance(bar, records)
+    names = {account.account: key for key, account in rehearsal.accounts.items()} if rehearsal else {}
+    rehearsed = {(*names[entry.account], entry.version): tuple(entry)[2:] for entry in rehearsal.entries} if rehearsal else {}
+    stored = {(row[0], row[1], row[2]): tuple(row)[3:] for row in await connection.fetch(_ENTRIES)}
+    wrong = sorted(key for key in rehearsed.keys() | stored.keys() if rehearsed.get(key) != stored.get(key))
+    if not quiet:
+        promise = "the archive, replayed in order, gives this ledger row for row"
+        console.print(f"{'✗' if wrong else '✓'} replay: {promise} ({len(stored):,} entries)", markup=False)
+    return [
+        Finding("replay", f"{member} {wallet} version {version}", "differs, or stands on one side only")
+        for member, wallet, version in wrong[:100]
+    ]

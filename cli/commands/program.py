@@ -1,0 +1,101 @@
+"""``loyalty program check | publish | list | show | schema``: the program file and its versions."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from cli.control import send_hint
+from cli.home import DEFAULT_HOME, Home, settings_for
+from cli.output import AsJson, command, console, print_json, show
+from cli.stack import read_program
+from shared.contracts import control
+from shared.database.pool import connect
+from shared.errors import UsageError
+from shared.instants import iso
+from shared.program import store
+from shared.program.loader import json_schema, load
+
+app = typer.Typer(help="The program file: check, publish, and look at its versions.", no_args_is_help=True)
+
+File = Annotated[Path, typer.Argument(help="A program file (YAML).")]
+
+
+@app.command()
+@command
+def check(file: File) -> None:
+    """Say what is wrong with a program file, line by line; exit status 1 if anything is."""
+    program = load(read_program(file), str(file))
+    console.print(
+        f"{file}: {program.name}, {len(program.earning)} earning rules, "
+        f"wallets {', '.join(program.wallets)}, effective {program.effective}: no mistakes found"
+    )
+
+
+@app.command()
+@command
+async def publish(file: File, home: Home = DEFAULT_HOME) -> None:
+    """Store a program file as the next version; running workers pick it up with their next batch."""
+    settings = settings_for(home)
+    connection = await connect(settings.database_url.get_secret_value(), settings.database_schema)
+    try:
+        published = await store.publish(connection, read_program(file), str(file))
+    finally:
+        await connection.close()
+    if not published.fresh:
+        console.print(f"version {published.version} has this content already; nothing was published")
+        return
+    effective = published.program.effective_at.isoformat()
+    await send_hint(
+        settings, control.PROGRAM_PUBLISHED,
+        {"program_id": published.program.program_id, "version": published.version, "effective_at": effective},
+    )  # fmt: skip
+    console.print(f"published version {published.version}, effective {effective}")
+
+
+@app.command("list")
+@command
+async def list_versions(as_json: AsJson = False, home: Home = DEFAULT_HOME) -> None:
+    """List the published versions."""
+    settings = settings_for(home)
+    connection = await connect(settings.database_url.get_secret_value(), settings.database_schema)
+    try:
+        rows = await connection.fetch(
+            "select version, program_id, effective_at, published_at, content_hash from program order by version"
+        )
+    finally:
+        await connection.close()
+    show(
+        ("version", "program", "effective", "published", "sha256"),
+        [(r["version"], r["program_id"], iso(r["effective_at"]), iso(r["published_at"]), r["content_hash"][:12]) for r in rows],
+        as_json=as_json,
+    )  # fmt: skip
+
+
+@app.command("show")
+@command
+async def show_version(
+    version: Annotated[int | None, typer.Argument(help="The version; the newest unless given.")] = None,
+    home: Home = DEFAULT_HOME,
+) -> None:
+    """Print the program file of a version as it was published."""
+    settings = settings_for(home)
+    connection = await connect(settings.database_url.get_secret_value(), settings.database_schema)
+    try:
+        content = await connection.fetchval(
+            "select content from program where version = coalesce($1, (select max(version) from program))", version
+        )
+    finally:
+        await connection.close()
+    if content is None:
+        raise UsageError("no such version; `loyalty program list` shows what there is")
+    console.print(content, markup=False, end="", soft_wrap=True)
+
+
+@app.command()
+@command
+def schema() -> None:
+    """Print the JSON Schema of a program file, for editors."""
+    print_json(json_schema())

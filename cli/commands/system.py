@@ -1,0 +1,50 @@
+"""``loyalty topics create`` and ``loyalty database migrate``: set up a real Kafka and a real Postgres."""
+
+from __future__ import annotations
+
+import typer
+
+from cli.home import DEFAULT_HOME, Home, settings_for
+from cli.output import command, console
+from shared.database.migrate import migrate
+from shared.database.pool import connect
+from shared.stream.brokers import Admin
+
+topics = typer.Typer(help="The topics in Kafka.", no_args_is_help=True)
+database = typer.Typer(help="The tables in Postgres.", no_args_is_help=True)
+
+
+@topics.callback()
+def _topics() -> None:
+    """The topics in Kafka."""
+
+
+@database.callback()
+def _database() -> None:
+    """The tables in Postgres."""
+
+
+@topics.command()
+@command
+def create(home: Home = DEFAULT_HOME) -> None:
+    """Make the topics that are missing."""
+    settings = settings_for(home)
+    admin = Admin(settings.kafka_brokers)
+    try:
+        created = admin.create_topics(settings)
+    finally:
+        admin.close()
+    console.print(f"made {', '.join(created)}" if created else "all topics were there already")
+
+
+@database.command("migrate")
+@command
+async def migrate_tables(home: Home = DEFAULT_HOME) -> None:
+    """Bring the tables up to date."""
+    settings = settings_for(home)
+    connection = await connect(settings.database_url.get_secret_value(), settings.database_schema)
+    try:
+        applied = await migrate(connection, settings.database_schema)
+    finally:
+        await connection.close()
+    console.print(f"applied {', '.join(applied)}" if applied else "the tables were up to date already")

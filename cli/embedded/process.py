@@ -1,0 +1,73 @@
+"""What it takes to run a server: its command, its environment, its user."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import socket
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from shared.errors import UsageError
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """How a server is started.
+
+    Attributes:
+        argv: Program and arguments.
+        environment: Added to the environment of the parent.
+        user: Run as this user; None for the present one.
+    """
+
+    argv: tuple[str, ...]
+    environment: Mapping[str, str] = field(default_factory=dict)
+    user: str | None = None
+
+
+def free_port() -> int:
+    """Return a TCP port that nothing on the loopback interface listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def port_is_free(port: int) -> bool:
+    """Tell whether a port of the loopback interface can be listened on."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+    return True
+
+
+def accepts(port: int) -> bool:
+    """Tell whether something accepts connections on a port of the loopback interface."""
+    with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
+        return True
+    return False
+
+
+def wait_for(what: str, ready: Callable[[], bool], seconds: float, log: Path | None = None) -> None:
+    """Wait until ``ready()``.
+
+    Raises:
+        UsageError: It took longer than ``seconds``; names the log to look at.
+    """
+    deadline = time.monotonic() + seconds
+    while not ready():
+        if time.monotonic() > deadline:
+            hint = f"; its log is {log}" if log else ""
+            raise UsageError(f"{what} did not get ready within {seconds:.0f} seconds{hint}")
+        time.sleep(0.05)
+
+
+def is_root() -> bool:
+    """Tell whether this process is the superuser (never on Windows)."""
+    return hasattr(os, "geteuid") and os.geteuid() == 0

@@ -1,0 +1,105 @@
+"""How far the services are behind Kafka, and waiting until they are not."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, field
+from typing import Any
+
+from aiokafka import AIOKafkaConsumer, TopicPartition
+
+from shared.contracts import purchases
+from shared.database.pool import Connection
+from shared.settings import Settings
+from shared.stream.brokers import Admin
+
+#: Which service reads which input topic.
+READERS = (("earn", purchases.TOPIC),)
+_POLL_SECONDS = 0.02
+#: Idle means idle twice, so far apart: a message that is just being published shows up meanwhile.
+_TWICE_SECONDS = 0.5
+
+
+@dataclass(slots=True)
+class Behind:
+    """What is left to do.
+
+    Attributes:
+        records: Waiting in Kafka, by service.
+        outbox: Batches whose messages are not acknowledged yet.
+        unclaimed: Partitions that hold records and whose watermark is not of the present topic.
+    """
+
+    records: dict[str, int] = field(default_factory=dict)
+    outbox: int = 0
+    unclaimed: int = 0
+
+    @property
+    def idle(self) -> bool:
+        """Whether nothing is left to do."""
+        return not (sum(self.records.values()) or self.outbox or self.unclaimed)
+
+
+class Watcher:
+    """Compares watermarks with the ends of the topics."""
+
+    def __init__(self, settings: Settings, connection: Connection) -> None:
+        self._settings = settings
+        self._connection = connection
+        self._admin = Admin(settings.kafka_brokers)
+        self._consumer: Any = None
+
+    async def __aenter__(self) -> Watcher:
+        self._consumer = AIOKafkaConsumer(bootstrap_servers=self._settings.kafka_brokers)
+        try:
+            await self._consumer.start()
+        except BaseException:
+            await self._consumer.stop()
+            raise
+        return self
+
+    async def __aexit__(self, *_problem: object) -> None:
+        await self._consumer.stop()
+        await asyncio.to_thread(self._admin.close)
+
+    async def behind(self) -> Behind:
+        """Return what is left to do now."""
+        found = Behind()
+        topics = [self._settings.topic(topic) for _service, topic in READERS]
+        known = await self._admin.topics(topics)
+        partitions = [TopicPartition(name, p) for name, topic in known.items() for p in range(topic.partitions)]
+        ends = await self._consumer.end_offsets(partitions) if partitions else {}
+        rows = await self._connection.fetch("select service, topic, partition, next_offset, topic_id from watermark")
+        marks = {(row["service"], row["topic"], row["partition"]): row for row in rows}
+        for service, topic in READERS:
+            name = self._settings.topic(topic)
+            waiting = 0
+            for tp, end in ends.items():
+                if tp.topic != name:
+                    continue
+                mark = marks.get((service, topic, tp.partition))
+                if mark is None or mark["topic_id"] != known[name].id:
+                    waiting += end
+                    found.unclaimed += 1 if end else 0
+                else:
+                    waiting += max(0, end - mark["next_offset"])
+            found.records[service] = waiting
+        found.outbox = await self._connection.fetchval("select count(*) from outbox")
+        return found
+
+    async def passed(self, ends: dict[tuple[str, int], int]) -> None:
+        """Wait until every watermark is at or past the given ends (by topic and partition) and all is published."""
+        while True:
+            rows = await self._connection.fetch("select topic, partition, next_offset from watermark")
+            marks = {(row["topic"], row["partition"]): row["next_offset"] for row in rows}
+            if all(marks.get(where, 0) >= end for where, end in ends.items()):
+                if not await self._connection.fetchval("select exists (select from outbox)"):
+                    return
+            await asyncio.sleep(_POLL_SECONDS)
+
+    async def wait_idle(self) -> None:
+        """Wait until nothing is left to do, twice, half a second apart."""
+        calm = 0
+        while calm < 2:
+            calm = calm + 1 if (await self.behind()).idle else 0
+            await asyncio.sleep(_TWICE_SECONDS if calm else _POLL_SECONDS * 5)

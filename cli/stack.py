@@ -1,0 +1,160 @@
+"""Starts and stops the embedded stack: PostgreSQL, a broker and the workers, supervised, state in one folder."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from cli import supervision
+from cli.embedded import kafka, postgres
+from cli.embedded.process import Command, accepts, free_port, port_is_free, wait_for
+from cli.home import Stack, load_stack
+from shared.database.migrate import migrate
+from shared.database.pool import connect
+from shared.errors import UsageError
+from shared.program import store as programs
+from shared.program.loader import load
+from shared.stream.brokers import Admin
+
+SERVICES = ("earn",)
+_PARTITIONS = 4
+_READY_SECONDS = 90.0
+
+
+def up(home: Path, program_path: Path, broker: str, say: Callable[[str], None]) -> Stack:
+    """Start the stack and return it once every worker is ready.
+
+    Args:
+        home: Where its state is; data of an earlier start is found again.
+        program_path: The program file; published as a new version if its content is new.
+        broker: "embedded" (Tansu, in memory) or "kafka" (Apache Kafka from Maven artifacts).
+        say: Told each step.
+
+    Raises:
+        UsageError: Something is in the way; says what to do.
+        ProgramFileError: The program file has mistakes.
+    """
+    text = read_program(program_path)
+    program = load(text, str(program_path))
+    if supervision.is_running(home):
+        raise UsageError(f"a stack already runs in {home}; see `loyalty status`, stop it with `loyalty down`")
+    if broker == "kafka" and (problem := kafka.why_not()):
+        raise UsageError(problem)
+    home.mkdir(parents=True, exist_ok=True)
+    pid = postgres.running_pid(home)
+    if pid:
+        raise UsageError(f"a PostgreSQL of an earlier stack still uses {home} (process {pid}); end it with: kill -INT {pid}")
+    earlier = load_stack(home)
+    stack = _plan(home, program.program, broker, earlier)
+    say("preparing PostgreSQL")
+    postgres.prepare(home)
+    stack.environment["LOYALTY_DATABASE_URL"] = postgres.url(home, stack.ports["postgres"])
+    if broker == "kafka":
+        say(f"fetching Apache Kafka {kafka.VERSION}")
+        kafka.fetch()
+    stack.save(home)
+    supervision.start(home, _programs(home, stack), stack.environment)
+    try:
+        _bring_up(home, stack, text, str(program_path), say)
+    except BaseException:
+        supervision.stop(home)
+        raise
+    return stack
+
+
+def read_program(path: Path) -> str:
+    """Return the text of a program file.
+
+    Raises:
+        UsageError: There is no such file, or it is not text.
+    """
+    try:
+        return path.read_text()
+    except (OSError, UnicodeDecodeError) as problem:
+        raise UsageError(f"cannot read the program file {path}: {problem}") from None
+
+
+def _bring_up(home: Path, stack: Stack, text: str, filename: str, say: Callable[[str], None]) -> None:
+    logs = home / "logs"
+    say("starting PostgreSQL")
+    port = stack.ports["postgres"]
+    wait_for("PostgreSQL", lambda: accepts(port) and postgres.answers(home, port), _READY_SECONDS, logs / "postgres.log")
+    say("making the tables, publishing the program")
+    asyncio.run(_prepare_database(home, stack, text, filename))
+    say(f"starting the broker ({stack.broker})")
+    admin = Admin(f"127.0.0.1:{stack.ports['broker']}")
+    topics = [f"{stack.environment['LOYALTY_TOPIC_PREFIX']}.{name}" for name in ("purchases", "control")]
+
+    def topics_exist() -> bool:
+        try:
+            return accepts(stack.ports["broker"]) and len(asyncio.run(admin.topics(topics))) == len(topics)
+        except Exception:  # noqa: BLE001 - a broker that is just starting answers with many errors
+            return False
+
+    wait_for("the broker", topics_exist, _READY_SECONDS, logs / "broker.log")
+    admin.close()
+    for service in SERVICES:
+        say(f"starting {service}")
+        supervision.start_process(home, service)
+    for service in SERVICES:
+        web = stack.ports[service]
+        wait_for(service, lambda web=web: accepts(web), _READY_SECONDS, logs / f"{service}.log")  # type: ignore[misc]
+
+
+async def _prepare_database(home: Path, stack: Stack, text: str, filename: str) -> None:
+    await postgres.create_database(home, stack.ports["postgres"])
+    schema = stack.environment["LOYALTY_DATABASE_SCHEMA"]
+    connection = await connect(stack.environment["LOYALTY_DATABASE_URL"], schema)
+    try:
+        await migrate(connection, schema)
+        await programs.publish(connection, text, filename)
+    finally:
+        await connection.close()
+
+
+def _plan(home: Path, program: str, broker: str, earlier: Stack | None) -> Stack:
+    """Choose ports (those of the last time where they are still free) and settings."""
+    if earlier and earlier.program != program:
+        raise UsageError(
+            f"{home} holds the program {earlier.program!r}; give {program!r} a place of its own: --home .loyalty-{program}"
+        )
+    ports: dict[str, int] = {}
+    for name in ("postgres", "broker", *SERVICES):
+        known = earlier.ports.get(name) if earlier else None
+        ports[name] = known if known and port_is_free(known) else free_port()
+    environment = {
+        "LOYALTY_KAFKA_BROKERS": f"127.0.0.1:{ports['broker']}",
+        "LOYALTY_KAFKA_IDEMPOTENCE": str(broker == "kafka").lower(),
+        "LOYALTY_TOPIC_PREFIX": program,
+        "LOYALTY_TOPIC_PARTITIONS": str(_PARTITIONS),
+        "LOYALTY_DATABASE_SCHEMA": program.replace("-", "_"),
+        "LOYALTY_CLOCK": "manual",
+        # One machine, few members: a group may form quickly.
+        "LOYALTY_SESSION_SECONDS": "6",
+        "LOYALTY_REBALANCE_SECONDS": "2",
+        "LOYALTY_DATA_DIR": str(home.resolve() / "faust"),
+    }
+    return Stack(broker, program, ports, environment)
+
+
+def _programs(home: Path, stack: Stack) -> list[supervision.Program]:
+    kind = "kafka" if stack.broker == "kafka" else "tansu"
+    found = [
+        supervision.Program("postgres", postgres.command(home, stack.ports["postgres"]), stop_signal="INT"),
+        supervision.Program(
+            "broker",
+            Command((
+                sys.executable, "-m", "cli.embedded.broker", kind, str(stack.ports["broker"]),
+                str(home.resolve() / "kafka"),
+            )),
+        ),  # fmt: skip
+    ]
+    for service in SERVICES:
+        worker = Command(
+            (sys.executable, "-m", "faust", "-A", f"services.{service}.app", "worker"),
+            {"LOYALTY_WEB_PORT": str(stack.ports[service])},
+        )
+        found.append(supervision.Program(service, worker, autostart=False))
+    return found

@@ -1,0 +1,1 @@
+"""The stream processors: one folder a service, one anatomy in all of them."""

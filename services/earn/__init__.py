@@ -1,0 +1,1 @@
+"""earn: purchases become points, by the rules of one program file."""

@@ -1,0 +1,53 @@
+"""The field types that events share, with the limits that keep one bad record from hurting anybody."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import iso4217
+from pydantic import AfterValidator, AwareDatetime, ConfigDict, Field, StringConstraints
+
+#: Strict: a number in quotes is a mistake, not a number. Unknown fields are ignored: consumers must
+#: survive a producer that is newer than they are.
+CONTRACT = ConfigDict(strict=True, extra="ignore")
+
+#: No control characters: these reach text columns, logs and terminals.
+_PRINTABLE = r"^[^\x00-\x1f\x7f]+$"
+
+Identifier = Annotated[str, StringConstraints(min_length=1, max_length=128, pattern=_PRINTABLE)]
+Label = Annotated[str, StringConstraints(min_length=1, max_length=256, pattern=_PRINTABLE)]
+#: A URI reference, such as "/stores/330"; with the business key it names one thing for ever.
+Source = Annotated[str, StringConstraints(min_length=1, max_length=256, pattern=_PRINTABLE)]
+
+#: Minor units of the currency: cents, pence, yen. The ceiling is far above any receipt and far below
+#: what would overflow a balance.
+MINOR_UNITS_MAX = 1_000_000_000_000
+MinorUnits = Annotated[int, Field(ge=0, le=MINOR_UNITS_MAX)]
+Quantity = Annotated[int, Field(ge=0, le=1_000_000_000)]
+
+#: Before any loyalty program with a computer, and safely inside what every clock here can express.
+EARLIEST = datetime(1990, 1, 1, tzinfo=UTC)
+
+
+def _not_before_earliest(moment: datetime) -> datetime:
+    if moment < EARLIEST:
+        raise ValueError(f"is before {EARLIEST:%Y-%m-%d}")
+    return moment
+
+
+#: RFC 3339 with an offset; a time without one would mean another instant in every store.
+Moment = Annotated[AwareDatetime, AfterValidator(_not_before_earliest)]
+
+CURRENCY_CODES: tuple[str, ...] = tuple(sorted(currency.code for currency in iso4217.Currency))
+
+if TYPE_CHECKING:
+    CurrencyCode = str
+else:
+    CurrencyCode = Literal[CURRENCY_CODES]
+
+
+def minor_digits(currency: str) -> int:
+    """Return how many decimal digits the currency's minor unit has: 2 for USD, 0 for JPY, 3 for KWD (ISO 4217)."""
+    exponent = iso4217.Currency(currency).exponent
+    return exponent if exponent is not None else 0

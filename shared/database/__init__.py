@@ -1,0 +1,1 @@
+"""Connections to Postgres, and the migrations that make its tables."""

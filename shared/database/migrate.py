@@ -1,0 +1,47 @@
+"""Applies the numbered SQL files, each once, all in one transaction; two workers that start together wait in turn."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.resources
+
+from shared.database.pool import Connection
+from shared.errors import UsageError
+
+_OLDEST_POSTGRES = 17
+
+
+async def migrate(connection: Connection, schema: str) -> list[str]:
+    """Bring the schema up to date and return the names of the migrations that were applied now.
+
+    Raises:
+        UsageError: The server is too old, or an applied migration is not the one that this version ships.
+    """
+    if connection.get_server_version().major < _OLDEST_POSTGRES:
+        raise UsageError(f"PostgreSQL {_OLDEST_POSTGRES} or newer is needed (transaction_timeout)")
+    async with connection.transaction():
+        await connection.execute("select pg_advisory_xact_lock(hashtext($1))", f"loyalty migrate {schema}")
+        await connection.execute(f'create schema if not exists "{schema}"')
+        await connection.execute(
+            "create table if not exists schema_migration "
+            "(name text primary key, checksum text not null, applied_at timestamptz not null default now())"
+        )
+        applied = {row["name"]: row["checksum"] for row in await connection.fetch("select * from schema_migration")}
+        fresh = []
+        for name, sql in shipped():
+            checksum = hashlib.sha256(sql.encode()).hexdigest()
+            if name in applied:
+                if applied[name] != checksum:
+                    raise UsageError(f"migration {name} was changed after it was applied; restore the shipped file")
+                continue
+            await connection.execute(sql)
+            await connection.execute("insert into schema_migration (name, checksum) values ($1, $2)", name, checksum)
+            fresh.append(name)
+        return fresh
+
+
+def shipped() -> list[tuple[str, str]]:
+    """Return (name, SQL) of every migration, in order."""
+    folder = importlib.resources.files("shared.database.migrations")
+    files = sorted((file for file in folder.iterdir() if file.name.endswith(".sql")), key=lambda file: file.name)
+    return [(file.name.removesuffix(".sql"), file.read_text()) for file in files]

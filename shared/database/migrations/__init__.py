@@ -1,0 +1,1 @@
+"""Numbered SQL files; each is applied once, in order, and never changed afterwards."""

@@ -1,0 +1,85 @@
+"""Connections to Postgres, all set up alike.
+
+Instants are microseconds since 1970 on the Python side (``shared.instants``): exact, cheap, and able to say
+"never" and "from the beginning", which Python's datetime is not.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import asyncpg
+
+from shared.instants import BEGINNING, NEVER
+
+#: asyncpg has no type information; these names say what is meant.
+Pool = Any
+Connection = Any
+
+_PG_EPOCH = 946_684_800_000_000
+_INFINITY = 2**63 - 1
+_MINUS_INFINITY = -(2**63)
+
+
+def _encode(instant: int) -> tuple[int]:
+    if instant >= NEVER:
+        return (_INFINITY,)
+    return (_MINUS_INFINITY,) if instant <= BEGINNING else (instant - _PG_EPOCH,)
+
+
+def _decode(value: tuple[int]) -> int:
+    (instant,) = value
+    if instant == _INFINITY:
+        return NEVER
+    return BEGINNING if instant == _MINUS_INFINITY else instant + _PG_EPOCH
+
+
+async def _set_up(connection: Connection) -> None:
+    await connection.set_type_codec(
+        "timestamptz", schema="pg_catalog", encoder=_encode, decoder=_decode, format="tuple"
+    )
+    # Keys and hashes are 16 bytes; as UUID objects they would only be converted back.
+    await connection.set_type_codec("uuid", schema="pg_catalog", encoder=bytes, decoder=bytes, format="binary")
+
+
+def _settings(schema: str, transaction_seconds: float | None) -> dict[str, str]:
+    settings = {
+        "search_path": schema,
+        "application_name": "loyalty",
+        "timezone": "UTC",
+        # Plans for a handful of rows and for thousands differ; a generic plan made early would stay wrong.
+        "plan_cache_mode": "force_custom_plan",
+        "jit": "off",
+    }
+    if transaction_seconds is not None:
+        # A frozen worker must not hold its locks for ever. transaction_timeout exists from PostgreSQL 17 on.
+        settings["transaction_timeout"] = f"{round(transaction_seconds * 1000)}"
+    return settings
+
+
+async def open_pool(url: str, schema: str, *, size: int, transaction_seconds: float | None = None) -> Pool:
+    """Open a pool of connections whose unqualified names are those of ``schema``.
+
+    Args:
+        url: ``postgresql://user@host:port/database``.
+        schema: The deployment's schema.
+        size: Most connections at a time; they are opened when needed.
+        transaction_seconds: Postgres ends a transaction that lasts longer.
+    """
+    return await asyncpg.create_pool(
+        url,
+        min_size=0,
+        max_size=size,
+        init=_set_up,
+        server_settings=_settings(schema, transaction_seconds),
+        timeout=10,
+        command_timeout=transaction_seconds,
+    )
+
+
+async def connect(url: str, schema: str) -> Connection:
+    """Open one connection, set up as those of a pool are."""
+    connection = await asyncpg.connect(url, server_settings=_settings(schema, None), timeout=10)
+    await _set_up(connection)
+    return connection
+

@@ -1,0 +1,74 @@
+"""Every error of the product, and the one action that each leads to.
+
+LoyaltyError
+├── PoisonEvent        the record can never be handled as it is: dead letter, the batch goes on
+├── Transient          Postgres or the broker is away, or a race was lost: retry in place, with back-off
+│   └── LoadAgain      the load found that rows must be made first: roll back, make them, load again
+├── Fenced             another worker moved the watermark: drop the batch, claim the partition anew
+├── InvariantBroken    the ledger would become wrong: stop the process, unacknowledged, loudly
+├── ProgramFileError   the program file has mistakes: refuse it, say where and what is allowed
+└── UsageError         a person or a deployment asked for something impossible: say what to do instead
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+
+class LoyaltyError(Exception):
+    """The root of every error that this product raises on purpose."""
+
+
+class PoisonEvent(LoyaltyError):
+    """A record that no retry can help; it becomes a dead letter.
+
+    Attributes:
+        reason: A short, stable code such as ``not-json``; operators count and filter by it.
+        detail: One sentence that a person can act on.
+    """
+
+    def __init__(self, reason: str, detail: str) -> None:
+        super().__init__(f"{reason}: {detail}")
+        self.reason = reason
+        self.detail = detail
+
+
+class Transient(LoyaltyError):
+    """Something outside is away, or another worker was faster: the same work will succeed later."""
+
+
+class LoadAgain(Transient):
+    """The load needs rows that do not exist yet.
+
+    Attributes:
+        prepare: Makes them, in a transaction of its own, so that no lock is held meanwhile.
+    """
+
+    def __init__(self, why: str, prepare: Callable[[Any], Awaitable[None]]) -> None:
+        super().__init__(why)
+        self.prepare = prepare
+
+
+class Fenced(LoyaltyError):
+    """The watermark is not where this worker left it: somebody else owns the partition now."""
+
+
+class InvariantBroken(LoyaltyError):
+    """Going on would write a ledger that cannot be explained."""
+
+
+class ProgramFileError(LoyaltyError):
+    """A program file that cannot be used.
+
+    Attributes:
+        problems: One line each: file, line, column, field, what was found, what is allowed.
+    """
+
+    def __init__(self, problems: list[str]) -> None:
+        super().__init__("\n".join(problems))
+        self.problems = problems
+
+
+class UsageError(LoyaltyError):
+    """What was asked for is not possible; the message says what is."""

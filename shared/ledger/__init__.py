@@ -1,0 +1,1 @@
+"""The ledger: accounts, lots and entries. Pure model and operations; SQL in ``store``, ``audit`` and ``read``."""

@@ -1,0 +1,1 @@
+"""The program file: its language, its loader with errors that name the line, and its compiled form."""

@@ -1,0 +1,218 @@
+"""A program made ready to rate: everything that does not depend on the purchase is worked out once a version."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, time, timedelta
+from fractions import Fraction
+from zoneinfo import ZoneInfo
+
+from dateutil.relativedelta import relativedelta
+
+from shared.contracts.fields import minor_digits
+from shared.contracts.purchases import Line, PurchaseCompleted
+from shared.program.grammar import Expiry, Rounding
+from shared.program.loader import wallet_of
+from shared.program.model import EarningRule, ProductMatch, ProgramFile
+
+LineTest = Callable[[Line], bool]
+#: Points that a rule pays, not yet rounded, from (minor units, items) of the matched lines.
+Rate = Callable[[int, int], Fraction]
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """One earning rule, compiled.
+
+    Attributes:
+        index: The rule's position in its version of the file; with the version it names the rule in the ledger.
+        matches: Tests one line; None if every earning line counts.
+        step: Minor units a step and points a step, if the rate is a plain integer division (the common case).
+    """
+
+    index: int
+    name: str
+    wallet: str
+    applies: Callable[[PurchaseCompleted, date], bool] | None
+    matches: LineTest | None
+    rate: Rate
+    rounding: Rounding
+    step: tuple[int, int] | None
+
+
+@dataclass(frozen=True, slots=True)
+class Program:
+    """One version of a program, compiled."""
+
+    version: int
+    program_id: str
+    currency: str
+    zone: ZoneInfo
+    effective_at: datetime
+    rules: tuple[Rule, ...]
+    wallets: tuple[str, ...]
+    never_earns: LineTest
+    _expiries: dict[str, Expiry]
+    _expires_at: dict[tuple[str, date], datetime | None] = field(default_factory=dict)
+
+    def day_of(self, moment: datetime) -> date:
+        """Return the calendar day of an instant where the program lives."""
+        return moment.astimezone(self.zone).date()
+
+    def expires_at(self, wallet: str, day: date) -> datetime | None:
+        """Return the first instant at which points earned on ``day`` are gone; None if they never are."""
+        key = (wallet, day)
+        if key not in self._expires_at:
+            if len(self._expires_at) > 10_000:
+                self._expires_at.clear()
+            self._expires_at[key] = expiry_instant(self._expiries[wallet], day, self.zone)
+        return self._expires_at[key]
+
+
+def expiry_instant(expiry: Expiry, day: date, zone: ZoneInfo) -> datetime | None:
+    """Return the instant after the last local day on which points earned on ``day`` live, in UTC.
+
+    31 January + 1 month is the last day of February (``relativedelta``). A midnight that a zone skips
+    (Cairo, Beirut) is the first instant of the day that exists.
+    """
+    if expiry.count is None:
+        return None
+    last = day + relativedelta(**{f"{expiry.unit}s": expiry.count})  # type: ignore[arg-type]
+    if expiry.to_the_end_of == "month":
+        last += relativedelta(day=31)
+    elif expiry.to_the_end_of == "quarter":
+        last = last + relativedelta(months=(3 - last.month) % 3) + relativedelta(day=31)
+    elif expiry.to_the_end_of == "year":
+        last = date(last.year, 12, 31)
+    return start_of_day(last + timedelta(days=1), zone)
+
+
+def start_of_day(day: date, zone: ZoneInfo) -> datetime:
+    """Return the first instant of a local day, in UTC."""
+    return datetime.combine(day, time(), tzinfo=zone).astimezone(UTC)
+
+
+def compile_program(program: ProgramFile, version: int) -> Program:
+    """Compile a program file that ``loader.load`` accepted."""
+    zone = ZoneInfo(program.time_zone)
+    rules = tuple(_compile_rule(program, rule, index) for index, rule in enumerate(program.earning))
+    return Program(
+        version=version,
+        program_id=program.program,
+        currency=program.currency,
+        zone=zone,
+        effective_at=start_of_day(program.effective, zone),
+        rules=rules,
+        wallets=tuple(sorted({rule.wallet for rule in rules})),
+        never_earns=_any_of(program.never_earns or ()),
+        _expiries={slug: wallet.expiry for slug, wallet in program.wallets.items()},
+    )
+
+
+def in_force(versions: Sequence[Program], moment: datetime) -> Program | None:
+    """Return the version that rates a purchase of that instant: the latest effective one; of equals, the newest."""
+    candidates = [program for program in versions if program.effective_at <= moment]
+    return max(candidates, key=lambda program: (program.effective_at, program.version), default=None)
+
+
+def _compile_rule(program: ProgramFile, rule: EarningRule, index: int) -> Rule:
+    only, without = rule.for_, rule.except_
+    matches: LineTest | None = None
+    if only and without:
+        wanted, unwanted = _any_of(only), _any_of(without)
+        matches = lambda line: wanted(line) and not unwanted(line)  # noqa: E731
+    elif only:
+        matches = _any_of(only)
+    elif without:
+        unwanted = _any_of(without)
+        matches = lambda line: not unwanted(line)  # noqa: E731
+    rate, step = _compile_rate(rule, program.currency)
+    return Rule(
+        index=index,
+        name=rule.rule,
+        wallet=wallet_of(program, rule.give)[0],
+        applies=_compile_when(rule),
+        matches=matches,
+        rate=rate,
+        rounding=rule.rounding,
+        step=step,
+    )
+
+
+def _compile_rate(rule: EarningRule, currency: str) -> tuple[Rate, tuple[int, int] | None]:
+    give = rule.give
+    points = give.points
+    if give.per == "item":
+        return (lambda _amount, items: points * items), None
+    if give.per == "order":
+        return (lambda _amount, _items: points), None
+    minor = int(give.amount * 10 ** minor_digits(currency))
+    if give.whole:
+        step = (minor, points.numerator) if points.denominator == 1 else None
+        return (lambda amount, _items: points * (amount // minor)), step
+    return (lambda amount, _items: points * amount / minor), None
+
+
+def _compile_when(rule: EarningRule) -> Callable[[PurchaseCompleted, date], bool] | None:
+    when = rule.when
+    if when is None:
+        return None
+    channels = frozenset(when.channel or ())
+    stores = frozenset(when.store or ())
+    first = when.dates.from_ if when.dates and when.dates.from_ else date.min
+    last = when.dates.to if when.dates and when.dates.to else date.max
+
+    def applies(purchase: PurchaseCompleted, day: date) -> bool:
+        return (
+            first <= day <= last
+            and (not channels or purchase.channel in channels)
+            and (not stores or purchase.store_id in stores)
+        )
+
+    return applies
+
+
+def _any_of(matches: Sequence[ProductMatch]) -> LineTest:
+    tests = [_compile_match(match) for match in matches]
+    if not tests:
+        return lambda _line: False
+    if len(tests) == 1:
+        return tests[0]
+    return lambda line: any(test(line) for test in tests)
+
+
+def _compile_match(match: ProductMatch) -> LineTest:
+    """Make one test of all the attributes that the match names; a match that names none matches every line."""
+    tests: list[LineTest] = []
+    if match.category is not None:
+        tests.append(_category_test(match.category))
+    if match.brand is not None:
+        brands = frozenset(match.brand)
+        tests.append(lambda line: line.brand in brands)
+    if match.product is not None:
+        products = frozenset(match.product)
+        tests.append(lambda line: line.product_id in products)
+    if match.sku is not None:
+        skus = frozenset(match.sku)
+        tests.append(lambda line: line.sku in skus)
+    if match.tag is not None:
+        tags = frozenset(match.tag)
+        tests.append(lambda line: not tags.isdisjoint(line.tags))
+    if len(tests) == 1:
+        return tests[0]
+    return lambda line: all(test(line) for test in tests)
+
+
+def _category_test(paths: Sequence[tuple[str, ...]]) -> LineTest:
+    tops = frozenset(path[0] for path in paths if len(path) == 1)
+    deeper = frozenset(path for path in paths if len(path) > 1)
+    lengths = sorted({len(path) for path in deeper})
+
+    def test(line: Line) -> bool:
+        category = line.category
+        if not category:
+            return False
+        return category[0] in tops or any(category[:length] in deeper for length in lengths)
+
+    return test

@@ -1,0 +1,136 @@
+"""The short phrases of a program file: rates, expiries and roundings, as a marketer writes them.
+
+Each class has ``FORM`` (what is allowed, for error messages), ``PATTERN`` (for editors) and ``parse``.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import ClassVar, Literal, Self
+
+#: Above this a rate is a typing mistake, and an order could overflow a balance.
+_POINTS_MAX = 1_000_000
+_NUMBER = r"\d+(?:\.\d+)?(?:/\d+)?"
+
+
+def _number(text: str) -> Fraction:
+    """Read ``2``, ``1.25`` or ``1/3`` exactly."""
+    whole, _, below = text.partition("/")
+    if below and int(below) == 0:
+        raise ValueError("a fraction cannot have 0 below the line")
+    return Fraction(whole) / int(below or 1)
+
+
+@dataclass(frozen=True, slots=True)
+class Give:
+    """What a rule pays: ``1 point per whole USD``, ``1.25 points per USD``, ``50 points per item``.
+
+    Attributes:
+        points: Units of the wallet, exact.
+        unit: The wallet's unit as written.
+        per: What it is paid for: an amount of money, an item (by quantity) or the whole order.
+        whole: True if only whole multiples of ``amount`` count.
+        amount: Major units of ``currency`` (0 where ``per`` is not money).
+    """
+
+    points: Fraction
+    unit: str
+    per: Literal["money", "item", "order"]
+    whole: bool = False
+    amount: Fraction = Fraction(0)
+    currency: str = ""
+
+    FORM: ClassVar[str] = (
+        '"1 point per whole USD", "5 points per whole 10 USD", "1.25 points per USD", '
+        '"50 points per item" or "100 points per order"'
+    )
+    PATTERN: ClassVar[str] = (
+        rf"^\s*({_NUMBER})\s+(\S.*?)\s+(?:per|a|for every)\s+"
+        rf"(?:(item|order)|(whole\s+)?(?:({_NUMBER})\s+)?([A-Z]{{3}}))\s*$"
+    )
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Read the phrase.
+
+        Raises:
+            ValueError: It is not of the form, or the numbers make no sense.
+        """
+        match = re.fullmatch(cls.PATTERN, text)
+        if match is None:
+            raise ValueError("is not a rate")
+        points, unit = _number(match[1]), match[2]
+        if not 0 < points <= _POINTS_MAX:
+            raise ValueError(f"the points must be more than 0 and at most {_POINTS_MAX:,}")
+        if match[3]:
+            if points.denominator != 1:
+                raise ValueError(f"points per {match[3]} must be a whole number")
+            return cls(points, unit, "item" if match[3] == "item" else "order")
+        amount = _number(match[5]) if match[5] else Fraction(1)
+        if amount <= 0:
+            raise ValueError("the amount of money must be more than 0")
+        return cls(points, unit, "money", bool(match[4]), amount, match[6])
+
+
+@dataclass(frozen=True, slots=True)
+class Expiry:
+    """How long points live: ``never`` or ``12 months, to the end of that month``.
+
+    Points live through the last day whole: without a rounding, to the end of the day that the count reaches.
+    """
+
+    count: int | None
+    unit: Literal["day", "month", "year"] = "day"
+    to_the_end_of: Literal["day", "month", "quarter", "year"] = "day"
+
+    FORM: ClassVar[str] = '"never", "90 days", "18 months" or "12 months, to the end of that month" (day, quarter, year)'
+    PATTERN: ClassVar[str] = r"^(?:never|(\d+) (day|month|year)s?(?:, to the end of that (day|month|quarter|year))?)$"
+    _LONGEST: ClassVar[dict[str, int]] = {"day": 36_500, "month": 1_200, "year": 100}
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Read the phrase.
+
+        Raises:
+            ValueError: It is not of the form, or longer than a hundred years.
+        """
+        match = re.fullmatch(cls.PATTERN, " ".join(text.split()))
+        if match is None:
+            raise ValueError("is not an expiry")
+        if match[1] is None:
+            return cls(None)
+        count, unit = int(match[1]), match[2]
+        if count > cls._LONGEST[unit]:
+            raise ValueError('longer than a hundred years; write "never"')
+        return cls(count, unit, match[3] or "day")  # type: ignore[arg-type]  # the pattern allows nothing else
+
+
+@dataclass(frozen=True, slots=True)
+class Rounding:
+    """Where fractions of a point go: ``down per order`` (the default), ``half-up per line``."""
+
+    mode: Literal["down", "half-up"] = "down"
+    scope: Literal["order", "line"] = "order"
+
+    FORM: ClassVar[str] = '"down per order", "half-up per order", "down per line" or "half-up per line"'
+    PATTERN: ClassVar[str] = r"^(down|half-up) per (order|line)$"
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Read the phrase.
+
+        Raises:
+            ValueError: It is not of the form.
+        """
+        match = re.fullmatch(cls.PATTERN, " ".join(text.split()))
+        if match is None:
+            raise ValueError("is not a rounding")
+        return cls(match[1], match[2])  # type: ignore[arg-type]  # the pattern allows nothing else
+
+    def apply(self, exact: Fraction) -> int:
+        """Round a number of points that is not negative."""
+        if self.mode == "down":
+            return exact.numerator // exact.denominator
+        return (2 * exact.numerator + exact.denominator) // (2 * exact.denominator)

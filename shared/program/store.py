@@ -1,0 +1,79 @@
+"""Published program versions in Postgres: the truth that every batch reads the newest number of."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import NamedTuple
+
+from shared.database.pool import Connection
+from shared.errors import UsageError
+from shared.instants import iso, microseconds
+from shared.program.compiled import Program, compile_program
+from shared.program.loader import load
+
+
+class Published(NamedTuple):
+    """The outcome of publishing: the version, and whether it is a new one."""
+
+    version: int
+    program: Program
+    fresh: bool
+
+
+async def newest_version(connection: Connection) -> int:
+    """Return the number of the newest version; 0 if none was ever published."""
+    version: int = await connection.fetchval("select coalesce(max(version), 0) from program")
+    return version
+
+
+async def load_versions(connection: Connection, after: int = 0) -> list[Program]:
+    """Return the compiled versions after a number, oldest first."""
+    rows = await connection.fetch("select version, content from program where version > $1 order by version", after)
+    return [compile_program(load(row["content"], f"version {row['version']}"), row["version"]) for row in rows]
+
+
+async def publish(connection: Connection, text: str, filename: str) -> Published:
+    """Store a program file as the next version; the same content again is no new version.
+
+    All watermarks are locked meanwhile: batches in hand finish first and later ones see the new version, so no
+    purchase at or after the effective date has been rated by the old one.
+
+    Raises:
+        ProgramFileError: The file has mistakes.
+        UsageError: It is another program's, or takes effect before a purchase that was already rated.
+    """
+    program_file = load(text, filename)
+    content_hash = hashlib.sha256(text.encode()).hexdigest()
+    async with connection.transaction():
+        await connection.execute("select pg_advisory_xact_lock(hashtext('loyalty publish program'))")
+        marks = await connection.fetch("select latest_at from watermark order by service, topic, partition for update")
+        newest = await connection.fetchrow(
+            "select version, program_id, content_hash from program order by version desc limit 1"
+        )
+        version = newest["version"] + 1 if newest else 1
+        program = compile_program(program_file, version)
+        if newest:
+            if newest["program_id"] != program_file.program:
+                raise UsageError(
+                    f"this deployment runs the program {newest['program_id']!r}; "
+                    f"start another one (loyalty up --home …) for {program_file.program!r}"
+                )
+            if newest["content_hash"] == content_hash:
+                return Published(newest["version"], compile_program(program_file, newest["version"]), fresh=False)
+            latest = max((row["latest_at"] for row in marks), default=microseconds(program.effective_at) - 1)
+            if microseconds(program.effective_at) <= latest:
+                raise UsageError(
+                    f"effective {program_file.effective}: purchases up to {iso(latest)} were already rated by version "
+                    f"{newest['version']}; choose a later date"
+                )
+        await connection.execute(
+            "insert into program (version, program_id, effective_at, content, content_hash) values ($1, $2, $3, $4, $5)",
+            version, program_file.program, microseconds(program.effective_at), text, content_hash,
+        )  # fmt: skip
+        await connection.execute(
+            "insert into archive (seq, kind, service, topic, partition, epoch, first_offset, next_offset, records, "
+            "accepted, duplicates, refused, ignored, judged_at, recorded_at, body) values (nextval('archive_seq'), "
+            "'program', '', '', 0, 0, 0, 0, 0, 0, 0, 0, 0, now(), now(), $1)",
+            text.encode(),
+        )
+    return Published(version, program, fresh=True)

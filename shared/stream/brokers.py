@@ -1,0 +1,81 @@
+"""Administration of Kafka: topics and their ids. kafka-python, in a thread, for it is never on the hot path."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any, NamedTuple
+
+from kafka.admin import KafkaAdminClient, NewTopic
+from kafka.errors import TopicAlreadyExistsError
+
+from shared.contracts import control, dead_letters, points, purchases
+from shared.settings import Settings
+
+#: Every topic that the product reads or writes, by short name.
+TOPICS = (purchases.TOPIC, points.TOPIC, dead_letters.TOPIC, control.TOPIC)
+
+_REQUEST_MS = 8_000
+#: Room for the largest record that may be refused (8 MB are kept) and its headers.
+_TOPIC_CONFIG = {"max.message.bytes": "8500000"}
+
+
+class Topic(NamedTuple):
+    """What tells a topic from another one of the same name, and how many partitions it has."""
+
+    id: str
+    partitions: int
+
+
+class Admin:
+    """One connection for administration, opened when first needed and again after a failure."""
+
+    def __init__(self, brokers: str) -> None:
+        self._brokers = brokers
+        self._client: Any = None
+
+    async def topics(self, names: list[str]) -> dict[str, Topic]:
+        """Return the topics that exist, of those named."""
+        return await asyncio.to_thread(self._topics, names)
+
+    def create_topics(self, settings: Settings) -> list[str]:
+        """Make the topics that are missing and return their names."""
+        created = []
+        for name in TOPICS:
+            partitions = 1 if name == control.TOPIC else settings.topic_partitions
+            topic = NewTopic(
+                name=settings.topic(name),
+                num_partitions=partitions,
+                replication_factor=settings.topic_replication,
+                topic_configs=_TOPIC_CONFIG,
+            )
+            try:
+                self._connected().create_topics([topic])
+            except TopicAlreadyExistsError:
+                continue
+            created.append(settings.topic(name))
+        return created
+
+    def close(self) -> None:
+        """Close the connection."""
+        if self._client is not None:
+            self._client.close()
+            self._client = None
+
+    def _connected(self) -> Any:
+        if self._client is None:
+            self._client = KafkaAdminClient(
+                bootstrap_servers=self._brokers.split(","), request_timeout_ms=_REQUEST_MS, client_id="loyalty-admin"
+            )
+        return self._client
+
+    def _topics(self, names: list[str]) -> dict[str, Topic]:
+        try:
+            found = self._connected().describe_topics(names)
+        except Exception:
+            self.close()
+            raise
+        return {
+            topic["name"]: Topic(str(topic["topic_id"]), len(topic["partitions"]))
+            for topic in found
+            if topic["error_code"] == 0
+        }

@@ -1,0 +1,222 @@
+"""The batch consumer: a supervised service inside the Faust app, with one pipeline for each partition it owns.
+
+Why not a Faust agent: see design §4 step 1. Offsets, fencing and back-pressure are ours; Faust gives the worker,
+the lifecycle, timers, web pages and the control topic.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import functools
+import gc
+from typing import Any
+
+from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener
+from aiokafka.coordinator.assignors.sticky.sticky_assignor import StickyPartitionAssignor
+from mode import Service
+
+from shared.database.pool import Pool, open_pool
+from shared.logs import logger
+from shared.settings import Settings
+from shared.stream.brokers import Admin
+from shared.stream.claiming import claim_partition
+from shared.stream.handler import Handler
+from shared.stream.pipeline import Pipeline
+from shared.stream.publisher import Publisher
+from shared.stream.retrying import attempts
+
+_log = logger(__name__)
+
+#: Bounds how long a partition that was just drained waits for a fetch that is already under way for others.
+_FETCH_WAIT_MS = 25
+
+
+class BatchConsumer(Service):
+    """Reads the input topics of one service and runs its pipelines."""
+
+    def __init__(self, settings: Settings, handler: Handler, topics: tuple[str, ...], source: str, **kwargs: Any) -> None:
+        """Make the consumer.
+
+        Args:
+            settings: Of this worker.
+            handler: The service's load, decide and store.
+            topics: Short names of the input topics.
+            source: The ``source`` of outgoing events.
+            kwargs: Passed to the service, such as its place in the app's tree.
+        """
+        super().__init__(**kwargs)
+        self.settings = settings
+        self.handler = handler
+        self.pool: Pool = None
+        self.connected = False
+        self._topics = {settings.topic(name): name for name in topics}
+        self._source = source
+        self._publisher = Publisher(settings)
+        self._admin = Admin(settings.kafka_brokers)
+        self._turns = asyncio.Semaphore(settings.database_connections)
+        self._halt = asyncio.Event()
+        self._session_over = asyncio.Event()
+        self._topic_ids: dict[str, str] = {}
+        self._pipelines: dict[Any, tuple[Pipeline, asyncio.Task[None]]] = {}
+        self._consumer: Any = None
+
+    async def on_start(self) -> None:
+        """Open the pool; connections themselves are made when needed, and made again when lost."""
+        s = self.settings
+        self.pool = await open_pool(
+            s.database_url.get_secret_value(), s.database_schema,
+            size=s.database_connections + 1, transaction_seconds=s.transaction_seconds,
+        )  # fmt: skip
+        # What exists now lives as long as the process: the collector need not look at it again. Batches make
+        # hundreds of thousands of short-lived objects; the default thresholds would walk them over and over.
+        gc.collect()
+        gc.freeze()
+        gc.set_threshold(50_000, 20, 50)
+
+    async def on_stop(self) -> None:
+        """Finish the batches in hand, nothing more."""
+        self._halt.set()
+        self._session_over.set()
+        await self._stop_pipelines(list(self._pipelines))
+
+    async def on_shutdown(self) -> None:
+        """Close what is open."""
+        await self._publisher.stop()
+        await asyncio.to_thread(self._admin.close)
+        if self.pool is not None:
+            self.pool.terminate()
+
+    @Service.task
+    async def _sessions(self) -> None:
+        """One session after another: a topic that was made anew needs a consumer without old records in its buffers."""
+        while not self._halt.is_set():
+            self._session_over.clear()
+            try:
+                async for attempt in attempts(self._halt, self._on_retry):
+                    with attempt:
+                        await self._session()
+            except Exception as problem:
+                if self._halt.is_set():
+                    return
+                await self.crash(problem)
+                return
+
+    @Service.task
+    async def _watch_topics(self) -> None:
+        while not self._halt.is_set():
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._halt.wait(), self.settings.topic_check_seconds)
+            if self._halt.is_set() or not self._topic_ids:
+                continue
+            try:
+                found = await self._find_topic_ids()
+            except Exception as problem:  # noqa: BLE001 - the broker is away; the consumer itself retries
+                self.connected = False
+                _log.warning("broker not reachable", cause=repr(problem))
+                continue
+            self.connected = True
+            if any(found.get(topic, known) != known for topic, known in self._topic_ids.items()):
+                _log.error("a topic was made anew; starting over with a fresh consumer")
+                self._session_over.set()
+
+    async def _session(self) -> None:
+        """Consume until asked to stop, or until a topic changes under us."""
+        self._topic_ids = await self._find_topic_ids()
+        missing = sorted(set(self._topics) - set(self._topic_ids))
+        if missing:
+            raise OSError(f"missing topics: {', '.join(missing)}; make them with `loyalty topics create`")
+        consumer = self._consumer = self._new_consumer()
+        try:
+            await consumer.start()
+            self.connected = True
+            consumer.subscribe(list(self._topics), listener=_Listener(self))
+            await self._session_over.wait()
+        finally:
+            self._topic_ids = {}
+            await self._stop_pipelines(list(self._pipelines))
+            with contextlib.suppress(Exception):
+                async with asyncio.timeout(self.settings.stop_seconds):
+                    await consumer.stop()
+
+    async def _find_topic_ids(self) -> dict[str, str]:
+        found = await self._admin.topics(list(self._topics))
+        return {name: topic.id for name, topic in found.items()}
+
+    def _new_consumer(self) -> Any:
+        s = self.settings
+        return AIOKafkaConsumer(
+            bootstrap_servers=s.kafka_brokers,
+            client_id=f"loyalty-{self.handler.service}",
+            # Not the Faust app's own group, whose members speak another assignment protocol.
+            group_id=f"{s.topic_prefix}.{self.handler.service}.batches",
+            partition_assignment_strategy=(StickyPartitionAssignor,),
+            enable_auto_commit=False,
+            auto_offset_reset="earliest",
+            max_partition_fetch_bytes=s.batch_bytes,
+            fetch_max_wait_ms=_FETCH_WAIT_MS,
+            session_timeout_ms=int(s.session_seconds * 1000),
+            heartbeat_interval_ms=int(min(3.0, s.session_seconds / 10) * 1000),
+            rebalance_timeout_ms=int(s.rebalance_seconds * 1000),
+            # A pipeline that waits for Postgres polls nothing; that is patience, not death.
+            max_poll_interval_ms=2**31 - 1,
+        )
+
+    def start_pipelines(self, partitions: Any) -> None:
+        """Begin with partitions that this worker was given."""
+        for tp in partitions:
+            name = self._topics[tp.topic]
+            pipeline = Pipeline(
+                settings=self.settings,
+                handler=self.handler,
+                source=self._source,
+                pool=self.pool,
+                turns=self._turns,
+                publisher=self._publisher,
+                consumer=self._consumer,
+                partition=tp,
+                topic=name,
+                claim=functools.partial(
+                    claim_partition, self.pool, self._consumer, self.handler.service, tp, name, self._topic_ids[tp.topic]
+                ),
+            )
+            task = asyncio.create_task(pipeline.run(), name=f"pipeline {name}[{tp.partition}]")
+            task.add_done_callback(self._on_pipeline_done)
+            self._pipelines[tp] = pipeline, task
+        _log.info("partitions assigned", partitions=sorted(tp.partition for tp in partitions))
+
+    async def stop_pipelines(self, partitions: Any) -> None:
+        """Hand partitions over: their batches are finished first."""
+        await self._stop_pipelines([tp for tp in partitions if tp in self._pipelines])
+        _log.info("partitions handed over", partitions=sorted(tp.partition for tp in partitions))
+
+    async def _stop_pipelines(self, partitions: list[Any]) -> None:
+        leaving = [self._pipelines.pop(tp) for tp in partitions if tp in self._pipelines]
+        for pipeline, _task in leaving:
+            pipeline.stop()
+        await asyncio.gather(*(task for _pipeline, task in leaving), return_exceptions=True)
+
+    def _on_pipeline_done(self, task: asyncio.Task[None]) -> None:
+        problem = None if task.cancelled() else task.exception()
+        if problem is not None:
+            _log.critical("stopping: the next batch cannot be handled", cause=repr(problem), exc_info=problem)
+            self.add_future(self.crash(problem))
+
+    def _on_retry(self, problem: BaseException, number: int) -> None:
+        self.connected = False
+        _log.warning("not consuming yet", cause=repr(problem), attempt=number)
+
+
+class _Listener(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is untyped here
+    """Passes a rebalance on to the consumer's pipelines."""
+
+    def __init__(self, consumer: BatchConsumer) -> None:
+        self._consumer = consumer
+
+    async def on_partitions_revoked(self, revoked: Any) -> None:
+        """Finish what is in hand before others take over."""
+        await self._consumer.stop_pipelines(revoked)
+
+    async def on_partitions_assigned(self, assigned: Any) -> None:
+        """Begin with what was given."""
+        self._consumer.start_pipelines(assigned)

@@ -1,0 +1,62 @@
+"""Bytes to events: every record is decoded once, and what cannot be becomes a refusal, not an exception."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from shared.contracts.contract import Contract, business_key
+from shared.contracts.envelope import open_record
+from shared.errors import PoisonEvent
+from shared.instants import iso, microseconds
+from shared.stream.records import Decoded, Received, Record, Refusal
+
+#: A till whose clock is further ahead than this must not expire a wallet (microseconds).
+FUTURE_TOLERANCE = 5 * 60 * 1_000_000
+
+
+def decode(records: Sequence[Record], contracts: Mapping[str, Contract], value_bytes_max: int) -> Decoded:
+    """Decode a batch. Types that the service does not read are ignored, and counted."""
+    decoded = Decoded()
+    for index, record in enumerate(records):
+        envelope = None
+        try:
+            if record.value is not None and len(record.value) > value_bytes_max:
+                raise PoisonEvent(
+                    "too-large", f"the value has {len(record.value):,} bytes; at most {value_bytes_max:,} are read"
+                )
+            envelope, data = open_record(record.headers, record.value)
+            contract = contracts.get(envelope.type)
+            if contract is None:
+                decoded.ignored += 1
+                continue
+            event = contract.decode(data)
+            decoded.events.append(
+                Received(
+                    index, envelope.id, envelope.source, envelope.type, event,
+                    business_key(envelope.source, contract.business_key(event)),
+                    contract.content_hash(event), microseconds(event.occurred_at),
+                )  # fmt: skip
+            )
+        except PoisonEvent as poison:
+            identity = (envelope.id, envelope.type, envelope.source) if envelope else (None, None, None)
+            decoded.refused.append(Refusal(index, poison.reason, poison.detail, *identity))
+    return decoded
+
+
+def refuse_future(events: Sequence[Received], judged_at: int) -> tuple[list[Received], list[Refusal]]:
+    """Part the events that claim to come from the future from the rest."""
+    limit = judged_at + FUTURE_TOLERANCE
+    if all(received.occurred_at <= limit for received in events):
+        return list(events), []
+    plausible = [received for received in events if received.occurred_at <= limit]
+    refused = [
+        Refusal.of(
+            received,
+            "in-the-future",
+            f"occurred_at {iso(received.occurred_at)} is more than 5 minutes after now ({iso(judged_at)}); "
+            "check the clock of the till, then replay",
+        )
+        for received in events
+        if received.occurred_at > limit
+    ]
+    return plausible, refused

@@ -1,0 +1,263 @@
+"""One partition, one pipeline: fetch, transact, publish, and give the partition up cleanly.
+
+While a batch's messages travel to Kafka the next batch is decided and stored; it is not published before they
+are acknowledged. So at most two batches of a partition are in the outbox, and memory is bounded.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from shared.errors import Fenced, LoadAgain
+from shared.logs import logger
+from shared.settings import Settings
+from shared.stream import journal, metrics
+from shared.stream.crashpoints import reach
+from shared.stream.decode import decode
+from shared.stream.journal import Claim, OutboxRow
+from shared.stream.publisher import Publisher
+from shared.stream.records import Batch, Record
+from shared.stream.retrying import attempts, is_transient
+from shared.stream.transact import Committed, transact
+
+_log = logger(__name__)
+
+#: How long a fetch waits for the first record; on its return an idle pipeline tidies up and looks whether to stop.
+_IDLE_SECONDS = 0.1
+#: The offset in Kafka is for lag tools only; the watermark is the truth.
+_OFFSET_COMMIT_SECONDS = 1.0
+#: After being fenced: time for Kafka to tell this worker that the partition is no longer its own.
+_PAUSE_SECONDS = 1.0
+
+
+class Pipeline:
+    """Handles the batches of one partition until it is stopped."""
+
+    def __init__(
+        self,
+        *,
+        settings: Settings,
+        handler: Any,
+        source: str,
+        pool: Any,
+        turns: asyncio.Semaphore,
+        publisher: Publisher,
+        consumer: Any,
+        partition: Any,
+        topic: str,
+        claim: Callable[[], Awaitable[Claim]],
+    ) -> None:
+        """Make a pipeline.
+
+        Args:
+            settings: Of this worker.
+            handler: The service's load, decide and store.
+            source: The ``source`` of outgoing events.
+            pool: Of database connections.
+            turns: How many batches this worker may hold in memory at a time.
+            publisher: Of this worker.
+            consumer: The aiokafka consumer; the pipeline reads its own partition only.
+            partition: aiokafka's name of the partition.
+            topic: The topic's short name.
+            claim: Finds out where the partition stands, and writes it down if that is new.
+        """
+        self._settings = settings
+        self._handler = handler
+        self._source = source
+        self._pool = pool
+        self._turns = turns
+        self._publisher = publisher
+        self._consumer = consumer
+        self._tp = partition
+        self._topic = topic
+        self._find_claim = claim
+        self._claim: Claim | None = None
+        self._stopping = asyncio.Event()
+        self._publishing: asyncio.Task[None] | None = None
+        self._published: list[int] = []
+        self._offset_committed_at = 0.0
+        self._labels = (handler.service, topic, str(partition.partition))
+
+    def stop(self) -> None:
+        """Ask the pipeline to finish its batch and nothing more."""
+        self._stopping.set()
+
+    async def run(self) -> None:
+        """Claim the partition and handle its batches; returns after ``stop``.
+
+        Raises:
+            Exception: Anything that is not transient; the worker must stop, see ``shared.errors``.
+        """
+        while not self._stopping.is_set():
+            try:
+                await self._take_over()
+                while not self._stopping.is_set():
+                    await self._next_batch()
+            except Fenced as fenced:
+                metrics.FENCED.labels(self._handler.service).inc()
+                _log.warning("batch dropped: another worker moved the watermark", position=str(fenced))
+                await self._pause()
+            except Exception as problem:
+                if not is_transient(problem):
+                    raise
+                # A fetch that failed may have lost its place; claiming anew seeks to the watermark.
+                self._on_retry(problem, 1)
+                await self._pause()
+        await self._finish()
+
+    async def _pause(self) -> None:
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._stopping.wait(), _PAUSE_SECONDS)
+
+    async def _take_over(self) -> None:
+        """Find out where the partition stands, and publish first what a crash left behind."""
+        await self._settle()
+        self._claim = await self._retried(self._find_claim)
+        left = await self._retried(self._left_behind)
+        for row in left:
+            await self._publish(row)
+        self._consumer.seek(self._tp, self._claim.next_offset)
+
+    async def _next_batch(self) -> None:
+        records = await self._fetch()
+        if not records:
+            await self._tidy_up()
+            return
+        assert self._claim is not None
+        if records[0].offset < self._claim.next_offset:
+            raise Fenced(f"Kafka went back to {records[0].offset}, behind {self._claim.next_offset}")
+        reach("fetched")
+        async with self._turns:
+            started = time.monotonic()
+            batch = Batch(
+                self._topic, self._tp.partition, self._claim.epoch, records, next_offset=records[-1].offset + 1
+            )
+            committed = await self._commit(batch)
+            self._count(batch, committed, time.monotonic() - started)
+        if committed.outbox is not None:
+            await self._settle()
+            self._publishing = asyncio.create_task(self._publish(committed.outbox))
+
+    async def _fetch(self) -> list[Record]:
+        """Return the next records: at once where there is a backlog, else what comes within the batch time."""
+        most = self._settings.batch_records
+        records = await self._poll(_IDLE_SECONDS, most)
+        deadline = time.monotonic() + self._settings.batch_seconds
+        while records and len(records) < most and not self._stopping.is_set():
+            left = deadline - time.monotonic()
+            if left <= 0 or sum(len(record.value or b"") for record in records) >= self._settings.batch_bytes:
+                break
+            records += await self._poll(left, most - len(records))
+        return records
+
+    async def _poll(self, seconds: float, most: int) -> list[Record]:
+        found = await self._consumer.getmany(self._tp, timeout_ms=int(seconds * 1000), max_records=most)
+        return [
+            Record(raw.offset, raw.timestamp, raw.key, raw.value, raw.headers)
+            for raw in found.get(self._tp, ())
+        ]
+
+    async def _commit(self, batch: Batch) -> Committed:
+        decoded = decode(batch.records, self._handler.contracts, self._settings.record_bytes)
+
+        async def once() -> Committed:
+            assert self._claim is not None
+            forget = self._published[:]
+            committed = await transact(self._pool, self._handler, self._source, self._claim, batch, decoded, forget)
+            self._published = self._published[len(forget) :]
+            return committed
+
+        return await self._retried(once)
+
+    async def _publish(self, row: OutboxRow) -> None:
+        await self._retried(lambda: self._publisher.publish(row.messages, self._tp.partition))
+        reach("published")
+        self._published.append(row.seq)
+        if self._publishing is asyncio.current_task() and time.monotonic() - self._offset_committed_at > _OFFSET_COMMIT_SECONDS:
+            await self._commit_offset()
+
+    async def _settle(self) -> None:
+        """Wait until the messages that are on their way are acknowledged."""
+        if self._publishing is not None:
+            publishing, self._publishing = self._publishing, None
+            await publishing
+
+    async def _tidy_up(self) -> None:
+        """Nothing to do: forget what is published, and tell Kafka how far this partition is."""
+        if self._publishing is not None and self._publishing.done():
+            await self._settle()
+        if self._published:
+            await self._retried(self._forget)
+            await self._commit_offset()
+
+    async def _finish(self) -> None:
+        """Leave nothing behind that the next owner would have to do, if Kafka and Postgres are there."""
+        if self._claim is None:
+            return
+        try:
+            async with asyncio.timeout(self._settings.stop_seconds):
+                await self._settle()
+                await self._forget()
+                await self._commit_offset()
+        except Exception as problem:
+            if not is_transient(problem):
+                raise
+            _log.warning("stopped with messages in the outbox; the next owner publishes them", cause=repr(problem))
+        with contextlib.suppress(KeyError):
+            metrics.LAG.remove(*self._labels)
+
+    async def _forget(self) -> None:
+        if self._published:
+            async with self._pool.acquire() as connection:
+                await journal.forget_published(connection, self._published)
+            self._published = []
+
+    async def _left_behind(self) -> list[OutboxRow]:
+        async with self._pool.acquire() as connection:
+            return await journal.left_behind(
+                connection, self._handler.service, self._topic, self._tp.partition
+            )
+
+    async def _commit_offset(self) -> None:
+        assert self._claim is not None
+        self._offset_committed_at = time.monotonic()
+        try:
+            await self._consumer.commit({self._tp: self._claim.next_offset})
+        except Exception as problem:  # noqa: BLE001 - a lag tool that lags is no reason to stop
+            _log.info("offset not committed to Kafka", cause=repr(problem))
+        reach("offset-committed")
+
+    async def _retried(self, work: Callable[[], Awaitable[Any]]) -> Any:
+        async for attempt in attempts(self._stopping, self._on_retry):
+            with attempt:
+                return await work()
+        raise AssertionError("tenacity ended without a result")
+
+    def _on_retry(self, problem: BaseException, number: int) -> None:
+        cause = type(problem).__name__
+        metrics.RETRIES.labels(self._handler.service, cause).inc()
+        if not isinstance(problem, LoadAgain):
+            _log.warning("trying again", cause=cause, attempt=number, detail=str(problem)[:300], topic=self._topic,
+                         partition=self._tp.partition)  # fmt: skip
+
+    def _count(self, batch: Batch, committed: Committed, seconds: float) -> None:
+        service = self._handler.service
+        counts = committed.counts
+        metrics.EVENTS.labels(service, "accepted").inc(counts.accepted)
+        metrics.EVENTS.labels(service, "duplicate").inc(counts.duplicates)
+        metrics.EVENTS.labels(service, "refused").inc(counts.refused)
+        metrics.EVENTS.labels(service, "ignored").inc(counts.ignored)
+        metrics.DUPLICATES.labels(service).inc(counts.duplicates)
+        for reason in committed.reasons:
+            metrics.DEAD_LETTERS.labels(service, reason).inc()
+        metrics.BATCH_RECORDS.labels(service).observe(len(batch.records))
+        metrics.BATCH_SECONDS.labels(service).observe(seconds)
+        metrics.EVENT_AGE.labels(service).observe(max(0.0, time.time() - batch.records[0].timestamp / 1000))
+        highwater = self._consumer.highwater(self._tp)
+        if highwater is not None:
+            metrics.LAG.labels(*self._labels).set(max(0, highwater - batch.next_offset))
+        self._handler.count(committed.decisions)

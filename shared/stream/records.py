@@ -1,0 +1,101 @@
+"""What flows through the runtime: raw records, events received, messages to send, dead letters."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+
+class Record(NamedTuple):
+    """A Kafka record as it came."""
+
+    offset: int
+    timestamp: int
+    key: bytes | None
+    value: bytes | None
+    headers: tuple[tuple[str, bytes], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Records of one partition that are handled in one transaction, in offset order.
+
+    Attributes:
+        epoch: Counts how often the topic was made anew; with it an offset is unique for ever.
+        next_offset: Where the partition goes on after this batch.
+    """
+
+    topic: str
+    partition: int
+    epoch: int
+    records: list[Record]
+    next_offset: int
+
+    @property
+    def first_offset(self) -> int:
+        """The offset of the first record."""
+        return self.records[0].offset
+
+
+class Received(NamedTuple):
+    """A valid event: its envelope's identity, its content, its business key and the hash of its content."""
+
+    index: int
+    event_id: str
+    source: str
+    type: str
+    event: Any
+    key: bytes
+    content_hash: bytes
+    occurred_at: int
+
+
+class Message(NamedTuple):
+    """An event to publish. ``topic`` is the short name; the prefix is added on the way out."""
+
+    topic: str
+    key: bytes
+    value: bytes
+    headers: list[tuple[str, bytes]]
+
+
+class Refusal(NamedTuple):
+    """Why the record at ``index`` of the batch becomes a dead letter."""
+
+    index: int
+    reason: str
+    detail: str
+    event_id: str | None = None
+    type: str | None = None
+    source: str | None = None
+
+    @classmethod
+    def of(cls, received: Received, reason: str, detail: str) -> Refusal:
+        """Refuse an event that was readable."""
+        return cls(received.index, reason, detail, received.event_id, received.type, received.source)
+
+
+@dataclass(slots=True)
+class Decoded:
+    """What a batch's bytes turned out to be."""
+
+    events: list[Received] = field(default_factory=list)
+    refused: list[Refusal] = field(default_factory=list)
+    ignored: int = 0
+
+
+@dataclass(slots=True)
+class Decisions:
+    """What a handler decided about a batch.
+
+    Attributes:
+        effects: What its store writes; the runtime does not look inside.
+        accepted: How many events had an effect, or a stored reason for having none.
+        duplicates: How many were seen before, with the same content.
+    """
+
+    effects: Any
+    messages: list[Message] = field(default_factory=list)
+    refused: list[Refusal] = field(default_factory=list)
+    accepted: int = 0
+    duplicates: int = 0

@@ -1,0 +1,60 @@
+"""Retry in place: what is worth trying again, how long to wait, and when to give up (only when asked to stop)."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+import asyncpg
+from aiokafka.errors import KafkaError
+from tenacity import AsyncRetrying, RetryCallState, retry_if_exception
+from tenacity.wait import wait_exponential_jitter
+
+from shared.errors import Transient
+
+#: First wait, longest wait and jitter in seconds: fast enough after a lost race, gentle on a server that comes back.
+_FIRST, _LONGEST, _JITTER = 0.05, 3.0, 0.25
+
+_POSTGRES_IS_AWAY = (
+    asyncpg.PostgresConnectionError,  # class 08, among them ConnectionDoesNotExist
+    asyncpg.InterfaceError,  # the client's side of a connection that was lost
+    asyncpg.OperatorInterventionError,  # class 57: shutdown, crash, cannot connect now, time-outs
+    asyncpg.InsufficientResourcesError,  # class 53: disk full, too many connections
+    asyncpg.TransactionRollbackError,  # class 40: deadlock, serialization
+    asyncpg.InvalidTransactionStateError,  # class 25: transaction_timeout, a read-only standby
+    asyncpg.ObjectNotInPrerequisiteStateError,  # class 55: lock not available
+    asyncpg.UniqueViolationError,  # a race on a business key: the second pass sees the key
+)
+
+
+def is_transient(problem: BaseException) -> bool:
+    """Tell whether the same work can succeed later."""
+    return isinstance(problem, (Transient, *_POSTGRES_IS_AWAY, KafkaError, OSError, TimeoutError))
+
+
+def attempts(stopping: asyncio.Event, on_retry: Callable[[BaseException, int], None]) -> AsyncRetrying:
+    """Return the attempts of one piece of work: ``async for attempt in attempts(…): with attempt: …``.
+
+    Transient errors are tried again until they stop or ``stopping`` is set; then the last error is raised, as
+    every other error is at once.
+    """
+
+    async def sleep(seconds: float) -> None:
+        try:
+            await asyncio.wait_for(stopping.wait(), seconds)
+        except TimeoutError:
+            return
+
+    def before_sleep(state: RetryCallState) -> None:
+        problem = state.outcome.exception() if state.outcome else None
+        if problem is not None:
+            on_retry(problem, state.attempt_number)
+
+    return AsyncRetrying(
+        sleep=sleep,
+        retry=retry_if_exception(is_transient),
+        wait=wait_exponential_jitter(initial=_FIRST, max=_LONGEST, jitter=_JITTER),
+        stop=lambda _state: stopping.is_set(),
+        before_sleep=before_sleep,
+        reraise=True,
+    )

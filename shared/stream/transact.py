@@ -1,0 +1,68 @@
+"""One batch, one transaction: load, decide, store. Design §4 steps 2 to 5, in the order that makes them safe."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from shared.database.pool import Connection, Pool
+from shared.errors import LoadAgain
+from shared.stream import journal
+from shared.stream.crashpoints import reach
+from shared.stream.decode import refuse_future
+from shared.stream.handler import Handler
+from shared.stream.journal import Claim, Counts, OutboxRow
+from shared.stream.records import Batch, Decisions, Decoded
+
+
+class Committed(NamedTuple):
+    """What a committed batch leaves to do."""
+
+    decisions: Decisions
+    counts: Counts
+    outbox: OutboxRow | None
+    reasons: list[str]
+
+
+async def transact(
+    pool: Pool, handler: Handler, source: str, claim: Claim, batch: Batch, decoded: Decoded, forget: list[int]
+) -> Committed:
+    """Handle a batch in one transaction and move the claim past it.
+
+    Raises:
+        Fenced: Another worker owns the partition; nothing was written.
+        Transient: Try again; nothing was written. ``LoadAgain`` has already made what was missing.
+    """
+    async with pool.acquire() as connection:
+        try:
+            async with connection.transaction():
+                committed = await _in_transaction(connection, handler, source, claim, batch, decoded, forget)
+                reach("stored")
+        except LoadAgain as again:
+            # The transaction is rolled back: no lock is held while the rows are made.
+            await again.prepare(connection)
+            raise
+    claim.next_offset = batch.next_offset
+    reach("committed")
+    return committed
+
+
+async def _in_transaction(
+    connection: Connection, handler: Handler, source: str, claim: Claim, batch: Batch, decoded: Decoded, forget: list[int]
+) -> Committed:
+    # Each of these is a statement of its own: one that waits for a lock goes on with the snapshot from before
+    # the wait, so what must be fresh is read by a later statement.
+    await journal.lock_watermark(connection, handler.service, claim)
+    state = await handler.load(connection, decoded.events)
+    mark = await journal.take_mark(connection)
+    reach("loaded")
+    events, from_the_future = refuse_future(decoded.events, mark.judged_at)
+    decisions = handler.decide(state, events, mark)
+    reach("decided")
+    await handler.store(connection, decisions, mark)
+    refused = [*decoded.refused, *from_the_future, *decisions.refused]
+    counts = Counts(decisions.accepted, decisions.duplicates, len(refused), decoded.ignored)
+    outbox = await journal.store(
+        connection, handler.service, source, batch, mark, counts, refused, decisions.messages, forget,
+        journal.latest_of([received.occurred_at for received in events]),
+    )  # fmt: skip
+    return Committed(decisions, counts, outbox, [refusal.reason for refusal in refused])

@@ -1,0 +1,46 @@
+"""/metrics for Prometheus, /healthz (the process is alive), /readyz (broker and database can be reached)."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+
+from shared.stream.consumer import BatchConsumer
+
+_DATABASE_SECONDS = 2.0
+
+
+def add_pages(app: Any, consumer: Any) -> None:
+    """Add the pages to a Faust app; ``consumer`` returns the running ``BatchConsumer`` or None."""
+
+    @app.page("/metrics")
+    async def metrics(web: Any, _request: Any) -> Any:
+        return web.bytes(generate_latest(), content_type=CONTENT_TYPE_LATEST.split(";")[0])
+
+    @app.page("/healthz")
+    async def healthz(web: Any, _request: Any) -> Any:
+        running = consumer()
+        alive = running is not None and not running.crashed
+        return web.json({"alive": alive}, status=200 if alive else 503)
+
+    @app.page("/readyz")
+    async def readyz(web: Any, _request: Any) -> Any:
+        running = consumer()
+        reachable = {
+            "broker": running is not None and running.connected,
+            "database": running is not None and await database_answers(running),
+        }
+        return web.json(reachable, status=200 if all(reachable.values()) else 503)
+
+
+async def database_answers(consumer: BatchConsumer) -> bool:
+    """Tell whether Postgres answers within two seconds."""
+    try:
+        async with asyncio.timeout(_DATABASE_SECONDS):
+            async with consumer.pool.acquire() as connection:
+                await connection.fetchval("select 1")
+    except Exception:  # noqa: BLE001 - whatever the reason, the answer is no
+        return False
+    return True
