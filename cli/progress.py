@@ -16,6 +16,7 @@ from shared.stream.brokers import Admin
 #: Which service reads which input topic.
 READERS = (("earn", purchases.TOPIC),)
 _POLL_SECONDS = 0.02
+_FETCH_SECONDS = 20.0
 #: Idle means idle twice, so far apart: a message that is just being published shows up meanwhile.
 _TWICE_SECONDS = 0.5
 
@@ -47,19 +48,11 @@ class Watcher:
         self._settings = settings
         self._connection = connection
         self._admin = Admin(settings.kafka_brokers)
-        self._consumer: Any = None
 
     async def __aenter__(self) -> Watcher:
-        self._consumer = AIOKafkaConsumer(bootstrap_servers=self._settings.kafka_brokers)
-        try:
-            await self._consumer.start()
-        except BaseException:
-            await self._consumer.stop()
-            raise
         return self
 
     async def __aexit__(self, *_problem: object) -> None:
-        await self._consumer.stop()
         await asyncio.to_thread(self._admin.close)
 
     async def behind(self) -> Behind:
@@ -68,7 +61,7 @@ class Watcher:
         topics = [self._settings.topic(topic) for _service, topic in READERS]
         known = await self._admin.topics(topics)
         partitions = [TopicPartition(name, p) for name, topic in known.items() for p in range(topic.partitions)]
-        ends = await self._consumer.end_offsets(partitions) if partitions else {}
+        ends = await self._ends(partitions)
         rows = await self._connection.fetch("select service, topic, partition, next_offset, topic_id from watermark")
         marks = {(row["service"], row["topic"], row["partition"]): row for row in rows}
         for service, topic in READERS:
@@ -103,3 +96,25 @@ class Watcher:
         while calm < 2:
             calm = calm + 1 if (await self.behind()).idle else 0
             await asyncio.sleep(_TWICE_SECONDS if calm else _POLL_SECONDS * 5)
+
+    async def _ends(self, partitions: list[Any]) -> dict[Any, int]:
+        """Return the offset after the last record of each partition: the high watermark of a fetch.
+
+        Not what the broker lists as the latest offset: the embedded one names the beginning of the last batch.
+        """
+        if not partitions:
+            return {}
+        consumer = AIOKafkaConsumer(
+            bootstrap_servers=self._settings.kafka_brokers, max_partition_fetch_bytes=1, fetch_max_wait_ms=25
+        )
+        try:
+            await consumer.start()
+            consumer.assign(partitions)
+            for tp, listed in (await consumer.end_offsets(partitions)).items():
+                consumer.seek(tp, listed)
+            async with asyncio.timeout(_FETCH_SECONDS):
+                while any(consumer.highwater(tp) is None for tp in partitions):
+                    await consumer.getmany(timeout_ms=25)
+            return {tp: consumer.highwater(tp) for tp in partitions}
+        finally:
+            await consumer.stop()

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import socket
 import tempfile
+from collections.abc import Iterable
 from typing import Any
 
 import faust
@@ -33,13 +36,18 @@ def create_app(service: str, handler: Handler, topics: tuple[str, ...], *, optio
     if options.crash_at:
         crashpoints.order_kill(options.crash_at)
     _use_uvloop()
-    app = faust.App(
-        f"{options.topic_prefix}.{service}",
+    batches = BatchConsumer(options, handler, topics, f"/loyalty/{options.topic_prefix}/{service}")
+    app = _App(
+        batches,
+        # A group of its own for each worker: every one of them must hear the hints of the control topic, and none
+        # has to wait for the others to form a group. Batches are shared out in another group, see BatchConsumer.
+        f"{options.topic_prefix}.{service}.control.{socket.gethostname()}.{os.getpid()}",
         broker=[f"kafka://{broker.strip()}" for broker in options.kafka_brokers.split(",")],
         datadir=options.data_dir or tempfile.mkdtemp(prefix="loyalty-faust-"),
         web_host=options.web_host,
         web_port=options.web_port,
         web_bind=options.web_host,
+        consumer_auto_offset_reset="latest",
         topic_disable_leader=True,
         topic_allow_declare=False,
         # No tables, so no standbys: Faust then uses a plain assignor instead of its own.
@@ -49,17 +57,11 @@ def create_app(service: str, handler: Handler, topics: tuple[str, ...], *, optio
         broker_rebalance_timeout=options.rebalance_seconds,
         producer_request_timeout=10.0,
         value_serializer="raw",
+        # Standard error is where the logs go; redirecting it into the logs would swallow them.
+        worker_redirect_stdouts=False,
         logging_config=dict_config(options.log_level),
     )
-    running: list[BatchConsumer] = []
-
-    class Batches(BatchConsumer):
-        def __init__(self, **kwargs: Any) -> None:
-            super().__init__(options, handler, topics, f"/loyalty/{options.topic_prefix}/{service}", **kwargs)
-            running[:] = [self]
-
-    app.service(Batches)
-    add_pages(app, lambda: running[0] if running else None)
+    add_pages(app, batches)
 
     @app.agent(app.topic(options.topic(control.TOPIC), value_serializer="raw", internal=False))
     async def hints(stream: Any) -> None:
@@ -67,10 +69,25 @@ def create_app(service: str, handler: Handler, topics: tuple[str, ...], *, optio
         async for event in stream.events():
             kind = dict(event.message.headers or {}).get("ce_type") or b""
             _log.info("control", type=kind.decode(errors="replace"))
-            if kind == control.PROGRAM_PUBLISHED.encode() and running:
-                await _refresh(running[0])
+            if kind == control.PROGRAM_PUBLISHED.encode():
+                await _refresh(batches)
 
     return app
+
+
+class _App(faust.App):  # type: ignore[misc]  # Faust is untyped here
+    """A Faust app that starts the batch consumer first.
+
+    Services added by ``app.service`` wait until Faust's own consumer has joined its group; points must not.
+    """
+
+    def __init__(self, batches: BatchConsumer, *args: Any, **kwargs: Any) -> None:
+        self._batches = batches
+        super().__init__(*args, **kwargs)
+
+    def on_init_dependencies(self) -> Iterable[Any]:
+        """Return the services that run inside the app, in the order of starting."""
+        return [self._batches, *super().on_init_dependencies()]
 
 
 async def _refresh(consumer: BatchConsumer) -> None:

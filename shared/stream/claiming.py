@@ -17,7 +17,7 @@ _log = logger(__name__)
 
 
 def decide_claim(
-    known: Claim | None, topic: str, partition: int, topic_id: str, beginning: int, end: int
+    known: Claim | None, topic: str, partition: int, topic_id: str, beginning: int, shorter: bool
 ) -> tuple[Claim, str | None]:
     """Decide where to go on, and say what happened if it is not simply where we were.
 
@@ -27,13 +27,13 @@ def decide_claim(
         partition: Its number.
         topic_id: The topic's present id.
         beginning: The first offset that Kafka still has.
-        end: The offset after the last one.
+        shorter: The pipeline saw that the log now ends before the watermark.
     """
     if known is None:
         return Claim(topic, partition, 0, 0, topic_id), None
     if known.topic_id != topic_id:
         return Claim(topic, partition, known.epoch + 1, 0, topic_id), "topic-made-anew"
-    if known.next_offset > end:
+    if shorter:
         return Claim(topic, partition, known.epoch + 1, 0, topic_id), "broker-lost-data"
     if known.next_offset < beginning:
         return known, "records-lost"
@@ -41,14 +41,13 @@ def decide_claim(
 
 
 async def claim_partition(
-    pool: Any, consumer: Any, service: str, tp: Any, topic: str, topic_id: str
+    pool: Any, consumer: Any, service: str, tp: Any, topic: str, topic_id: str, shorter: bool
 ) -> Claim:
     """Read the watermark, compare it with the topic, and store a new claim where one is needed."""
     beginning = (await consumer.beginning_offsets([tp]))[tp]
-    end = (await consumer.end_offsets([tp]))[tp]
     async with pool.acquire() as connection:
         known = await journal.read_watermark(connection, service, topic, tp.partition)
-        claim, happened = decide_claim(known, topic, tp.partition, topic_id, beginning, end)
+        claim, happened = decide_claim(known, topic, tp.partition, topic_id, beginning, shorter)
         if known is None or claim.epoch != known.epoch:
             await journal.write_claim(connection, service, claim)
     where = {"topic": topic, "partition": tp.partition, "epoch": claim.epoch}

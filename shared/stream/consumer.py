@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import functools
 import gc
+import logging
 from typing import Any
 
 from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener
@@ -57,12 +58,16 @@ class BatchConsumer(Service):
         self._turns = asyncio.Semaphore(settings.database_connections)
         self._halt = asyncio.Event()
         self._session_over = asyncio.Event()
+        self._ended = asyncio.Event()
         self._topic_ids: dict[str, str] = {}
         self._pipelines: dict[Any, tuple[Pipeline, asyncio.Task[None]]] = {}
         self._consumer: Any = None
 
     async def on_start(self) -> None:
         """Open the pool; connections themselves are made when needed, and made again when lost."""
+        # The Faust worker has just set the log handler's level to its own default, which hides what we say.
+        for handler in logging.getLogger().handlers:
+            handler.setLevel(self.settings.log_level.upper())
         s = self.settings
         self.pool = await open_pool(
             s.database_url.get_secret_value(), s.database_schema,
@@ -75,10 +80,10 @@ class BatchConsumer(Service):
         gc.set_threshold(50_000, 20, 50)
 
     async def on_stop(self) -> None:
-        """Finish the batches in hand, nothing more."""
+        """Finish the batches in hand, nothing more: the session ends its pipelines before its consumer."""
         self._halt.set()
         self._session_over.set()
-        await self._stop_pipelines(list(self._pipelines))
+        await self._ended.wait()
 
     async def on_shutdown(self) -> None:
         """Close what is open."""
@@ -90,17 +95,17 @@ class BatchConsumer(Service):
     @Service.task
     async def _sessions(self) -> None:
         """One session after another: a topic that was made anew needs a consumer without old records in its buffers."""
-        while not self._halt.is_set():
-            self._session_over.clear()
-            try:
+        try:
+            while not self._halt.is_set():
+                self._session_over.clear()
                 async for attempt in attempts(self._halt, self._on_retry):
                     with attempt:
                         await self._session()
-            except Exception as problem:
-                if self._halt.is_set():
-                    return
+        except Exception as problem:  # noqa: BLE001 - whatever it is, the process must end, and loudly
+            if not self._halt.is_set():
                 await self.crash(problem)
-                return
+        finally:
+            self._ended.set()
 
     @Service.task
     async def _watch_topics(self) -> None:

@@ -32,6 +32,8 @@ _IDLE_SECONDS = 0.1
 _OFFSET_COMMIT_SECONDS = 1.0
 #: After being fenced: time for Kafka to tell this worker that the partition is no longer its own.
 _PAUSE_SECONDS = 1.0
+#: A high watermark below our own must last so long to be believed.
+_SHORTER_SECONDS = 2.0
 
 
 class Pipeline:
@@ -49,7 +51,7 @@ class Pipeline:
         consumer: Any,
         partition: Any,
         topic: str,
-        claim: Callable[[], Awaitable[Claim]],
+        claim: Callable[[bool], Awaitable[Claim]],
     ) -> None:
         """Make a pipeline.
 
@@ -63,7 +65,8 @@ class Pipeline:
             consumer: The aiokafka consumer; the pipeline reads its own partition only.
             partition: aiokafka's name of the partition.
             topic: The topic's short name.
-            claim: Finds out where the partition stands, and writes it down if that is new.
+            claim: Finds out where the partition stands, and writes it down if that is new; told whether the log
+                was seen to end before the watermark.
         """
         self._settings = settings
         self._handler = handler
@@ -76,6 +79,8 @@ class Pipeline:
         self._topic = topic
         self._find_claim = claim
         self._claim: Claim | None = None
+        self._shorter = False
+        self._shorter_since: float | None = None
         self._stopping = asyncio.Event()
         self._publishing: asyncio.Task[None] | None = None
         self._published: list[int] = []
@@ -116,7 +121,8 @@ class Pipeline:
     async def _take_over(self) -> None:
         """Find out where the partition stands, and publish first what a crash left behind."""
         await self._settle()
-        self._claim = await self._retried(self._find_claim)
+        self._claim = await self._retried(lambda: self._find_claim(self._shorter))
+        self._shorter, self._shorter_since = False, None
         left = await self._retried(self._left_behind)
         for row in left:
             await self._publish(row)
@@ -126,9 +132,11 @@ class Pipeline:
         records = await self._fetch()
         if not records:
             await self._tidy_up()
+            self._look_whether_log_is_shorter()
             return
         assert self._claim is not None
         if records[0].offset < self._claim.next_offset:
+            self._shorter = self._consumer.highwater(self._tp) < self._claim.next_offset
             raise Fenced(f"Kafka went back to {records[0].offset}, behind {self._claim.next_offset}")
         reach("fetched")
         async with self._turns:
@@ -141,6 +149,22 @@ class Pipeline:
         if committed.outbox is not None:
             await self._settle()
             self._publishing = asyncio.create_task(self._publish(committed.outbox))
+
+    def _look_whether_log_is_shorter(self) -> None:
+        """Notice a broker that lost records which we have handled: we would wait for ever at an offset beyond its end.
+
+        Raises:
+            Fenced: It is so, and has been for two seconds, that is for several fetches.
+        """
+        assert self._claim is not None
+        end = self._consumer.highwater(self._tp)
+        if end is None or end >= self._claim.next_offset:
+            self._shorter_since = None
+        elif self._shorter_since is None:
+            self._shorter_since = time.monotonic()
+        elif time.monotonic() - self._shorter_since > _SHORTER_SECONDS:
+            self._shorter = True
+            raise Fenced(f"the log ends at {end}, before {self._claim.next_offset}")
 
     async def _fetch(self) -> list[Record]:
         """Return the next records: at once where there is a backlog, else what comes within the batch time."""
@@ -226,7 +250,8 @@ class Pipeline:
         assert self._claim is not None
         self._offset_committed_at = time.monotonic()
         try:
-            await self._consumer.commit({self._tp: self._claim.next_offset})
+            async with asyncio.timeout(_OFFSET_COMMIT_SECONDS):
+                await self._consumer.commit({self._tp: self._claim.next_offset})
         except Exception as problem:  # noqa: BLE001 - a lag tool that lags is no reason to stop
             _log.info("offset not committed to Kafka", cause=repr(problem))
         reach("offset-committed")

@@ -12,8 +12,8 @@ from shared.stream.consumer import BatchConsumer
 _DATABASE_SECONDS = 2.0
 
 
-def add_pages(app: Any, consumer: Any) -> None:
-    """Add the pages to a Faust app; ``consumer`` returns the running ``BatchConsumer`` or None."""
+def add_pages(app: Any, consumer: BatchConsumer) -> None:
+    """Add the pages to a Faust app."""
 
     @app.page("/metrics")
     async def metrics(web: Any, _request: Any) -> Any:
@@ -21,17 +21,12 @@ def add_pages(app: Any, consumer: Any) -> None:
 
     @app.page("/healthz")
     async def healthz(web: Any, _request: Any) -> Any:
-        running = consumer()
-        alive = running is not None and not running.crashed
+        alive = not consumer.crashed
         return web.json({"alive": alive}, status=200 if alive else 503)
 
     @app.page("/readyz")
     async def readyz(web: Any, _request: Any) -> Any:
-        running = consumer()
-        reachable = {
-            "broker": running is not None and running.connected,
-            "database": running is not None and await database_answers(running),
-        }
+        reachable = {"broker": consumer.connected, "database": await database_answers(consumer)}
         return web.json(reachable, status=200 if all(reachable.values()) else 503)
 
 

@@ -1,0 +1,5 @@
+"""``python -m cli`` is ``loyalty``."""
+
+from cli.main import app
+
+app()
