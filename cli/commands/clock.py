@@ -9,10 +9,9 @@ import typer
 
 from cli import clock
 from cli.control import send_hint
-from cli.home import DEFAULT_HOME, Home, settings_for
+from cli.home import DEFAULT_HOME, Home, database, settings_for
 from cli.output import command, console
 from shared.contracts import control
-from shared.database.pool import connect
 from shared.errors import UsageError
 from shared.instants import iso, microseconds
 
@@ -39,11 +38,8 @@ def parse_instant(text: str) -> int:
 async def show(home: Home = DEFAULT_HOME) -> None:
     """Show the program's present time."""
     settings = settings_for(home)
-    connection = await connect(settings.database_url.get_secret_value(), settings.database_schema)
-    try:
+    async with database(settings) as connection:
         console.print(f"{iso(await clock.now(connection, settings))} ({settings.clock.value} clock)")
-    finally:
-        await connection.close()
 
 
 @app.command("set")
@@ -55,10 +51,7 @@ async def set_clock(
     """Move the manual clock forward."""
     settings = settings_for(home)
     wanted = parse_instant(instant)
-    connection = await connect(settings.database_url.get_secret_value(), settings.database_schema)
-    try:
+    async with database(settings) as connection:
         await clock.move(connection, settings, wanted)
-    finally:
-        await connection.close()
     await send_hint(settings, control.CLOCK_MOVED, {"now": iso(wanted)})
     console.print(f"the clock stands at {iso(wanted)}")

@@ -9,26 +9,22 @@ import typer
 from kafka import KafkaProducer
 from rich.progress import track
 
-from cli.home import DEFAULT_HOME, Home, settings_for
+from cli.home import DEFAULT_HOME, Home, database, settings_for
 from cli.output import AsJson, command, console, errors, print_json, show
-from shared.database.pool import connect
 from shared.errors import UsageError
 from shared.instants import iso
 from shared.settings import Settings
 from shared.stream.packing import unpack_records
 from shared.stream.records import Record
 
-app = typer.Typer(help="Records that were refused: list, look at, send again after a fix, or close.", no_args_is_help=True)
+app = typer.Typer(
+    help="Records that were refused: list, look at, send again after a fix, or close.", no_args_is_help=True
+)
 
 Letter = Annotated[str, typer.Argument(help="The id of a dead letter, or its beginning.")]
 Reason = Annotated[str | None, typer.Option(help="Only those with this reason.")]
 _COLUMNS = "id, reason, topic, partition, epoch, record_offset, recorded_at, state, detail"
 _SEND_SECONDS = 30
-
-
-async def _connect(home: Any) -> tuple[Settings, Any]:
-    settings = settings_for(home)
-    return settings, await connect(settings.database_url.get_secret_value(), settings.database_schema)
 
 
 @app.command("list")
@@ -41,15 +37,13 @@ async def list_letters(
     home: Home = DEFAULT_HOME,
 ) -> None:
     """List refused records, the newest first."""
-    _settings, connection = await _connect(home)
-    try:
+    settings = settings_for(home)
+    async with database(settings) as connection:
         rows = await connection.fetch(
             f"select {_COLUMNS} from dead_letter where ($1::text is null or reason = $1) "  # noqa: S608
             "and ($2 or state = 'open') order by recorded_at desc, id limit $3",
             reason, everything, limit,
         )  # fmt: skip
-    finally:
-        await connection.close()
     show(
         ("id", "reason", "position", "recorded", "state", "detail"),
         [
@@ -65,11 +59,9 @@ async def list_letters(
 @command
 async def show_letter(letter: Letter, as_json: AsJson = False, home: Home = DEFAULT_HOME) -> None:
     """Show one refused record: reason, position, headers and value."""
-    _settings, connection = await _connect(home)
-    try:
+    settings = settings_for(home)
+    async with database(settings) as connection:
         row = await _find(connection, letter)
-    finally:
-        await connection.close()
     (record,) = unpack_records(row["record"])
     value = "(null)" if record.value is None else record.value.decode(errors="backslashreplace")
     shown = {
@@ -98,8 +90,8 @@ async def replay(
     """Send records again to the topic that they came from; what is still wrong comes back as a new dead letter."""
     if sum((letter is not None, reason is not None, everything)) != 1:
         raise UsageError("say which: an ID, --reason REASON or --all")
-    settings, connection = await _connect(home)
-    try:
+    settings = settings_for(home)
+    async with database(settings) as connection:
         if letter is not None:
             rows = [await _find(connection, letter)]
             if rows[0]["state"] != "open":
@@ -115,10 +107,10 @@ async def replay(
                 "a conflict cannot be replayed: the order was accepted with other content and stays as it is. "
                 "Publish a correction under an id of its own, then: loyalty dead-letters close ID"
             )
-        sent = await asyncio.to_thread(_send, settings, [(row["topic"], *unpack_records(row["record"])) for row in rows])
+        sent = await asyncio.to_thread(
+            _send, settings, [(row["topic"], *unpack_records(row["record"])) for row in rows]
+        )
         await _settle(connection, [row["id"] for row in rows[:sent]], "replayed")
-    finally:
-        await connection.close()
     console.print(f"sent {sent} records again")
 
 
@@ -126,12 +118,10 @@ async def replay(
 @command
 async def close(letter: Letter, home: Home = DEFAULT_HOME) -> None:
     """Mark a dead letter as dealt with; it stays on record."""
-    _settings, connection = await _connect(home)
-    try:
+    settings = settings_for(home)
+    async with database(settings) as connection:
         row = await _find(connection, letter)
         await _settle(connection, [row["id"]], "closed")
-    finally:
-        await connection.close()
     console.print(f"closed {row['id']}")
 
 

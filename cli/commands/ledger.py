@@ -9,10 +9,9 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from cli import clock
 from cli.commands.clock import parse_instant
-from cli.home import DEFAULT_HOME, Home, settings_for
+from cli.home import DEFAULT_HOME, Home, database, settings_for
 from cli.output import AsCsv, AsJson, command, console, errors, print_json, show
 from services.earn.rehearsal import from_archive
-from shared.database.pool import connect
 from shared.ledger import read
 from shared.ledger.audit import Finding, audit
 
@@ -40,11 +39,8 @@ async def balances(
     """List every account, sorted by member and wallet."""
     instant = parse_instant(as_of) if as_of else None
     settings = settings_for(home)
-    connection = await connect(settings.database_url.get_secret_value(), settings.database_schema)
-    try:
+    async with database(settings) as connection:
         rows = await read.balances(connection, now=await clock.now(connection, settings), as_of=instant)
-    finally:
-        await connection.close()
     if top:
         rows = sorted(rows, key=lambda row: (-row.available, row.member_id))[:top]
     show(read.Balance._fields, rows, as_json=as_json, as_csv=as_csv)
@@ -59,20 +55,16 @@ async def audit_ledger(
 ) -> None:
     """Check every invariant over the whole ledger; exit status 1 if anything is wrong."""
     settings = settings_for(home)
-    connection = await connect(settings.database_url.get_secret_value(), settings.database_schema)
     found: list[Finding] = []
-    try:
-        with errors.status("checking …") as status:
+    async with database(settings) as connection:
+        with errors.status("checking …"):
             async for check, wrong in audit(connection):
                 found += wrong
                 if not as_json:
                     console.print(f"{'✗' if wrong else '✓'} {check.name}: {check.promise}", markup=False)
-                status.update("checking …")
         if replay:
             found += await _replayed(connection, settings.record_bytes, as_json)
         size = await connection.fetchrow("select count(*), (select count(*) from account) from entry")
-    finally:
-        await connection.close()
     if as_json:
         print_json({"entries": size[0], "accounts": size[1], "findings": [finding._asdict() for finding in found]})
     elif found:
@@ -92,7 +84,9 @@ async def _replayed(connection: Any, record_bytes: int, quiet: bool) -> list[Fin
         async for rehearsal, records in from_archive(connection, record_bytes):  # noqa: B007 - the last one counts
             progress.advance(bar, records)
     names = {account.account: key for key, account in rehearsal.accounts.items()} if rehearsal else {}
-    rehearsed = {(*names[entry.account], entry.version): tuple(entry)[2:] for entry in rehearsal.entries} if rehearsal else {}
+    rehearsed = (
+        {(*names[entry.account], entry.version): tuple(entry)[2:] for entry in rehearsal.entries} if rehearsal else {}
+    )
     stored = {(row[0], row[1], row[2]): tuple(row)[3:] for row in await connection.fetch(_ENTRIES)}
     wrong = sorted(key for key in rehearsed.keys() | stored.keys() if rehearsed.get(key) != stored.get(key))
     if not quiet:

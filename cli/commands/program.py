@@ -8,11 +8,10 @@ from typing import Annotated
 import typer
 
 from cli.control import send_hint
-from cli.home import DEFAULT_HOME, Home, settings_for
+from cli.home import DEFAULT_HOME, Home, database, settings_for
 from cli.output import AsJson, command, console, print_json, show
 from cli.stack import read_program
 from shared.contracts import control
-from shared.database.pool import connect
 from shared.errors import UsageError
 from shared.instants import iso
 from shared.program import store
@@ -39,11 +38,8 @@ def check(file: File) -> None:
 async def publish(file: File, home: Home = DEFAULT_HOME) -> None:
     """Store a program file as the next version; running workers pick it up with their next batch."""
     settings = settings_for(home)
-    connection = await connect(settings.database_url.get_secret_value(), settings.database_schema)
-    try:
+    async with database(settings) as connection:
         published = await store.publish(connection, read_program(file), str(file))
-    finally:
-        await connection.close()
     if not published.fresh:
         console.print(f"version {published.version} has this content already; nothing was published")
         return
@@ -60,16 +56,14 @@ async def publish(file: File, home: Home = DEFAULT_HOME) -> None:
 async def list_versions(as_json: AsJson = False, home: Home = DEFAULT_HOME) -> None:
     """List the published versions."""
     settings = settings_for(home)
-    connection = await connect(settings.database_url.get_secret_value(), settings.database_schema)
-    try:
+    async with database(settings) as connection:
         rows = await connection.fetch(
-            "select version, program_id, effective_at, published_at, content_hash from program order by version"
+            "select version, program_id, effective_at, published_at, left(content_hash, 12) as sha256 "
+            "from program order by version"
         )
-    finally:
-        await connection.close()
     show(
         ("version", "program", "effective", "published", "sha256"),
-        [(r["version"], r["program_id"], iso(r["effective_at"]), iso(r["published_at"]), r["content_hash"][:12]) for r in rows],
+        [(r["version"], r["program_id"], iso(r["effective_at"]), iso(r["published_at"]), r["sha256"]) for r in rows],
         as_json=as_json,
     )  # fmt: skip
 
@@ -82,13 +76,10 @@ async def show_version(
 ) -> None:
     """Print the program file of a version as it was published."""
     settings = settings_for(home)
-    connection = await connect(settings.database_url.get_secret_value(), settings.database_schema)
-    try:
+    async with database(settings) as connection:
         content = await connection.fetchval(
             "select content from program where version = coalesce($1, (select max(version) from program))", version
         )
-    finally:
-        await connection.close()
     if content is None:
         raise UsageError("no such version; `loyalty program list` shows what there is")
     console.print(content, markup=False, end="", soft_wrap=True)

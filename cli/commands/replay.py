@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import itertools
 import time
 from collections.abc import Iterable, Iterator
@@ -13,8 +12,6 @@ from typing import Annotated, Any
 import jiter
 import pydantic_core
 import typer
-from aiokafka import AIOKafkaProducer
-from aiokafka.partitioner import DefaultPartitioner
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
@@ -27,12 +24,11 @@ from rich.progress import (
 from rich.text import Text
 
 from cli import clock
-from cli.home import DEFAULT_HOME, Home, settings_for
+from cli.home import DEFAULT_HOME, Home, database, settings_for
 from cli.output import command, console, errors, say
 from cli.progress import Watcher
-from shared.contracts import purchases
+from cli.sending import Sender
 from shared.contracts.envelope import seal
-from shared.database.pool import connect
 from shared.errors import UsageError
 from shared.instants import microseconds
 from shared.settings import Clock, Settings
@@ -40,7 +36,6 @@ from shared.settings import Clock, Settings
 app = typer.Typer(help="Publish purchases to Kafka: real ones, or yours.", no_args_is_help=True)
 
 Rate = Annotated[float | None, typer.Option(min=0.1, help="Events a second; flat out unless given.")]
-_FLUSH_EVERY = 5_000
 
 
 @app.command()
@@ -63,30 +58,30 @@ async def completejourney(
     if not len(baskets):
         raise UsageError("no baskets in that range; the data set covers 2017-01-01 to 2017-12-31")
     settings = settings_for(home)
-    connection = await connect(settings.database_url.get_secret_value(), settings.database_schema)
     started = time.monotonic()
-    try:
-        async with Sender(settings, rate) as sender, Watcher(settings, connection) as watcher:
-            with _progress() as progress:
-                bar = progress.add_task("replaying", total=len(baskets))
+    async with (
+        database(settings) as connection,
+        Sender(settings, rate) as sender,
+        Watcher(settings, connection) as watcher,
+    ):
+        if barrier:
+            await watcher.wait_idle()
+        with _progress() as progress:
+            bar = progress.add_task("replaying", total=len(baskets))
+            for day, of_day in itertools.groupby(baskets, key=lambda purchase: purchase.day):
+                for purchase in of_day:
+                    await sender.send(purchase.member_id, purchase.value, purchase.headers)
+                    progress.advance(bar)
                 if barrier:
-                    await watcher.wait_idle()
-                for day, of_day in itertools.groupby(baskets, key=lambda purchase: purchase.day):
-                    for purchase in of_day:
-                        await sender.send(purchase.member_id, purchase.value, purchase.headers)
-                        progress.advance(bar)
-                    if barrier:
-                        await sender.flush()
-                        await watcher.passed(sender.ends)
-                        await _end_of_day(connection, settings, day, ZONE)
-                await sender.flush()
-            published = time.monotonic() - started
-            say("waiting until everything is in the ledger")
-            await watcher.passed(sender.ends)
-            if not barrier:
-                await _end_of_day(connection, settings, day, ZONE)
-    finally:
-        await connection.close()
+                    await sender.flush()
+                    await watcher.passed(sender.ends)
+                    await _end_of_day(connection, settings, day, ZONE)
+            await sender.flush()
+        published = time.monotonic() - started
+        say("waiting until everything is in the ledger")
+        await watcher.passed(sender.ends)
+        if not barrier:
+            await _end_of_day(connection, settings, day, ZONE)
     seconds = time.monotonic() - started
     console.print(
         f"{len(baskets):,} purchases published in {published:.1f} s and in the ledger after {seconds:.1f} s "
@@ -116,65 +111,6 @@ async def file(
     console.print(f"{count:,} events published")
 
 
-class Sender:
-    """Publishes to the purchases topic, at a rate or flat out, and knows where each partition ends."""
-
-    def __init__(self, settings: Settings, rate: float | None = None) -> None:
-        self._settings = settings
-        self._rate = rate
-        self._topic = settings.topic(purchases.TOPIC)
-        self._partitioner = DefaultPartitioner()
-        self._partitions: dict[str, int] = {}
-        self._pending: list[asyncio.Future[Any]] = []
-        self._producer: Any = None
-        self._all: list[int] = []
-        self._started = 0.0
-        self._sent = 0
-        #: By (short topic name, partition): the offset after the last record sent.
-        self.ends: dict[tuple[str, int], int] = {}
-
-    async def __aenter__(self) -> Sender:
-        self._producer = AIOKafkaProducer(
-            bootstrap_servers=self._settings.kafka_brokers, acks="all", linger_ms=5, max_batch_size=512 * 1024,
-            enable_idempotence=self._settings.kafka_idempotence,
-        )  # fmt: skip
-        try:
-            await self._producer.start()
-            self._all = sorted(await self._producer.partitions_for(self._topic))
-        except BaseException:
-            await self._producer.stop()
-            raise
-        self._started = time.monotonic()
-        return self
-
-    async def __aexit__(self, *_problem: object) -> None:
-        await self._producer.stop()
-
-    async def send(self, member: str, value: bytes, headers: list[tuple[str, bytes]]) -> None:
-        """Publish one event; waits where the rate or the broker demands it."""
-        partition = self._partitions.get(member)
-        if partition is None:
-            # The standard partitioner (murmur2), remembered: in pure Python it costs more than the rest of the send.
-            partition = self._partitions[member] = self._partitioner(member.encode(), self._all, self._all)
-        self._pending.append(
-            await self._producer.send(self._topic, value, key=member.encode(), partition=partition, headers=headers)
-        )
-        self._sent += 1
-        if self._rate:
-            ahead = self._started + self._sent / self._rate - time.monotonic()
-            if ahead > 0:
-                await asyncio.sleep(ahead)
-        if len(self._pending) >= _FLUSH_EVERY:
-            await self.flush()
-
-    async def flush(self) -> None:
-        """Wait until Kafka has everything."""
-        for sent in await asyncio.gather(*self._pending):
-            where = (purchases.TOPIC, sent.partition)
-            self.ends[where] = max(self.ends.get(where, 0), sent.offset + 1)
-        self._pending.clear()
-
-
 class _SpeedColumn(ProgressColumn):
     """Events a second."""
 
@@ -184,7 +120,13 @@ class _SpeedColumn(ProgressColumn):
 
 
 def _progress() -> Progress:
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), _SpeedColumn(), TimeRemainingColumn())
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        _SpeedColumn(),
+        TimeRemainingColumn(),
+    )
     return Progress(*columns, console=errors)
 
 

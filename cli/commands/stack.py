@@ -12,10 +12,9 @@ import typer
 
 from cli import stack, supervision
 from cli.embedded import postgres
-from cli.home import DEFAULT_HOME, Home, Stack, load_stack, settings_for
+from cli.home import DEFAULT_HOME, Home, Stack, database, load_stack, settings_for
 from cli.output import AsJson, command, console, print_json, say, show
 from cli.progress import Behind, Watcher
-from shared.database.pool import connect
 from shared.errors import UsageError
 
 DEFAULT_PROGRAM = Path(__file__).parents[2] / "programs" / "fresh-market.yaml"
@@ -31,9 +30,12 @@ def add_to(app: typer.Typer) -> None:
 def up(
     program: Annotated[Path, typer.Option(help="The program file to run.")] = DEFAULT_PROGRAM,
     broker: Annotated[
-        Literal["embedded", "kafka"], typer.Option(help="embedded: in memory, only Python needed; kafka: needs Java and Maven.")
+        Literal["embedded", "kafka"],
+        typer.Option(help="embedded: in memory, only Python needed; kafka: needs Java and Maven."),
     ] = "embedded",
-    detach: Annotated[bool, typer.Option("--detach", help="Return when the stack is ready, and leave it running.")] = False,
+    detach: Annotated[
+        bool, typer.Option("--detach", help="Return when the stack is ready, and leave it running.")
+    ] = False,
     home: Home = DEFAULT_HOME,
 ) -> None:
     """Start PostgreSQL, a Kafka broker and the workers on this machine."""
@@ -80,8 +82,7 @@ async def status(
     if load_stack(home) is not None and not processes:
         raise UsageError(f"the stack in {home} does not run; start it with `loyalty up`")
     settings = settings_for(home)
-    connection = await connect(settings.database_url.get_secret_value(), settings.database_schema)
-    try:
+    async with database(settings) as connection:
         async with Watcher(settings, connection) as watcher:
             if wait_idle:
                 try:
@@ -91,8 +92,6 @@ async def status(
                     say(f"still busy after {timeout:.0f} seconds")
             behind = await watcher.behind()
         refused = await connection.fetchval("select count(*) from dead_letter where state = 'open'")
-    finally:
-        await connection.close()
     _show_status(processes, behind, refused, as_json)
     if wait_idle and not behind.idle:
         raise typer.Exit(1)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import typer
 
+from cli import home as homes
 from cli.home import DEFAULT_HOME, Home, settings_for
 from cli.output import command, console
 from shared.database.migrate import migrate
-from shared.database.pool import connect
 from shared.stream.brokers import Admin
 
 topics = typer.Typer(help="The topics in Kafka.", no_args_is_help=True)
@@ -42,9 +42,6 @@ def create(home: Home = DEFAULT_HOME) -> None:
 async def migrate_tables(home: Home = DEFAULT_HOME) -> None:
     """Bring the tables up to date."""
     settings = settings_for(home)
-    connection = await connect(settings.database_url.get_secret_value(), settings.database_schema)
-    try:
+    async with homes.database(settings) as connection:
         applied = await migrate(connection, settings.database_schema)
-    finally:
-        await connection.close()
     console.print(f"applied {', '.join(applied)}" if applied else "the tables were up to date already")

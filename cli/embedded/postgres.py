@@ -108,7 +108,9 @@ def _place(home: Path) -> Path:
     place = Path(f"/var/tmp/loyalty-postgres-{digest}")  # noqa: S108 - must be reachable for another user
     place.mkdir(exist_ok=True)
     if place.stat().st_uid != 0:
-        raise UsageError(f"{place} belongs to somebody else; remove it, or use --home in a folder that others may enter")
+        raise UsageError(
+            f"{place} belongs to somebody else; remove it, or use --home in a folder that others may enter"
+        )
     place.chmod(0o755)
     link = home / "postgres"
     if not link.exists():
@@ -141,9 +143,7 @@ def _traversable(path: Path) -> bool:
     """Tell whether any user may get to ``path``."""
     existing = next(parent for parent in (path, *path.parents) if parent.exists())
     uid = pwd.getpwnam(_UNPRIVILEGED).pw_uid
-    return all(
-        folder.stat().st_mode & 0o001 or folder.stat().st_uid == uid for folder in (existing, *existing.parents)
-    )
+    return all(folder.stat().st_mode & 0o001 or folder.stat().st_uid == uid for folder in (existing, *existing.parents))
 
 
 def remove(home: Path) -> None:

@@ -42,6 +42,7 @@ def earn(
     *,
     source: str,
     key: bytes,
+    occurred_at: int,
     accounts: Mapping[tuple[str, str], Account],
     posting: Posting,
 ) -> Earned | Refused:
@@ -52,6 +53,7 @@ def earn(
         purchase: A purchase that was not seen before.
         source: Its envelope's source.
         key: Its business key.
+        occurred_at: Its instant.
         accounts: The member's locked accounts by (member, wallet), changed in place.
         posting: Collects the entries.
     """
@@ -70,7 +72,7 @@ def earn(
     rating = rate(program, purchase)
     if sum(award.points for award in rating.awards) > POINTS_MAX:
         return Refused("too-many-points", f"the order would earn more than {POINTS_MAX:,} points; check its amounts")
-    return _post(program, purchase, rating, source, key, accounts, posting)
+    return _post(program, purchase, rating, source, key, occurred_at, accounts, posting)
 
 
 def _post(
@@ -79,10 +81,10 @@ def _post(
     rating: Rating,
     source: str,
     key: bytes,
+    occurred_at: int,
     accounts: Mapping[tuple[str, str], Account],
     posting: Posting,
 ) -> Earned:
-    occurred_at = microseconds(purchase.occurred_at)
     events: list[PointsEarned] = []
     by_wallet: dict[str, list[Award]] = {}
     for award in rating.awards:
@@ -90,7 +92,7 @@ def _post(
     stored_awards: list[list[Any]] = []
     for wallet, awards in by_wallet.items():
         account = accounts[purchase.member_id, wallet]
-        expires_at = program.expires_at(wallet, program.day_of(purchase.occurred_at))
+        expires_at = program.expires_at(wallet, rating.day)
         terms = Terms(BEGINNING, NEVER if expires_at is None else microseconds(expires_at))
         lot = terms.lot_id()
         qualifying = rating.qualifying

@@ -27,6 +27,8 @@ from shared.stream.handler import Mark
 from shared.stream.records import Decisions, Message, Received, Refusal
 
 SERVICE = "earn"
+#: Accounts that the running audit looks at each time: enough to see a bug at once, cheap enough to run for ever.
+_AUDITED = 2000
 
 
 @dataclass(slots=True)
@@ -63,6 +65,7 @@ class EarnHandler:
         """Make the handler; ``source`` is the ``source`` of the events that it publishes."""
         self._source = source
         self._programs: list[Program] = []
+        self._touched: set[int] = set()
 
     async def refresh(self, connection: Connection) -> None:
         """Read versions of the program that are newer than those we have."""
@@ -99,8 +102,8 @@ class EarnHandler:
                 continue
             program = in_force(state.programs, received.event.occurred_at)
             outcome = earn(
-                program, received.event, source=received.source, key=received.key, accounts=state.accounts,
-                posting=effects.posting,
+                program, received.event, source=received.source, key=received.key,
+                occurred_at=received.occurred_at, accounts=state.accounts, posting=effects.posting,
             )  # fmt: skip
             if program is None or isinstance(outcome, Refused):
                 assert isinstance(outcome, Refused), "without a program a purchase is refused"
@@ -117,8 +120,15 @@ class EarnHandler:
         await store.add_orders(connection, effects.orders)
         await ledger.write(connection, effects.posting, mark.recorded_at)
 
+    def touched(self) -> list[int]:
+        """Return (once) accounts that were written lately, for the running audit."""
+        touched, self._touched = sorted(self._touched)[:_AUDITED], set()
+        return touched
+
     def count(self, decisions: Decisions) -> None:
-        """Count points issued by wallet and rule."""
+        """Count points issued by wallet and rule, and remember some accounts for the running audit."""
+        if len(self._touched) < _AUDITED:
+            self._touched.update(decisions.effects.posting.accounts)
         for (wallet, rule), issued in decisions.effects.issued.items():
             metrics.POINTS_ISSUED.labels(wallet, rule).inc(issued)
 
@@ -133,7 +143,7 @@ class EarnHandler:
     ) -> None:
         purchase = received.event
         effects.orders.append((
-            received.key, received.content_hash, mark.seq, received.index, program.version, received.occurred_at,
+            received.key, received.content_hash, mark.seq, received.position, program.version, received.occurred_at,
             received.source, purchase.order_id, purchase.member_id, pydantic_core.to_json(earned.result),
         ))  # fmt: skip
         for wallet, rule, issued in earned.issued:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import date
 
 from shared.contracts.purchases import Line, PurchaseCompleted
 from shared.program.compiled import Program, Rule
@@ -38,11 +39,13 @@ class Rating:
         awards: One a rule that pays; empty if the order earns nothing.
         reason: Why it earns nothing; None if it earns.
         qualifying: Minor units of the lines that may earn at all.
+        day: Of the purchase, where the program lives.
     """
 
     awards: list[Award]
     reason: str | None
     qualifying: int
+    day: date
 
 
 def rate(program: Program, purchase: PurchaseCompleted) -> Rating:
@@ -51,9 +54,9 @@ def rate(program: Program, purchase: PurchaseCompleted) -> Rating:
     never_earns = program.never_earns
     earning = [i for i, line in enumerate(lines) if not line.is_gift_card and not never_earns(line)]
     qualifying = sum([lines[i].amount for i in earning])
-    if not earning:
-        return Rating([], "every line is of a kind that never earns", 0)
     day = program.day_of(purchase.occurred_at)
+    if not earning:
+        return Rating([], "every line is of a kind that never earns", 0, day)
     awards: list[Award] = []
     applied = matched_any = False
     for rule in program.rules:
@@ -69,12 +72,12 @@ def rate(program: Program, purchase: PurchaseCompleted) -> Rating:
         if award is not None:
             awards.append(award)
     if awards:
-        return Rating(awards, None, qualifying)
+        return Rating(awards, None, qualifying, day)
     if not applied:
-        return Rating([], "no rule applies to this channel, store or date", qualifying)
+        return Rating([], "no rule applies to this channel, store or date", qualifying, day)
     if not matched_any:
-        return Rating([], "no line is what a rule rewards", qualifying)
-    return Rating([], "what the rules pay for this order rounds to nothing", qualifying)
+        return Rating([], "no line is what a rule rewards", qualifying, day)
+    return Rating([], "what the rules pay for this order rounds to nothing", qualifying, day)
 
 
 def _award(rule: Rule, lines: Sequence[Line], matched: Sequence[int]) -> Award | None:

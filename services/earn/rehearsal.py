@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import AsyncIterator, Sequence
 
-from services.earn.handler import Effects, EarnHandler, State
+from services.earn.handler import EarnHandler, Effects, State
 from shared.database.pool import Connection
 from shared.ledger.model import Account, Entry
 from shared.program.compiled import Program, compile_program

@@ -51,9 +51,7 @@ def open_record(headers: Headers, value: bytes | None) -> tuple[Envelope, bytes]
     if content_type and not content_type.startswith(_JSON):
         raise PoisonEvent("not-a-cloudevent", f"content-type {content_type[:60]!r} is not JSON")
     try:
-        attributes = {
-            name: by_name[f"ce_{name}"].decode() for name in _REQUIRED if f"ce_{name}" in by_name
-        }
+        attributes = {name: by_name[f"ce_{name}"].decode() for name in _REQUIRED if f"ce_{name}" in by_name}
     except UnicodeDecodeError:
         raise PoisonEvent("not-a-cloudevent", "a ce_ header is not UTF-8") from None
     return _envelope(attributes), value

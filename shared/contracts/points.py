@@ -8,7 +8,6 @@ from __future__ import annotations
 from pydantic import ConfigDict, TypeAdapter, with_config
 from typing_extensions import TypedDict
 
-
 TOPIC = "points"
 EARNED = "loyalty.points.earned.v1"
 

@@ -82,4 +82,3 @@ async def connect(url: str, schema: str) -> Connection:
     connection = await asyncpg.connect(url, server_settings=_settings(schema, None), timeout=10)
     await _set_up(connection)
     return connection
-

@@ -77,8 +77,10 @@ CHECKS: tuple[Check, ...] = (
                ', entries say ' || (s.available, s.pending, s.reserved, s.debt, s.lifetime, s.version)::text
         from account a
         cross join lateral (
-            select coalesce(sum(e.points * f.available), 0) as available, coalesce(sum(e.points * f.pending), 0) as pending,
-                   coalesce(sum(e.points * f.reserved), 0) as reserved, coalesce(sum(e.points * f.debt), 0) as debt,
+            select coalesce(sum(e.points * f.available), 0) as available,
+                   coalesce(sum(e.points * f.pending), 0) as pending,
+                   coalesce(sum(e.points * f.reserved), 0) as reserved,
+                   coalesce(sum(e.points * f.debt), 0) as debt,
                    coalesce(sum(e.points * f.lifetime), 0) as lifetime, count(*) as version
             from entry e join {_EFFECTS} on f.operation = e.operation where e.account = a.account) s
         where {_CHOSEN.format("a")}
@@ -183,7 +185,7 @@ async def findings(connection: Connection, check: Check, accounts: Sequence[int]
         accounts: Look at these only (checks that are per account); None for the whole ledger.
     """
     arguments = [accounts] if check.per_account else []
-    rows = await connection.fetch(f"select * from ({check.sql}) found limit {_SHOWN}", *arguments)  # noqa: S608
+    rows = await connection.fetch(f"select * from ({check.sql}) found limit {_SHOWN}", *arguments)
     return [Finding(check.name, where, what) for where, what in rows]
 
 
@@ -192,3 +194,11 @@ async def audit(connection: Connection) -> AsyncIterator[tuple[Check, list[Findi
     async with connection.transaction(isolation="repeatable_read", readonly=True):
         for check in CHECKS:
             yield check, await findings(connection, check)
+
+
+async def running_audit(connection: Connection, accounts: Sequence[int]) -> list[Finding]:
+    """Make the checks that concern single accounts, for some accounts, on one snapshot."""
+    async with connection.transaction(isolation="repeatable_read", readonly=True):
+        return [
+            finding for check in CHECKS if check.per_account for finding in await findings(connection, check, accounts)
+        ]

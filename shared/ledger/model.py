@@ -5,6 +5,7 @@ Instants are microseconds since 1970, see ``shared.instants``.
 
 from __future__ import annotations
 
+import functools
 import hashlib
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -20,6 +21,7 @@ class Terms(NamedTuple):
     available_at: int
     expires_at: int
 
+    @functools.lru_cache(maxsize=10_000)  # noqa: B019 - keyed by the terms' values; few terms, many events
     def lot_id(self) -> int:
         """Return the lot's id: a function of the terms alone, so that no batching can change it (63 bits)."""
         digest = hashlib.blake2b(b"%d|%d" % self, digest_size=8).digest()

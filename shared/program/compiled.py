@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import MAXYEAR, UTC, date, datetime, time, timedelta
 from fractions import Fraction
 from zoneinfo import ZoneInfo
 
@@ -78,6 +78,8 @@ def expiry_instant(expiry: Expiry, day: date, zone: ZoneInfo) -> datetime | None
     """
     if expiry.count is None:
         return None
+    if day.year > MAXYEAR - 101:
+        return None  # the calendar ends before the points do
     last = day + relativedelta(**{f"{expiry.unit}s": expiry.count})  # type: ignore[arg-type]
     if expiry.to_the_end_of == "month":
         last += relativedelta(day=31)

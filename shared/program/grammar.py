@@ -85,7 +85,9 @@ class Expiry:
     unit: Literal["day", "month", "year"] = "day"
     to_the_end_of: Literal["day", "month", "quarter", "year"] = "day"
 
-    FORM: ClassVar[str] = '"never", "90 days", "18 months" or "12 months, to the end of that month" (day, quarter, year)'
+    FORM: ClassVar[str] = (
+        '"never", "90 days", "18 months" or "12 months, to the end of that month" (day, quarter, year)'
+    )
     PATTERN: ClassVar[str] = r"^(?:never|(\d+) (day|month|year)s?(?:, to the end of that (day|month|quarter|year))?)$"
     _LONGEST: ClassVar[dict[str, int]] = {"day": 36_500, "month": 1_200, "year": 100}
 

@@ -19,19 +19,19 @@ def _phrase(kind: Any) -> Any:
         if isinstance(value, kind):
             return value
         if not isinstance(value, str):
-            raise ValueError("is not text")
+            raise ValueError("is not text")  # noqa: TRY004 - pydantic collects ValueErrors
         return kind.parse(value)
 
     schema = {"type": "string", "pattern": kind.PATTERN, "description": f"Such as {kind.FORM}"}
     return Annotated[kind, PlainValidator(read), WithJsonSchema(schema)]
 
 
-def _many(value: object) -> object:
+def _many(value: Any) -> list[Any]:
     """Let one value stand where a list may."""
     return value if isinstance(value, list) else [value]
 
 
-def _paths(value: object) -> object:
+def _paths(value: object) -> Any:
     """Categories: ``FUEL``, ``[FUEL, COUPON]``, and ``[[GROCERY, FROZEN], FUEL]`` where an inner list is one path."""
     return [_many(item) for item in _many(value)] if value != "" else value
 
@@ -70,7 +70,9 @@ class _Part(BaseModel):
 class ProductMatch(_Part):
     """Lines of an order: every attribute that is named must match; of a list, one entry is enough."""
 
-    category: CategoryPaths | None = Field(None, description="The beginning of a category path: FUEL, or [GROCERY, TEA]")
+    category: CategoryPaths | None = Field(
+        None, description="The beginning of a category path: FUEL, or [GROCERY, TEA]"
+    )
     brand: Texts | None = Field(None, description="Brand, exactly as the till sends it")
     product: Texts | None = Field(None, description="Product id")
     sku: Texts | None = None

@@ -64,7 +64,9 @@ def parse(text: str, filename: str) -> Source:
     except MarkedYAMLError as problem:
         mark = problem.problem_mark or problem.context_mark
         line, column = (mark.line + 1, mark.column + 1) if mark else (1, 1)
-        raise ProgramFileError([f"{filename}:{line}:{column}: not YAML: {problem.problem or problem.context}"]) from None
+        raise ProgramFileError(
+            [f"{filename}:{line}:{column}: not YAML: {problem.problem or problem.context}"]
+        ) from None
     except (YAMLError, ValueError, RecursionError) as problem:
         raise ProgramFileError([f"{filename}:1:1: not YAML: {str(problem).splitlines()[0]}"]) from None
     if node is None:

@@ -67,7 +67,8 @@ async def publish(connection: Connection, text: str, filename: str) -> Published
                     f"{newest['version']}; choose a later date"
                 )
         await connection.execute(
-            "insert into program (version, program_id, effective_at, content, content_hash) values ($1, $2, $3, $4, $5)",
+            "insert into program (version, program_id, effective_at, content, content_hash) "
+            "values ($1, $2, $3, $4, $5)",
             version, program_file.program, microseconds(program.effective_at), text, content_hash,
         )  # fmt: skip
         await connection.execute(

@@ -75,7 +75,7 @@ def create_app(service: str, handler: Handler, topics: tuple[str, ...], *, optio
     return app
 
 
-class _App(faust.App):  # type: ignore[misc]  # Faust is untyped here
+class _App(faust.App):
     """A Faust app that starts the batch consumer first.
 
     Services added by ``app.service`` wait until Faust's own consumer has joined its group; points must not.

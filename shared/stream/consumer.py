@@ -18,8 +18,10 @@ from aiokafka.coordinator.assignors.sticky.sticky_assignor import StickyPartitio
 from mode import Service
 
 from shared.database.pool import Pool, open_pool
+from shared.ledger.audit import running_audit
 from shared.logs import logger
 from shared.settings import Settings
+from shared.stream import metrics
 from shared.stream.brokers import Admin
 from shared.stream.claiming import claim_partition
 from shared.stream.handler import Handler
@@ -36,7 +38,9 @@ _FETCH_WAIT_MS = 25
 class BatchConsumer(Service):
     """Reads the input topics of one service and runs its pipelines."""
 
-    def __init__(self, settings: Settings, handler: Handler, topics: tuple[str, ...], source: str, **kwargs: Any) -> None:
+    def __init__(
+        self, settings: Settings, handler: Handler, topics: tuple[str, ...], source: str, **kwargs: Any
+    ) -> None:
         """Make the consumer.
 
         Args:
@@ -50,7 +54,7 @@ class BatchConsumer(Service):
         self.settings = settings
         self.handler = handler
         self.pool: Pool = None
-        self.connected = False
+        self._connected = False
         self._topics = {settings.topic(name): name for name in topics}
         self._source = source
         self._publisher = Publisher(settings)
@@ -62,6 +66,15 @@ class BatchConsumer(Service):
         self._topic_ids: dict[str, str] = {}
         self._pipelines: dict[Any, tuple[Pipeline, asyncio.Task[None]]] = {}
         self._consumer: Any = None
+
+    @property
+    def connected(self) -> bool:
+        """Whether the broker answers and the group is joined or joining."""
+        return self._connected
+
+    def _set_connected(self, connected: bool) -> None:
+        self._connected = connected
+        metrics.CONNECTED.labels(self.handler.service).set(connected)
 
     async def on_start(self) -> None:
         """Open the pool; connections themselves are made when needed, and made again when lost."""
@@ -117,13 +130,33 @@ class BatchConsumer(Service):
             try:
                 found = await self._find_topic_ids()
             except Exception as problem:  # noqa: BLE001 - the broker is away; the consumer itself retries
-                self.connected = False
+                self._set_connected(False)
                 _log.warning("broker not reachable", cause=repr(problem))
                 continue
-            self.connected = True
+            self._set_connected(True)
             if any(found.get(topic, known) != known for topic, known in self._topic_ids.items()):
                 _log.error("a topic was made anew; starting over with a fresh consumer")
                 self._session_over.set()
+
+    @Service.task
+    async def _audit(self) -> None:
+        """Check the invariants of the accounts that were written since the last time, at most a few thousand."""
+        while not self._halt.is_set():
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._halt.wait(), self.settings.audit_seconds)
+            accounts = self.handler.touched()
+            if self._halt.is_set() or not accounts:
+                continue
+            try:
+                async with self.pool.acquire() as connection:
+                    found = await running_audit(connection, accounts)
+            except Exception as problem:  # noqa: BLE001 - the database is away; batches retry by themselves
+                _log.warning("running audit not made", cause=repr(problem))
+                continue
+            metrics.LEDGER_MISMATCHES.labels(self.handler.service).set(len(found))
+            for finding in found:
+                # The member's id stays out of the log: `loyalty audit` names it.
+                _log.error("the ledger breaks an invariant; run `loyalty audit`", check=finding.check)
 
     async def _session(self) -> None:
         """Consume until asked to stop, or until a topic changes under us."""
@@ -134,7 +167,7 @@ class BatchConsumer(Service):
         consumer = self._consumer = self._new_consumer()
         try:
             await consumer.start()
-            self.connected = True
+            self._set_connected(True)
             consumer.subscribe(list(self._topics), listener=_Listener(self))
             await self._session_over.wait()
         finally:
@@ -182,7 +215,13 @@ class BatchConsumer(Service):
                 partition=tp,
                 topic=name,
                 claim=functools.partial(
-                    claim_partition, self.pool, self._consumer, self.handler.service, tp, name, self._topic_ids[tp.topic]
+                    claim_partition,
+                    self.pool,
+                    self._consumer,
+                    self.handler.service,
+                    tp,
+                    name,
+                    self._topic_ids[tp.topic],
                 ),
             )
             task = asyncio.create_task(pipeline.run(), name=f"pipeline {name}[{tp.partition}]")
@@ -208,11 +247,12 @@ class BatchConsumer(Service):
             self.add_future(self.crash(problem))
 
     def _on_retry(self, problem: BaseException, number: int) -> None:
-        self.connected = False
+        self._set_connected(False)
+        metrics.RETRIES.labels(self.handler.service, type(problem).__name__).inc()
         _log.warning("not consuming yet", cause=repr(problem), attempt=number)
 
 
-class _Listener(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is untyped here
+class _Listener(ConsumerRebalanceListener):
     """Passes a rebalance on to the consumer's pipelines."""
 
     def __init__(self, consumer: BatchConsumer) -> None:

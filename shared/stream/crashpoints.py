@@ -1,6 +1,7 @@
 """Named places where a worker can be made to die, so that tests can prove that it may.
 
-``LOYALTY_CRASH_AT=stored`` kills the process (SIGKILL) the first time it gets there, ``stored:5`` the fifth time.
+``LOYALTY_CRASH_AT=stored`` kills the process (SIGKILL) the first time it gets there, ``stored:5`` the fifth time;
+``stored:5:STOP`` freezes it there instead, as a zombie that may wake up late.
 Tests in one process set ``hook`` instead and raise from it.
 """
 
@@ -24,22 +25,23 @@ def reach(point: str) -> None:
 
 
 def order_kill(order: str) -> None:
-    """Order a kill at ``point`` or ``point:count``.
+    """Order a kill at ``point``, ``point:count`` or ``point:count:signal``.
 
     Raises:
         ValueError: There is no such point.
     """
     global hook  # noqa: PLW0603 - one process, one order to die
-    point, _, count = order.partition(":")
+    point, count, how, *_ = [*order.split(":"), "", ""]
     if point not in POINTS:
         raise ValueError(f"LOYALTY_CRASH_AT: no crash point {point!r}; there are {', '.join(POINTS)}")
     left = int(count or 1)
+    number = signal.Signals[f"SIG{how or 'KILL'}"]
 
     def kill(reached: str) -> None:
         nonlocal left
         if reached == point:
             left -= 1
             if left == 0:
-                os.kill(os.getpid(), signal.SIGKILL)
+                os.kill(os.getpid(), number)
 
     hook = kill

@@ -17,7 +17,7 @@ FUTURE_TOLERANCE = 5 * 60 * 1_000_000
 def decode(records: Sequence[Record], contracts: Mapping[str, Contract], value_bytes_max: int) -> Decoded:
     """Decode a batch. Types that the service does not read are ignored, and counted."""
     decoded = Decoded()
-    for index, record in enumerate(records):
+    for position, record in enumerate(records):
         envelope = None
         try:
             if record.value is not None and len(record.value) > value_bytes_max:
@@ -32,14 +32,19 @@ def decode(records: Sequence[Record], contracts: Mapping[str, Contract], value_b
             event = contract.decode(data)
             decoded.events.append(
                 Received(
-                    index, envelope.id, envelope.source, envelope.type, event,
+                    position,
+                    envelope.id,
+                    envelope.source,
+                    envelope.type,
+                    event,
                     business_key(envelope.source, contract.business_key(event)),
-                    contract.content_hash(event), microseconds(event.occurred_at),
-                )  # fmt: skip
+                    contract.content_hash(event),
+                    microseconds(event.occurred_at),
+                )
             )
         except PoisonEvent as poison:
             identity = (envelope.id, envelope.type, envelope.source) if envelope else (None, None, None)
-            decoded.refused.append(Refusal(index, poison.reason, poison.detail, *identity))
+            decoded.refused.append(Refusal(position, poison.reason, poison.detail, *identity))
     return decoded
 
 

@@ -47,5 +47,8 @@ class Handler(Protocol):
     async def refresh(self, connection: Connection) -> None:
         """Read ahead what was hinted at on the control topic, so that the next batch need not."""
 
+    def touched(self) -> list[int]:
+        """Return (once) accounts that were written lately, for the running audit."""
+
     def count(self, decisions: Decisions) -> None:
         """Count what was decided, once it is committed."""

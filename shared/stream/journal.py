@@ -1,4 +1,4 @@
-"""The batch machinery's own tables: watermark, archive, outbox, dead letters. All writes join the batch's transaction."""
+"""The batch machinery's tables: watermark, archive, outbox, dead letters. All writes join the batch's transaction."""
 
 from __future__ import annotations
 
@@ -60,7 +60,8 @@ async def read_watermark(connection: Connection, service: str, topic: str, parti
 async def write_claim(connection: Connection, service: str, claim: Claim) -> None:
     """Store a claim that is new, or whose topic was made anew."""
     await connection.execute(
-        "insert into watermark (service, topic, partition, epoch, next_offset, topic_id) values ($1, $2, $3, $4, $5, $6) "
+        "insert into watermark (service, topic, partition, epoch, next_offset, topic_id) "
+        "values ($1, $2, $3, $4, $5, $6) "
         "on conflict (service, topic, partition) do update set epoch = excluded.epoch, "
         "next_offset = excluded.next_offset, topic_id = excluded.topic_id, updated_at = now() "
         "where watermark.epoch < excluded.epoch",
@@ -121,8 +122,8 @@ async def store(
     """
     messages = messages + await _store_dead_letters(connection, service, program_source, batch, mark, refused)
     await connection.execute(
-        "insert into archive (seq, kind, service, topic, partition, epoch, first_offset, next_offset, records, accepted, "
-        "duplicates, refused, ignored, judged_at, recorded_at, body) "
+        "insert into archive (seq, kind, service, topic, partition, epoch, first_offset, next_offset, records, "
+        "accepted, duplicates, refused, ignored, judged_at, recorded_at, body) "
         "values ($1, 'batch', $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)",
         mark.seq, service, batch.topic, batch.partition, batch.epoch, batch.first_offset, batch.next_offset,
         len(batch.records), *counts, mark.judged_at, mark.recorded_at, pack(batch.records),
@@ -151,7 +152,7 @@ async def _store_dead_letters(
         return []
     rows, messages = [], []
     for refusal in refused:
-        record = batch.records[refusal.index]
+        record = batch.records[refusal.position]
         letter = dead_letter_id(service, batch, record)
         rows.append((
             letter, service, batch.topic, batch.partition, batch.epoch, record.offset, refusal.reason,
@@ -161,7 +162,8 @@ async def _store_dead_letters(
         messages.append(_refusal_message(letter, service, source, batch, mark, refusal, record))
     await connection.executemany(
         "insert into dead_letter (id, service, topic, partition, epoch, record_offset, reason, detail, event_id, "
-        "event_type, event_source, record, recorded_at) values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)",
+        "event_type, event_source, record, recorded_at) "
+        "values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)",
         rows,
     )
     return messages

@@ -24,9 +24,20 @@ EVENT_AGE = Histogram(
     buckets=(0.025, 0.05, 0.1, 0.25, 0.5, 1, 5, 30, 120, 600, 3600),
 )
 LAG = Gauge("loyalty_lag_records", "Records that wait in Kafka", ["service", "topic", "partition"])
+CONNECTED = Gauge("loyalty_connected", "1 while the worker consumes, 0 while the broker is away", ["service"])
 RETRIES = Counter("loyalty_retries", "Work tried again", ["service", "cause"])
 FENCED = Counter("loyalty_fenced", "Batches dropped because another worker owns the partition", ["service"])
-TOPICS_MADE_ANEW = Counter("loyalty_topics_made_anew", "Partitions whose topic was deleted or lost", ["service", "topic"])
-RECORDS_LOST = Counter("loyalty_records_lost", "Offsets that Kafka's retention removed before they were handled", ["service"])
-OUTBOX_WAITING = Gauge("loyalty_outbox_batches", "Batches whose messages Kafka has not acknowledged", ["service"])
-LEDGER_MISMATCHES = Gauge("loyalty_ledger_mismatches", "Accounts that break an invariant; must be 0", ["service"])
+TOPICS_MADE_ANEW = Counter(
+    "loyalty_topics_made_anew", "Partitions whose topic was deleted or lost", ["service", "topic"]
+)
+RECORDS_LOST = Counter(
+    "loyalty_records_lost", "Offsets that Kafka's retention removed before they were handled", ["service"]
+)
+OUTBOX_WAITING = Gauge(
+    "loyalty_outbox_batches", "Batches of this worker whose messages Kafka has not acknowledged", ["service"]
+)
+LEDGER_MISMATCHES = Gauge(
+    "loyalty_ledger_mismatches",
+    "Findings of the running audit, of accounts that were just written; must be 0",
+    ["service"],
+)

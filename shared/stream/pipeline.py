@@ -148,7 +148,7 @@ class Pipeline:
             self._count(batch, committed, time.monotonic() - started)
         if committed.outbox is not None:
             await self._settle()
-            self._publishing = asyncio.create_task(self._publish(committed.outbox))
+            self._publishing = asyncio.create_task(self._publish_batch(committed.outbox))
 
     def _look_whether_log_is_shorter(self) -> None:
         """Notice a broker that lost records which we have handled: we would wait for ever at an offset beyond its end.
@@ -180,10 +180,7 @@ class Pipeline:
 
     async def _poll(self, seconds: float, most: int) -> list[Record]:
         found = await self._consumer.getmany(self._tp, timeout_ms=int(seconds * 1000), max_records=most)
-        return [
-            Record(raw.offset, raw.timestamp, raw.key, raw.value, raw.headers)
-            for raw in found.get(self._tp, ())
-        ]
+        return [Record(raw.offset, raw.timestamp, raw.key, raw.value, raw.headers) for raw in found.get(self._tp, ())]
 
     async def _commit(self, batch: Batch) -> Committed:
         decoded = decode(batch.records, self._handler.contracts, self._settings.record_bytes)
@@ -195,13 +192,21 @@ class Pipeline:
             self._published = self._published[len(forget) :]
             return committed
 
-        return await self._retried(once)
+        committed: Committed = await self._retried(once)
+        return committed
 
     async def _publish(self, row: OutboxRow) -> None:
         await self._retried(lambda: self._publisher.publish(row.messages, self._tp.partition))
         reach("published")
         self._published.append(row.seq)
-        if self._publishing is asyncio.current_task() and time.monotonic() - self._offset_committed_at > _OFFSET_COMMIT_SECONDS:
+
+    async def _publish_batch(self, row: OutboxRow) -> None:
+        metrics.OUTBOX_WAITING.labels(self._handler.service).inc()
+        try:
+            await self._publish(row)
+        finally:
+            metrics.OUTBOX_WAITING.labels(self._handler.service).dec()
+        if time.monotonic() - self._offset_committed_at > _OFFSET_COMMIT_SECONDS:
             await self._commit_offset()
 
     async def _settle(self) -> None:
@@ -242,9 +247,7 @@ class Pipeline:
 
     async def _left_behind(self) -> list[OutboxRow]:
         async with self._pool.acquire() as connection:
-            return await journal.left_behind(
-                connection, self._handler.service, self._topic, self._tp.partition
-            )
+            return await journal.left_behind(connection, self._handler.service, self._topic, self._tp.partition)
 
     async def _commit_offset(self) -> None:
         assert self._claim is not None

@@ -40,7 +40,7 @@ class Batch:
 class Received(NamedTuple):
     """A valid event: its envelope's identity, its content, its business key and the hash of its content."""
 
-    index: int
+    position: int
     event_id: str
     source: str
     type: str
@@ -60,9 +60,9 @@ class Message(NamedTuple):
 
 
 class Refusal(NamedTuple):
-    """Why the record at ``index`` of the batch becomes a dead letter."""
+    """Why the record at ``position`` in the batch becomes a dead letter."""
 
-    index: int
+    position: int
     reason: str
     detail: str
     event_id: str | None = None
@@ -72,7 +72,7 @@ class Refusal(NamedTuple):
     @classmethod
     def of(cls, received: Received, reason: str, detail: str) -> Refusal:
         """Refuse an event that was readable."""
-        return cls(received.index, reason, detail, received.event_id, received.type, received.source)
+        return cls(received.position, reason, detail, received.event_id, received.type, received.source)
 
 
 @dataclass(slots=True)

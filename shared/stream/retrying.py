@@ -18,6 +18,7 @@ _FIRST, _LONGEST, _JITTER = 0.05, 3.0, 0.25
 _POSTGRES_IS_AWAY = (
     asyncpg.PostgresConnectionError,  # class 08, among them ConnectionDoesNotExist
     asyncpg.InterfaceError,  # the client's side of a connection that was lost
+    asyncpg.InternalClientError,  # the same, lost in the middle of something (a frozen worker wakes up)
     asyncpg.OperatorInterventionError,  # class 57: shutdown, crash, cannot connect now, time-outs
     asyncpg.InsufficientResourcesError,  # class 53: disk full, too many connections
     asyncpg.TransactionRollbackError,  # class 40: deadlock, serialization
@@ -33,7 +34,7 @@ def is_transient(problem: BaseException) -> bool:
 
 
 def attempts(stopping: asyncio.Event, on_retry: Callable[[BaseException, int], None]) -> AsyncRetrying:
-    """Return the attempts of one piece of work: ``async for attempt in attempts(…): with attempt: …``.
+    """Try one piece of work until it succeeds; to be used as tenacity's asynchronous loop.
 
     Transient errors are tried again until they stop or ``stopping`` is set; then the last error is raised, as
     every other error is at once.
@@ -53,7 +54,7 @@ def attempts(stopping: asyncio.Event, on_retry: Callable[[BaseException, int], N
     return AsyncRetrying(
         sleep=sleep,
         retry=retry_if_exception(is_transient),
-        wait=wait_exponential_jitter(initial=_FIRST, max=_LONGEST, jitter=_JITTER),
+        wait=wait_exponential_jitter(multiplier=_FIRST, max=_LONGEST, jitter=_JITTER),
         stop=lambda _state: stopping.is_set(),
         before_sleep=before_sleep,
         reraise=True,

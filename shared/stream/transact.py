@@ -47,7 +47,13 @@ async def transact(
 
 
 async def _in_transaction(
-    connection: Connection, handler: Handler, source: str, claim: Claim, batch: Batch, decoded: Decoded, forget: list[int]
+    connection: Connection,
+    handler: Handler,
+    source: str,
+    claim: Claim,
+    batch: Batch,
+    decoded: Decoded,
+    forget: list[int],
 ) -> Committed:
     # Each of these is a statement of its own: one that waits for a lock goes on with the snapshot from before
     # the wait, so what must be fresh is read by a later statement.

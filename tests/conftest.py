@@ -1,0 +1,45 @@
+"""A real Postgres and a real broker for the whole run; a schema and a topic prefix of its own for each test."""
+
+from __future__ import annotations
+
+import itertools
+import os
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import pytest
+
+from cli.embedded import kafka, postgres
+from cli.embedded.servers import Server, broker_server, start_postgres
+from shared.logs import configure
+from tests.deployment import Deployment, Servers
+
+#: "tansu" (only Python needed) or "kafka" (Apache Kafka, by `make test-kafka`). The tests are the same.
+BROKER = os.environ.get("LOYALTY_TEST_BROKER", "tansu")
+configure("error")
+_numbers = itertools.count(1)
+
+
+def pytest_report_header() -> str:
+    return f"broker: {BROKER}"
+
+
+@pytest.fixture(scope="session")
+def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Servers]:
+    if BROKER == "kafka" and (problem := kafka.why_not()):
+        pytest.exit(problem, returncode=2)
+    home: Path = tmp_path_factory.mktemp("servers")
+    database, url = start_postgres(home)
+    broker: Server = broker_server(BROKER, home).start()
+    yield Servers(home, database, url, broker, BROKER)
+    broker.stop()
+    database.stop()
+    postgres.remove(home)
+
+
+@pytest.fixture
+async def deployment(servers: Servers) -> AsyncIterator[Deployment]:
+    made = Deployment(servers, f"t{os.getpid()}x{next(_numbers)}")
+    await made.create()
+    yield made
+    await made.close()

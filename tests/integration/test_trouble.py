@@ -1,0 +1,132 @@
+"""Postgres restarts, brokers vanish, topics are made anew, workers come and go: nothing is lost or doubled."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from cli.embedded.servers import broker_server
+from shared.stream.claiming import decide_claim
+from shared.stream.journal import Claim
+from tests.deployment import Deployment, Servers
+from tests.integration.test_crash import traffic
+
+
+async def until_some_points(deployment: Deployment) -> None:
+    async with deployment.database() as connection, asyncio.timeout(30):
+        while not await connection.fetchval("select count(*) from entry"):
+            await asyncio.sleep(0.01)
+
+
+async def until_noticed(deployment: Deployment) -> None:
+    async with deployment.database() as connection, asyncio.timeout(30):
+        while await connection.fetchval("select min(epoch) from watermark") < 1:
+            await asyncio.sleep(0.05)
+
+
+async def test_workers_come_and_go(deployment: Deployment) -> None:
+    await deployment.send(traffic(300))
+    async with deployment.worker(batch_records=10):
+        await until_some_points(deployment)
+        async with deployment.worker(batch_records=10):
+            await deployment.send(traffic(300, first=1000))
+            await asyncio.sleep(3)
+        await deployment.send(traffic(100, first=2000))
+        await deployment.idle()
+    await deployment.check()
+
+
+async def test_postgres_restarts_in_the_middle(deployment: Deployment) -> None:
+    await deployment.send(traffic(300))
+    async with deployment.worker(batch_records=10):
+        await until_some_points(deployment)
+        server = deployment.servers.postgres
+        await asyncio.to_thread(server.kill)
+        await asyncio.sleep(1)
+        await asyncio.to_thread(server.start)
+        await deployment.send(traffic(50, first=1000))
+        await asyncio.sleep(1)
+        await deployment.idle()
+    await deployment.check()
+
+
+async def test_a_topic_made_anew(deployment: Deployment) -> None:
+    async with deployment.worker():
+        await deployment.send(traffic(100))
+        await deployment.idle()
+        deployment.delete_topics("purchases")
+        await asyncio.sleep(1)
+        deployment.create_topics()
+        await until_noticed(deployment)
+        # Tills that got no acknowledgement send again: what is known has no second effect.
+        again = deployment.sent[50:]
+        await deployment.send([*again, *traffic(50, first=1000)])
+        await deployment.idle()
+    await deployment.check()
+    async with deployment.database() as connection:
+        epochs = [row["epoch"] for row in await connection.fetch("select epoch from watermark")]
+    assert epochs == [1, 1, 1]
+
+
+@pytest.fixture
+async def own_broker(servers: Servers, tmp_path: Path) -> AsyncIterator[Deployment]:
+    """A deployment on a broker of its own, which the test may kill."""
+    broker = broker_server(servers.kind, tmp_path).start()
+    made = Deployment(Servers(servers.home, servers.postgres, servers.url, broker, servers.kind), "own")
+    await made.create()
+    yield made
+    await made.close()
+    broker.kill()
+
+
+async def test_the_broker_is_gone_for_20_seconds(own_broker: Deployment) -> None:
+    deployment, broker = own_broker, own_broker.servers.broker
+    async with deployment.worker(batch_records=10):
+        await deployment.send(traffic(400))
+        await until_some_points(deployment)
+        await asyncio.to_thread(broker.kill)
+        await asyncio.sleep(20)
+        await asyncio.to_thread(broker.start)
+        deployment.create_topics()  # the embedded broker came back empty
+        await deployment.send([*deployment.sent, *traffic(50, first=1000)])
+        await deployment.idle()
+    assert await deployment.ledger() == deployment.calm_ledger()
+    await deployment.check_audit()
+    if deployment.servers.kind == "kafka":
+        await deployment.check_published()
+
+
+async def test_a_fresh_start_on_the_data_of_before(own_broker: Deployment) -> None:
+    """What `loyalty up` finds after `loyalty down`: all of the ledger, and a broker that may have forgotten all."""
+    deployment, broker = own_broker, own_broker.servers.broker
+    async with deployment.worker():
+        await deployment.send(traffic(100))
+        await deployment.idle()
+    before = await deployment.ledger()
+    await asyncio.to_thread(broker.stop)
+    await asyncio.to_thread(broker.start)
+    deployment.create_topics()
+    async with deployment.worker():
+        await deployment.send(list(deployment.sent))
+        await deployment.idle()
+        assert await deployment.ledger() == before
+        await deployment.send(traffic(20, first=1000))
+        await deployment.idle()
+    assert await deployment.ledger() == deployment.calm_ledger()
+    await deployment.check_audit()
+
+
+def test_where_a_worker_goes_on() -> None:
+    known = Claim("purchases", 0, epoch=3, next_offset=50, topic_id="a")
+    assert decide_claim(None, "purchases", 0, "a", 0, shorter=False) == (Claim("purchases", 0, 0, 0, "a"), None)
+    assert decide_claim(known, "purchases", 0, "a", 0, shorter=False) == (known, None)
+    assert decide_claim(known, "purchases", 0, "b", 0, shorter=False) == (
+        Claim("purchases", 0, 4, 0, "b"), "topic-made-anew",
+    )  # fmt: skip
+    assert decide_claim(known, "purchases", 0, "a", 0, shorter=True) == (
+        Claim("purchases", 0, 4, 0, "a"), "broker-lost-data",
+    )  # fmt: skip
+    assert decide_claim(known, "purchases", 0, "a", 60, shorter=False) == (known, "records-lost")
