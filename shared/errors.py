@@ -15,6 +15,9 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+#: Characters; parsers repeat what they found, and a record may be megabytes of it.
+_DETAIL_MAX = 900
+
 
 class LoyaltyError(Exception):
     """The root of every error that this product raises on purpose."""
@@ -25,13 +28,13 @@ class PoisonEvent(LoyaltyError):
 
     Attributes:
         reason: A short, stable code such as ``not-json``; operators count and filter by it.
-        detail: One sentence that a person can act on.
+        detail: One sentence that a person can act on; cut where a hostile record would make it endless.
     """
 
     def __init__(self, reason: str, detail: str) -> None:
-        super().__init__(f"{reason}: {detail}")
         self.reason = reason
-        self.detail = detail
+        self.detail = detail if len(detail) <= _DETAIL_MAX else f"{detail[:_DETAIL_MAX]}…"
+        super().__init__(f"{reason}: {self.detail}")
 
 
 class Transient(LoyaltyError):

@@ -28,5 +28,8 @@ def moment(instant: int) -> datetime | None:
 @functools.lru_cache(maxsize=1_000)
 def iso(instant: int) -> str:
     """Return an instant as RFC 3339 in UTC; "never" where there is none. Batches ask for few of them, many times."""
-    at = moment(instant)
+    try:
+        at = moment(instant)
+    except OverflowError:
+        return "after the year 9999"
     return at.isoformat().replace("+00:00", "Z") if at else "never"

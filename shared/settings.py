@@ -55,9 +55,9 @@ class Settings(BaseSettings):
     clock: Clock = Field(
         Clock.WALL, description="wall, or manual: kept in Postgres, moved by `loyalty clock set` and `loyalty replay`"
     )
-    batch_records: int = Field(2000, ge=1, le=20_000, description="Most records in a batch")
+    batch_records: int = Field(1000, ge=1, le=20_000, description="Most records in a batch")
     batch_bytes: int = Field(
-        4_000_000,
+        1_000_000,
         ge=10_000,
         le=64_000_000,
         description="Bytes that are fetched of a partition at a time (bounds memory)",

@@ -47,8 +47,9 @@ class Rehearsal:
                 member = received.event.member_id
                 if (member, wallet) not in self.accounts:
                     self.accounts[member, wallet] = Account(next(self._numbers), member, wallet)
-        events, _from_the_future = refuse_future(decoded.events, mark.judged_at)
+        events, from_the_future = refuse_future(decoded.events, mark.judged_at)
         decisions = self._handler.decide(State(self.accounts, self._known, self.programs), events, mark)
+        decisions.refused = [*decoded.refused, *from_the_future, *decisions.refused]
         effects: Effects = decisions.effects
         self.entries.extend(effects.posting.entries)
         return decisions

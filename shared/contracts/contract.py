@@ -77,7 +77,11 @@ def business_key(source: str, key: str) -> bytes:
 def explain(problem: ValidationError) -> str:
     """Say in one line what is wrong with the data: field, what is expected, what was found."""
     lines = []
+    found_in = [error["loc"] for error in problem.errors(include_url=False)]
     for error in problem.errors(include_url=False)[:_PROBLEMS_SHOWN]:
+        depth = len(error["loc"])
+        if error["type"] == "too_short" and any(loc[:depth] == error["loc"] for loc in found_in if len(loc) > depth):
+            continue  # not short: its entries are what is wrong
         field = ".".join(str(part) for part in error["loc"]) or "data"
         if error["type"] == "literal_error" and field.endswith("currency"):
             message = "Input should be an ISO 4217 currency code such as 'USD'"

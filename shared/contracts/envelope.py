@@ -7,7 +7,7 @@ Source of the rules: the CloudEvents Kafka protocol binding 1.0.2, §3. A receiv
 from __future__ import annotations
 
 import base64
-import binascii
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -22,7 +22,7 @@ from shared.errors import PoisonEvent
 Headers = Sequence[tuple[str, bytes]]
 
 _STRUCTURED = b"application/cloudevents"
-_JSON = (b"application/json", b"text/json")
+_JSON = re.compile(rb"^(application|text)/([^;]*\+)?json\s*(;|$)")
 _REQUIRED = ("specversion", "id", "source", "type")
 _source = TypeAdapter(Source)
 
@@ -45,10 +45,10 @@ def open_record(headers: Headers, value: bytes | None) -> tuple[Envelope, bytes]
     if value is None:
         raise PoisonEvent("empty", "the record has no value; publish the event as JSON, tombstones are not used here")
     by_name = {name.lower(): content or b"" for name, content in headers}
-    content_type = by_name.get("content-type", b"").lower()
+    content_type = by_name.get("content-type", b"").strip().lower()
     if content_type.startswith(_STRUCTURED):
         return _open_structured(value)
-    if content_type and not content_type.startswith(_JSON):
+    if content_type and not _JSON.match(content_type):
         raise PoisonEvent("not-a-cloudevent", f"content-type {content_type[:60]!r} is not JSON")
     try:
         attributes = {name: by_name[f"ce_{name}"].decode() for name in _REQUIRED if f"ce_{name}" in by_name}
@@ -68,7 +68,7 @@ def _open_structured(value: bytes) -> tuple[Envelope, bytes]:
     if "data_base64" in document:
         try:
             return envelope, base64.b64decode(document["data_base64"], validate=True)
-        except (TypeError, binascii.Error):
+        except (TypeError, ValueError):
             raise PoisonEvent("not-a-cloudevent", "data_base64 is not base64") from None
     if document.get("data") is None:
         raise PoisonEvent("empty", "the structured event has no data")

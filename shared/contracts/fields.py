@@ -6,14 +6,14 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import iso4217
-from pydantic import AfterValidator, AwareDatetime, ConfigDict, Field, StringConstraints
+from pydantic import AfterValidator, AwareDatetime, BeforeValidator, ConfigDict, Field, StringConstraints
 
 #: Strict: a number in quotes is a mistake, not a number. Unknown fields are ignored: consumers must
 #: survive a producer that is newer than they are.
 CONTRACT = ConfigDict(strict=True, extra="ignore")
 
 #: No control characters: these reach text columns, logs and terminals.
-_PRINTABLE = r"^[^\x00-\x1f\x7f]+$"
+_PRINTABLE = r"^[^\x00-\x1f\x7f-\x9f]+$"
 
 Identifier = Annotated[str, StringConstraints(min_length=1, max_length=128, pattern=_PRINTABLE)]
 Label = Annotated[str, StringConstraints(min_length=1, max_length=256, pattern=_PRINTABLE)]
@@ -30,6 +30,13 @@ Quantity = Annotated[int, Field(ge=0, le=1_000_000_000)]
 EARLIEST = datetime(1990, 1, 1, tzinfo=UTC)
 
 
+def _rfc_3339(text: object) -> object:
+    """Refuse what pydantic would take for seconds since 1970."""
+    if not isinstance(text, str) or text[4:5] != "-":
+        raise ValueError("should be an RFC 3339 time such as 2026-01-31T12:00:00-05:00")
+    return text
+
+
 def _not_before_earliest(moment: datetime) -> datetime:
     if moment < EARLIEST:
         raise ValueError(f"is before {EARLIEST:%Y-%m-%d}")
@@ -37,7 +44,7 @@ def _not_before_earliest(moment: datetime) -> datetime:
 
 
 #: RFC 3339 with an offset; a time without one would mean another instant in every store.
-Moment = Annotated[AwareDatetime, AfterValidator(_not_before_earliest)]
+Moment = Annotated[AwareDatetime, Field(strict=False), BeforeValidator(_rfc_3339), AfterValidator(_not_before_earliest)]
 
 CURRENCY_CODES: tuple[str, ...] = tuple(sorted(currency.code for currency in iso4217.Currency))
 

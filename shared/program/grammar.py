@@ -12,6 +12,8 @@ from typing import ClassVar, Literal, Self
 
 #: Above this a rate is a typing mistake, and an order could overflow a balance.
 _POINTS_MAX = 1_000_000
+#: A phrase is short; a longer one would keep the pattern busy.
+_LENGTH_MAX = 200
 _NUMBER = r"\d+(?:\.\d+)?(?:/\d+)?"
 
 
@@ -58,7 +60,7 @@ class Give:
         Raises:
             ValueError: It is not of the form, or the numbers make no sense.
         """
-        match = re.fullmatch(cls.PATTERN, text)
+        match = re.fullmatch(cls.PATTERN, text) if len(text) <= _LENGTH_MAX else None
         if match is None:
             raise ValueError("is not a rate")
         points, unit = _number(match[1]), match[2]

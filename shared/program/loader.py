@@ -28,6 +28,17 @@ _ALLOWED = {
     "from": "a date such as 2026-01-31",
     "to": "a date such as 2026-01-31",
     "unit": 'a word such as "point"',
+    "name": "what the program or the wallet is called",
+    "wallets": "a mapping such as points: {name: Points, unit: point, expiry: never}",
+    "earning": "a list of rules, each with rule: and give:",
+}
+#: What pydantic says in its own words, in those of the file.
+_PLAINLY = {
+    "literal_error": "is not one of the values that may stand here",
+    "tuple_type": "is not a list",
+    "dict_type": "is not a mapping (name: value)",
+    "model_type": "is not a mapping (name: value)",
+    "too_short": "has no entries; at least one is needed",
 }
 _SECTIONS: dict[str, type[BaseModel]] = {
     "wallets": Wallet, "earning": EarningRule, "for": ProductMatch, "except": ProductMatch,
@@ -100,7 +111,8 @@ def _money_contradictions(program: ProgramFile, rule: EarningRule, path: Path) -
 
 
 def _describe(error: ErrorDetails, source: Source) -> str:
-    path: Path = tuple(part for part in error["loc"] if part != "[key]")
+    at_key = error["loc"][-1:] == ("[key]",)
+    path = source.real(tuple(part for part in error["loc"] if part != "[key]"))
     name = next((part for part in reversed(path) if isinstance(part, str)), "")
     if error["type"] == "extra_forbidden":
         return f"{source.at(path, key=True)}: {_field(path)}: found an unknown field{_instead(path)}"
@@ -110,10 +122,11 @@ def _describe(error: ErrorDetails, source: Source) -> str:
         return f"{source.at(path[:-1])}: {_field(path)}: found nothing; this field is required{hint}"
     found = f"found {_excerpt(error['input'])}"
     message = error["msg"].removeprefix("Value error, ")
-    if error["type"] == "literal_error":
-        message = "is not one of the values that may stand here"
-    allowed = _ALLOWED.get(name)
-    return f"{source.at(path)}: {_field(path)}: {found}: {message}{f'; allowed: {allowed}' if allowed else ''}"
+    message = _PLAINLY.get(error["type"], message)
+    allowed = _ALLOWED["program"] if at_key else _ALLOWED.get(name)
+    return (
+        f"{source.at(path, key=at_key)}: {_field(path)}: {found}: {message}{f'; allowed: {allowed}' if allowed else ''}"
+    )
 
 
 def _instead(path: Path) -> str:

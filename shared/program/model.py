@@ -2,11 +2,21 @@
 
 from __future__ import annotations
 
+import re
 from datetime import date
-from typing import Annotated, Any
+from typing import Annotated, Any, Self
 from zoneinfo import ZoneInfo, available_timezones
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, PlainValidator, WithJsonSchema
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainValidator,
+    WithJsonSchema,
+    model_validator,
+)
 
 from shared.contracts.fields import CurrencyCode, Label
 from shared.program.grammar import Expiry, Give, Rounding
@@ -36,8 +46,19 @@ def _paths(value: object) -> Any:
     return [_many(item) for item in _many(value)] if value != "" else value
 
 
+#: Files that systems keep beside the zones; they mean another place on each machine.
+_NOT_PLACES = {"localtime", "posixrules", "Factory"}
+
+
+def _day(text: object) -> object:
+    """Refuse what pydantic would take for days or seconds since 1970."""
+    if not isinstance(text, str) or re.fullmatch(r"\d{4}-\d\d-\d\d", text) is None:
+        raise ValueError("is not a date")
+    return text
+
+
 def _time_zone(name: str) -> str:
-    if name not in available_timezones():
+    if name not in available_timezones() or name in _NOT_PLACES:
         raise ValueError("is not an IANA time zone")
     ZoneInfo(name)
     return name
@@ -49,6 +70,8 @@ def _one_or_many_schema(item: dict[str, Any]) -> dict[str, Any]:
 
 _TEXT: dict[str, Any] = {"type": ["string", "number"]}
 Slug = Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{0,62}$")]
+#: The bounds leave room for every time zone and every expiry.
+Day = Annotated[date, BeforeValidator(_day), Field(ge=date(1990, 1, 1), le=date(9000, 1, 1))]
 Texts = Annotated[
     tuple[Label, ...],
     BeforeValidator(_many),
@@ -56,7 +79,7 @@ Texts = Annotated[
     WithJsonSchema(_one_or_many_schema(_TEXT)),
 ]
 CategoryPaths = Annotated[
-    tuple[tuple[Label, ...], ...],
+    tuple[Annotated[tuple[Label, ...], Field(min_length=1)], ...],
     BeforeValidator(_paths),
     Field(min_length=1, max_length=1000),
     WithJsonSchema(_one_or_many_schema({"anyOf": [_TEXT, {"type": "array", "items": _TEXT, "minItems": 1}]})),
@@ -64,29 +87,39 @@ CategoryPaths = Annotated[
 
 
 class _Part(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
+    model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 class ProductMatch(_Part):
     """Lines of an order: every attribute that is named must match; of a list, one entry is enough."""
 
     category: CategoryPaths | None = Field(
-        None, description="The beginning of a category path: FUEL, or [GROCERY, TEA]"
+        None, description="Beginnings of category paths: FUEL, [FUEL, COUPON], or [[GROCERY, TEA]] for two levels"
     )
     brand: Texts | None = Field(None, description="Brand, exactly as the till sends it")
     product: Texts | None = Field(None, description="Product id")
     sku: Texts | None = None
     tag: Texts | None = Field(None, description="Tag or collection")
 
+    @model_validator(mode="after")
+    def _names_something(self) -> Self:
+        if not self.model_fields_set:
+            raise ValueError("names no attribute and would match every line")
+        return self
 
-ProductMatches = Annotated[tuple[ProductMatch, ...], BeforeValidator(_many), Field(min_length=1, max_length=1000)]
+
+ProductMatches = Annotated[
+    tuple[ProductMatch, ...],
+    BeforeValidator(_many, json_schema_input_type=ProductMatch | tuple[ProductMatch, ...]),
+    Field(min_length=1, max_length=1000),
+]
 
 
 class Dates(_Part):
     """A window of days in the program's time zone; the first and the last day belong to it."""
 
-    from_: date | None = Field(None, alias="from")
-    to: date | None = None
+    from_: Day | None = Field(None, alias="from")
+    to: Day | None = None
 
 
 class When(_Part):
@@ -124,7 +157,7 @@ class ProgramFile(_Part):
     name: Label
     currency: CurrencyCode
     time_zone: Annotated[str, AfterValidator(_time_zone)] = Field(description="IANA name; all dates are meant there")
-    effective: date = Field(description="This version rates purchases from the beginning of this day")
+    effective: Day = Field(description="This version rates purchases from the beginning of this day")
     wallets: Annotated[dict[Slug, Wallet], Field(min_length=1, max_length=16)]
     never_earns: ProductMatches | None = Field(None, description="Lines that no rule rewards (gift cards never earn)")
     earning: Annotated[tuple[EarningRule, ...], Field(min_length=1, max_length=10_000)]

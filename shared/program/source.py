@@ -11,6 +11,7 @@ from typing import Any
 
 from ruamel.yaml import YAML
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
+from ruamel.yaml.events import CollectionEndEvent, CollectionStartEvent, ScalarEvent
 from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
 from shared.errors import ProgramFileError
@@ -36,8 +37,18 @@ class Source:
     values: dict[Path, tuple[int, int]] = field(default_factory=dict)
     keys: dict[Path, tuple[int, int]] = field(default_factory=dict)
 
+    def real(self, path: Path) -> Path:
+        """Return the path as the file has it: where one value stands for a list, the model sees a list of one."""
+        found: Path = ()
+        for part in path:
+            if part == 0 and (*found, part) not in self.values:
+                continue
+            found = (*found, part)
+        return found
+
     def at(self, path: Path, *, key: bool = False) -> str:
         """Return ``file:line:column`` of the path, or of the nearest thing above it that the file has."""
+        path = self.real(path)
         while path and path not in self.values:
             path, key = path[:-1], False
         line, column = (self.keys if key else self.values).get(path, (1, 1))
@@ -55,11 +66,7 @@ def parse(text: str, filename: str) -> Source:
     source = Source(filename)
     problems: list[str] = []
     try:
-        for event in YAML(typ="safe", pure=True).parse(text):
-            if getattr(event, "anchor", None):
-                mark = event.start_mark
-                where = f"{filename}:{mark.line + 1}:{mark.column + 1}"
-                raise ProgramFileError([f"{where}: found an anchor or alias (& or *); write the value out instead"])
+        _refuse_traps(text, filename)
         node = YAML(typ="safe", pure=True).compose(text)
     except MarkedYAMLError as problem:
         mark = problem.problem_mark or problem.context_mark
@@ -67,7 +74,7 @@ def parse(text: str, filename: str) -> Source:
         raise ProgramFileError(
             [f"{filename}:{line}:{column}: not YAML: {problem.problem or problem.context}"]
         ) from None
-    except (YAMLError, ValueError, RecursionError) as problem:
+    except (YAMLError, ValueError, OverflowError, RecursionError) as problem:
         raise ProgramFileError([f"{filename}:1:1: not YAML: {str(problem).splitlines()[0]}"]) from None
     if node is None:
         raise ProgramFileError([f"{filename}:1:1: the file is empty"])
@@ -77,11 +84,29 @@ def parse(text: str, filename: str) -> Source:
     return source
 
 
+def _refuse_traps(text: str, filename: str) -> None:
+    """Look at the stream of events first: a file that is a trap is refused before anything is built from it."""
+    depth = 0
+    for event in YAML(typ="safe", pure=True).parse(text):
+        depth += isinstance(event, CollectionStartEvent) - isinstance(event, CollectionEndEvent)
+        problem = None
+        if getattr(event, "anchor", None):
+            problem = "found an anchor or alias (& or *); write the value out instead"
+        elif depth > _DEPTH_MAX:
+            problem = f"nested deeper than {_DEPTH_MAX} levels"
+        elif isinstance(event, ScalarEvent) and not _is_text(event.value):
+            problem = "found half of a surrogate pair, which is no character; write the character itself"
+        if problem:
+            mark = event.start_mark
+            raise ProgramFileError([f"{filename}:{mark.line + 1}:{mark.column + 1}: {problem}"])
+
+
+def _is_text(value: str) -> bool:
+    return not any("\ud800" <= character <= "\udfff" for character in value)
+
+
 def _plain(node: Node, path: Path, source: Source, problems: list[str]) -> Any:
     source.values[path] = _position(node)
-    if len(path) > _DEPTH_MAX:
-        problems.append(f"{source.at(path)}: nested deeper than {_DEPTH_MAX} levels")
-        return ""
     if isinstance(node, ScalarNode):
         return node.value
     if isinstance(node, SequenceNode):
@@ -100,6 +125,8 @@ def _plain(node: Node, path: Path, source: Source, problems: list[str]) -> Any:
             continue
         source.keys[*path, key] = (line, column)
         mapping[key] = _plain(value_node, (*path, key), source, problems)
+        if mapping[key] == "" and not value_node.style:
+            source.values[*path, key] = (line, column)  # nothing was written: point at the key, not at what follows
     return mapping
 
 
