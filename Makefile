@@ -1,0 +1,60 @@
+# Every target works from a bare clone: it makes .venv itself, from the lock file with hashes.
+PYTHON ?= python3
+BIN := .venv/bin
+LOYALTY := $(BIN)/loyalty
+# make up HOME_DIR=.loyalty-2: a second stack beside the first.
+HOME_DIR ?= .loyalty
+BROKER ?= embedded
+
+.PHONY: up down test test-kafka test-crash lint bench docs lock clean
+
+.venv/installed: requirements-dev.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "Python 3.11 or newer is needed; this is $$($(PYTHON) --version). Say which: make PYTHON=python3.12"; exit 1; }
+	@echo "installing into .venv (once)"
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@
+
+# Start everything, replay a year of real purchases, show what happened. DETACH=1 leaves it running and returns.
+up: .venv/installed
+	$(BIN)/python -m cli.demonstration --home $(HOME_DIR) --broker $(BROKER) $(if $(DETACH),--detach)
+
+down: .venv/installed
+	$(LOYALTY) down --home $(HOME_DIR)
+
+test: .venv/installed
+	$(BIN)/python -m pytest
+
+# The same tests on Apache Kafka, started from Maven artifacts. Needs a JDK and Maven.
+test-kafka: .venv/installed
+	@$(BIN)/python -c 'import sys; from cli.embedded.kafka import why_not; problem = why_not(); sys.exit(problem)'
+	LOYALTY_TEST_BROKER=kafka $(BIN)/python -m pytest tests/integration
+
+# kill -9 at every crash point.
+test-crash: .venv/installed
+	$(BIN)/python -m pytest -m crash
+
+lint: .venv/installed
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-logo
+
+bench: .venv/installed
+	$(BIN)/python -m bench
+
+# Documents that are generated from code: settings, event schemas, the schema of the program file.
+docs: .venv/installed
+	$(BIN)/python -m cli.documents
+
+# New versions of all dependencies; names and hashes only, so that any package index serves.
+lock: .venv/installed
+	$(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
+	  pyproject.toml -o requirements.lock
+	$(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
+	  --extra embedded --extra dev pyproject.toml -o requirements-dev.lock
+
+clean:
+	rm -rf .venv build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
