@@ -46,7 +46,9 @@ def _show(home: Path, seconds: float) -> None:
     stack = load_stack(home)
     assert stack is not None
     points = sum(balance["lifetime"] for balance in balances)
-    console.print(f"\n[bold]{points:,} points of {len(balances):,} members[/bold], replayed in {seconds:.0f} s; the largest:")
+    console.print(
+        f"\n[bold]{points:,} points of {len(balances):,} members[/bold], replayed in {seconds:.0f} s; the largest:"
+    )
     _loyalty(home, "balances", "--top", "5")
     at = "" if home == Path(".loyalty").resolve() else f" --home {home}"
     console.print(

@@ -111,6 +111,7 @@ class EarnHandler:
                 continue
             state.known[received.key] = received.content_hash
             decisions.accepted += 1
+            decisions.latest_at = max(decisions.latest_at, received.occurred_at)
             self._accept(decisions, effects, received, outcome, mark, program)
         return decisions
 

@@ -13,7 +13,7 @@ from shared.contracts import dead_letters
 from shared.contracts.envelope import seal
 from shared.database.pool import Connection
 from shared.errors import Fenced
-from shared.instants import BEGINNING, iso
+from shared.instants import iso
 from shared.stream.handler import Mark
 from shared.stream.packing import pack, unpack_messages
 from shared.stream.records import Batch, Message, Record, Refusal
@@ -221,8 +221,3 @@ async def left_behind(connection: Connection, service: str, topic: str, partitio
         service, topic, partition,
     )  # fmt: skip
     return [OutboxRow(row["seq"], unpack_messages(row["body"])) for row in rows]
-
-
-def latest_of(instants: Sequence[int]) -> int:
-    """Return the latest instant; "from the beginning" if there is none."""
-    return max(instants, default=BEGINNING)

