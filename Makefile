@@ -25,16 +25,16 @@ down: .venv/installed
 	$(LOYALTY) down --home $(HOME_DIR)
 
 test: .venv/installed
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist worksteal
 
 # The same tests on Apache Kafka, started from Maven artifacts. Needs a JDK and Maven.
 test-kafka: .venv/installed
 	@$(BIN)/python -c 'import sys; from cli.embedded.kafka import why_not; problem = why_not(); sys.exit(problem)'
-	LOYALTY_TEST_BROKER=kafka $(BIN)/python -m pytest tests/integration
+	LOYALTY_TEST_BROKER=kafka $(BIN)/python -m pytest -n 2 --dist worksteal tests/integration
 
 # kill -9 at every crash point.
 test-crash: .venv/installed
-	$(BIN)/python -m pytest -m crash
+	$(BIN)/python -m pytest -n 2 --dist worksteal -m crash
 
 lint: .venv/installed
 	$(BIN)/ruff format --check .

