@@ -114,4 +114,4 @@ def test_a_second_up_finds_the_data_of_the_first(home: Path) -> None:
     # A day that is known, and (after the ledger of that time) one that is not: nothing stalls, nothing doubles.
     loyalty(home, "replay", "completejourney", "--from", "2017-02-02", "--to", "2017-02-02")
     assert balances(home) == before
-    assert "the ledger is clean" in loyalty(home, "audit", "--replay")
+    assert "the ledger is clean" in loyalty(home, "audit")
