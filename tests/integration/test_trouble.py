@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from cli.embedded import postgres
+from cli.embedded.process import wait_for
 from cli.embedded.servers import broker_server
 from shared.stream.claiming import decide_claim
 from shared.stream.journal import Claim
@@ -43,14 +45,19 @@ async def test_postgres_restarts_in_the_middle(deployment: Deployment) -> None:
     await deployment.send(traffic(300))
     async with deployment.worker(batch_records=10):
         await until_some_points(deployment)
-        server = deployment.servers.postgres
-        await asyncio.to_thread(server.kill)
+        await asyncio.to_thread(deployment.servers.postgres.kill)
         await asyncio.sleep(1)
-        await asyncio.to_thread(server.start)
+        await asyncio.to_thread(_start_postgres, deployment.servers)
         await deployment.send(traffic(50, first=1000))
         await asyncio.sleep(1)
         await deployment.idle()
     await deployment.check()
+
+
+def _start_postgres(servers: Servers) -> None:
+    """Start it again and wait until it has recovered from the kill."""
+    port = servers.postgres.start().port
+    wait_for("PostgreSQL", lambda: postgres.answers(servers.home, port), 60)
 
 
 async def test_a_topic_made_anew(deployment: Deployment) -> None:
