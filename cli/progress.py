@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -10,6 +11,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from shared.contracts import purchases
 from shared.database.pool import Connection
+from shared.errors import UsageError
 from shared.settings import Settings
 from shared.stream.brokers import Admin
 
@@ -17,6 +19,7 @@ from shared.stream.brokers import Admin
 READERS = (("earn", purchases.TOPIC),)
 _POLL_SECONDS = 0.02
 _FETCH_SECONDS = 20.0
+_PATIENCE_SECONDS = 120.0
 #: Idle means idle twice, so far apart: a message that is just being published shows up meanwhile.
 _TWICE_SECONDS = 0.5
 
@@ -28,7 +31,7 @@ class Behind:
     Attributes:
         records: Waiting in Kafka, by service.
         outbox: Batches whose messages are not acknowledged yet.
-        unclaimed: Partitions that hold records and whose watermark is not of the present topic.
+        unclaimed: Partitions that no worker has claimed since their topic was made.
     """
 
     records: dict[str, int] = field(default_factory=dict)
@@ -73,7 +76,7 @@ class Watcher:
                 mark = marks.get((service, topic, tp.partition))
                 if mark is None or mark["topic_id"] != known[name].id:
                     waiting += end
-                    found.unclaimed += 1 if end else 0
+                    found.unclaimed += 1
                 else:
                     waiting += max(0, end - mark["next_offset"])
             found.records[service] = waiting
@@ -81,13 +84,29 @@ class Watcher:
         return found
 
     async def passed(self, ends: dict[tuple[str, int], int]) -> None:
-        """Wait until every watermark is at or past the given ends (by topic and partition) and all is published."""
+        """Wait until every watermark is at or past the given ends (by topic and partition) and all is published.
+
+        Raises:
+            UsageError: Nothing has moved for two minutes.
+        """
+        names = {topic: self._settings.topic(topic) for topic, _partition in ends}
+        ids = {name: topic.id for name, topic in (await self._admin.topics(list(names.values()))).items()}
+        seen, moved_at = None, time.monotonic()
         while True:
-            rows = await self._connection.fetch("select topic, partition, next_offset from watermark")
-            marks = {(row["topic"], row["partition"]): row["next_offset"] for row in rows}
+            rows = await self._connection.fetch("select topic, partition, next_offset, topic_id from watermark")
+            # A watermark of the topic's predecessor says nothing about this one.
+            marks = {
+                (row["topic"], row["partition"]): row["next_offset"]
+                for row in rows
+                if row["topic_id"] == ids.get(names.get(row["topic"], ""))
+            }
             waiting = await self._connection.fetchval("select exists (select from outbox)")
             if not waiting and all(marks.get(where, 0) >= end for where, end in ends.items()):
                 return
+            if marks != seen:
+                seen, moved_at = marks, time.monotonic()
+            elif time.monotonic() - moved_at > _PATIENCE_SECONDS:
+                raise UsageError("the workers have not moved for two minutes; see `loyalty status` and their logs")
             await asyncio.sleep(_POLL_SECONDS)
 
     async def wait_idle(self) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import fcntl
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -38,30 +39,40 @@ def up(home: Path, program_path: Path, broker: str, say: Callable[[str], None]) 
     """
     text = read_program(program_path)
     program = load(text, str(program_path))
+    home.mkdir(parents=True, exist_ok=True)
+    with (home / "up.lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise UsageError(f"another `loyalty up` is at work in {home}; wait for it") from None
+        return _up(home, program_path, text, program.program, broker, say)
+
+
+def _up(home: Path, program_path: Path, text: str, program: str, broker: str, say: Callable[[str], None]) -> Stack:
     if supervision.is_running(home):
         raise UsageError(f"a stack already runs in {home}; see `loyalty status`, stop it with `loyalty down`")
     if broker == "kafka" and (problem := kafka.why_not()):
         raise UsageError(problem)
-    home.mkdir(parents=True, exist_ok=True)
     pid = postgres.running_pid(home)
     if pid:
         raise UsageError(
             f"a PostgreSQL of an earlier stack still uses {home} (process {pid}); end it with: kill -INT {pid}"
         )
     earlier = load_stack(home)
-    stack = _plan(home, program.program, broker, earlier)
+    stack = _plan(home, program, broker, earlier)
     say("preparing PostgreSQL")
     postgres.prepare(home)
     stack.environment["LOYALTY_DATABASE_URL"] = postgres.url(home, stack.ports["postgres"])
     if broker == "kafka":
         say(f"fetching Apache Kafka {kafka.VERSION}")
         kafka.fetch()
-    stack.save(home)
-    supervision.start(home, _programs(home, stack), stack.environment)
     try:
+        supervision.start(home, _programs(home, stack), stack.environment)
+        stack.save(home)
         _bring_up(home, stack, text, str(program_path), say)
     except BaseException:
-        supervision.stop(home)
+        if supervision.is_running(home):
+            supervision.stop(home)
         raise
     return stack
 
@@ -147,7 +158,9 @@ def _plan(home: Path, program: str, broker: str, earlier: Stack | None) -> Stack
 def _programs(home: Path, stack: Stack) -> list[supervision.Program]:
     kind = "kafka" if stack.broker == "kafka" else "tansu"
     found = [
-        supervision.Program("postgres", postgres.command(home, stack.ports["postgres"]), stop_signal="INT"),
+        supervision.Program(
+            "postgres", postgres.command(home, stack.ports["postgres"]), stop_signal="INT", settings=False
+        ),
         supervision.Program(
             "broker",
             Command(

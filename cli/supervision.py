@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import stat
 import subprocess
 import sys
 import tempfile
@@ -31,6 +32,7 @@ class Program:
         stop_signal: What ends it cleanly.
         stop_seconds: After this it is killed.
         autostart: Whether it starts with supervisord; workers wait for their tables and topics.
+        settings: Whether it gets the stack's settings, the database's password among them.
     """
 
     name: str
@@ -38,6 +40,7 @@ class Program:
     stop_signal: str = "TERM"
     stop_seconds: int = 20
     autostart: bool = True
+    settings: bool = True
 
 
 def socket_path(home: Path) -> Path:
@@ -45,7 +48,8 @@ def socket_path(home: Path) -> Path:
     digest = hashlib.sha256(str(home.resolve()).encode()).hexdigest()[:16]
     folder = Path(tempfile.gettempdir()) / f"loyalty-{os.getuid()}"
     folder.mkdir(mode=0o700, exist_ok=True)
-    if folder.stat().st_uid != os.getuid():
+    found = folder.lstat()
+    if found.st_uid != os.getuid() or not stat.S_ISDIR(found.st_mode):
         raise UsageError(f"{folder} belongs to somebody else; remove it, or set TMPDIR")
     return folder / f"{digest}.sock"
 
@@ -56,12 +60,13 @@ def start(home: Path, programs: Iterable[Program], environment: dict[str, str]) 
     Args:
         home: Of the stack; logs go to ``home/logs``.
         programs: What it runs, in order.
-        environment: Of every program.
+        environment: Of every program that wants it; it holds the database's password.
     """
     logs = home.resolve() / "logs"
     logs.mkdir(parents=True, exist_ok=True)
     configuration = home / "supervisord.conf"
     configuration.touch(mode=0o600)
+    configuration.chmod(0o600)
     configuration.write_text(_configuration(home, logs, programs, environment))
     done = subprocess.run(  # noqa: S603
         [sys.executable, "-W", "ignore", "-m", "supervisor.supervisord", "-c", str(configuration.resolve())],
@@ -142,7 +147,7 @@ def _configuration(home: Path, logs: Path, programs: Iterable[Program], environm
         "supervisor.rpcinterface_factory = supervisor.rpcinterface:make_main_rpcinterface",
     ]
     for priority, program in enumerate(programs):
-        variables = {**environment, **program.command.environment}
+        variables = {**(environment if program.settings else {}), **program.command.environment}
         lines += [
             f"[program:{program.name}]",
             "command=" + _quoted(" ".join(f'"{part}"' for part in program.command.argv)),

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import Annotated, Any
 
 import typer
-from kafka import KafkaProducer
+from aiokafka import AIOKafkaProducer
 from rich.progress import track
 
 from cli.home import DEFAULT_HOME, Home, database, settings_for
@@ -15,7 +14,6 @@ from shared.errors import UsageError
 from shared.instants import iso
 from shared.settings import Settings
 from shared.stream.packing import unpack_records
-from shared.stream.records import Record
 
 app = typer.Typer(
     help="Records that were refused: list, look at, send again after a fix, or close.", no_args_is_help=True
@@ -24,7 +22,7 @@ app = typer.Typer(
 Letter = Annotated[str, typer.Argument(help="The id of a dead letter, or its beginning.")]
 Reason = Annotated[str | None, typer.Option(help="Only those with this reason.")]
 _COLUMNS = "id, reason, topic, partition, epoch, record_offset, recorded_at, state, detail"
-_SEND_SECONDS = 30
+_REQUEST_BYTES = 9_000_000
 
 
 @app.command("list")
@@ -76,7 +74,14 @@ async def show_letter(letter: Letter, as_json: AsJson = False, home: Home = DEFA
         print_json(shown)
         return
     for name, content in shown.items():
-        console.print(f"{name}: {content}", markup=False, soft_wrap=True)
+        console.print(_harmless(f"{name}: {content}"), markup=False, soft_wrap=True)
+
+
+def _harmless(text: str) -> str:
+    """Show control characters instead of obeying them: a hostile record must not drive the operator's terminal."""
+    return "".join(
+        character if character.isprintable() or character in "\n\t" else repr(character)[1:-1] for character in text
+    )
 
 
 @app.command()
@@ -107,10 +112,7 @@ async def replay(
                 "a conflict cannot be replayed: the order was accepted with other content and stays as it is. "
                 "Publish a correction under an id of its own, then: loyalty dead-letters close ID"
             )
-        sent = await asyncio.to_thread(
-            _send, settings, [(row["topic"], *unpack_records(row["record"])) for row in rows]
-        )
-        await _settle(connection, [row["id"] for row in rows[:sent]], "replayed")
+        sent = await _send(connection, settings, rows)
     console.print(f"sent {sent} records again")
 
 
@@ -140,18 +142,22 @@ async def _settle(connection: Any, letters: list[str], state: str) -> None:
     )
 
 
-def _send(settings: Settings, records: list[tuple[str, Record]]) -> int:
-    producer = KafkaProducer(
-        bootstrap_servers=settings.kafka_brokers.split(","), enable_idempotence=False, acks="all",
-        max_request_size=9_000_000,
+async def _send(connection: Any, settings: Settings, rows: list[Any]) -> int:
+    """Send each record to its topic and settle it as soon as Kafka has it: a failure leaves the rest open."""
+    producer = AIOKafkaProducer(
+        bootstrap_servers=settings.kafka_brokers, acks="all", max_request_size=_REQUEST_BYTES,
+        enable_idempotence=settings.kafka_idempotence,
     )  # fmt: skip
+    await producer.start()
     try:
-        waiting = [
-            producer.send(settings.topic(topic), record.value, key=record.key, headers=list(record.headers))
-            for topic, record in track(records, "sending", console=errors, transient=True)
-        ]
-        for future in waiting:
-            future.get(timeout=_SEND_SECONDS)
+        for row in track(rows, "sending", console=errors, transient=True):
+            (record,) = unpack_records(row["record"])
+            # Kafka wants a key or a value; a record that had neither gets its letter's id.
+            key = record.key if record.key or record.value is not None else row["id"].encode()
+            await producer.send_and_wait(
+                settings.topic(row["topic"]), record.value, key=key, headers=list(record.headers)
+            )
+            await _settle(connection, [row["id"]], "replayed")
     finally:
-        producer.close(timeout=_SEND_SECONDS)
-    return len(waiting)
+        await producer.stop()
+    return len(rows)

@@ -10,6 +10,7 @@ import os
 import pwd
 import secrets
 import shutil
+import stat
 import subprocess
 import tempfile
 from pathlib import Path
@@ -107,7 +108,8 @@ def _place(home: Path) -> Path:
     digest = hashlib.sha256(str(home.resolve()).encode()).hexdigest()[:12]
     place = Path(f"/var/tmp/loyalty-postgres-{digest}")  # noqa: S108 - must be reachable for another user
     place.mkdir(exist_ok=True)
-    if place.stat().st_uid != 0:
+    found = place.lstat()  # never follow a link that somebody else may have planted
+    if found.st_uid != 0 or not stat.S_ISDIR(found.st_mode):
         raise UsageError(
             f"{place} belongs to somebody else; remove it, or use --home in a folder that others may enter"
         )

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Sequence
 from typing import NamedTuple
 
 from shared.database.pool import Connection
+from shared.ledger.model import Terms
 from shared.ledger.operations import effects_as_values
 
 _SHOWN = 100
@@ -108,6 +109,41 @@ CHECKS: tuple[Check, ...] = (
         True,
     ),
     Check(
+        "owners",
+        "every entry and every lot belongs to an account, and entries to the member of their order",
+        f"""
+        select 'account ' || e.account, 'has entries and does not exist'
+        from (select distinct account from entry e where {_CHOSEN.format("e")}) e
+        where not exists (select from account a where a.account = e.account)
+        union all
+        select 'account ' || l.account, 'has lots and does not exist'
+        from (select distinct account from lot where {_CHOSEN.format("lot")}) l
+        where not exists (select from account a where a.account = l.account)
+        union all
+        select a.member || ' ' || a.wallet, 'version ' || e.version || ' was caused by an order of ' || p.member
+        from entry e join account a using (account) join purchase p on p.key = e.cause
+        where {_CHOSEN.format("e")} and p.member <> a.member
+        """,
+        True,
+    ),
+    Check(
+        "times",
+        "an account's entries are in the order of time, and the account stands at the last one",
+        f"""
+        select a.member || ' ' || a.wallet, 'version ' || e.version || ' is earlier than the one before'
+        from (select account, version, occurred_at,
+                     lag(occurred_at) over (partition by account order by version) as before
+              from entry e where {_CHOSEN.format("e")}) e
+        join account a using (account)
+        where e.occurred_at < e.before
+        union all
+        select a.member || ' ' || a.wallet, 'stands at ' || a.as_of || ', its last entry at ' || e.occurred_at
+        from account a join entry e on e.account = a.account and e.version = a.version
+        where {_CHOSEN.format("a")} and a.as_of <> e.occurred_at
+        """,
+        True,
+    ),
+    Check(
         "due",
         "no account sleeps past the expiry of one of its lots",
         f"""
@@ -121,14 +157,18 @@ CHECKS: tuple[Check, ...] = (
         "orders",
         "what an order's lines earned is what its entries paid, and every entry has its order",
         """
-        select coalesce(p.source || ' order ' || p.order_id, 'cause ' || e.cause::text),
-               'lines say ' || coalesce(p.points::text, 'nothing') || ', entries say ' || coalesce(e.points::text, '0')
-        from (select key, source, order_id,
-                     (select coalesce(sum(x::bigint), 0) from jsonb_array_elements(result::jsonb -> 'awards') award,
-                             jsonb_array_elements_text(award -> 2) x) as points
-              from purchase) p
-        full join (select cause, sum(points) as points from entry group by cause) e on e.cause = p.key
-        where p.points is distinct from coalesce(e.points, 0)
+        select coalesce(o.source || ' order ' || o.order_id, 'cause ' || e.cause::text),
+               'rule ' || coalesce(p.rule, e.rule) || ' lot ' || coalesce(p.lot, e.lot) ||
+               ': lines say ' || coalesce(p.points::text, 'nothing') ||
+               ', entries say ' || coalesce(e.points::text, 'nothing')
+        from (select key, program_version, (award ->> 0)::bigint as rule, (award ->> 1)::bigint as lot,
+                     (select sum(x::bigint) from jsonb_array_elements_text(award -> 2) x) as points
+              from purchase, jsonb_array_elements(result::jsonb -> 'awards') award) p
+        full join (select cause, program_version, rule::bigint, lot, sum(points) as points
+                   from entry group by cause, program_version, rule, lot) e
+            on (e.cause, e.program_version, e.rule, e.lot) = (p.key, p.program_version, p.rule, p.lot)
+        left join purchase o on o.key = coalesce(p.key, e.cause)
+        where p.points is distinct from e.points
         """,
         False,
     ),
@@ -165,6 +205,10 @@ CHECKS: tuple[Check, ...] = (
               from archive where kind = 'batch') b
         where first_offset < before
         union all
+        select distinct b.topic || '[' || b.partition || ']', 'has batches of ' || b.service || ' and no watermark'
+        from archive b where b.kind = 'batch' and not exists (
+            select from watermark w where (w.service, w.topic, w.partition) = (b.service, b.topic, b.partition))
+        union all
         select w.topic || '[' || w.partition || ']', 'watermark ' || (w.epoch, w.next_offset)::text
         from watermark w
         where w.next_offset <> coalesce((
@@ -174,6 +218,10 @@ CHECKS: tuple[Check, ...] = (
         False,
     ),
 )
+
+
+#: The one check that SQL cannot make: a lot's id is a hash of its terms.
+TERMS = Check("terms", "a lot still has the terms that its points were earned under", "", per_account=False)
 
 
 async def findings(connection: Connection, check: Check, accounts: Sequence[int] | None = None) -> list[Finding]:
@@ -194,6 +242,17 @@ async def audit(connection: Connection) -> AsyncIterator[tuple[Check, list[Findi
     async with connection.transaction(isolation="repeatable_read", readonly=True):
         for check in CHECKS:
             yield check, await findings(connection, check)
+        yield TERMS, await changed_terms(connection)
+
+
+async def changed_terms(connection: Connection) -> list[Finding]:
+    """Return lots whose terms are not those that their id was made of: somebody moved an expiry."""
+    rows = await connection.fetch("select account, lot, available_at, expires_at from lot")
+    return [
+        Finding("terms", f"account {account}", f"lot {lot} has other terms than those it was made for")
+        for account, lot, available_at, expires_at in rows
+        if Terms(available_at, expires_at).lot_id() != lot
+    ][:_SHOWN]
 
 
 async def running_audit(connection: Connection, accounts: Sequence[int]) -> list[Finding]:

@@ -11,6 +11,9 @@ from shared.instants import iso, microseconds
 from shared.program.compiled import Program, compile_program
 from shared.program.loader import load
 
+#: The advisory lock (SQL) of publishing: exclusive while a version is stored, shared while a partition is claimed.
+PUBLISHING = "hashtext('loyalty publish ' || current_schema())"
+
 
 class Published(NamedTuple):
     """The outcome of publishing: the version, and whether it is a new one."""
@@ -35,8 +38,8 @@ async def load_versions(connection: Connection, after: int = 0) -> list[Program]
 async def publish(connection: Connection, text: str, filename: str) -> Published:
     """Store a program file as the next version; the same content again is no new version.
 
-    All watermarks are locked meanwhile: batches in hand finish first and later ones see the new version, so no
-    purchase at or after the effective date has been rated by the old one.
+    All watermarks are locked meanwhile, and none is made: batches in hand finish first and later ones see the new
+    version, so no purchase at or after the effective date has been rated by the old one.
 
     Raises:
         ProgramFileError: The file has mistakes.
@@ -45,7 +48,7 @@ async def publish(connection: Connection, text: str, filename: str) -> Published
     program_file = load(text, filename)
     content_hash = hashlib.sha256(text.encode()).hexdigest()
     async with connection.transaction():
-        await connection.execute("select pg_advisory_xact_lock(hashtext('loyalty publish program'))")
+        await connection.execute(f"select pg_advisory_xact_lock({PUBLISHING})")
         marks = await connection.fetch("select latest_at from watermark order by service, topic, partition for update")
         newest = await connection.fetchrow(
             "select version, program_id, content_hash from program order by version desc limit 1"

@@ -18,6 +18,7 @@ from aiokafka.coordinator.assignors.sticky.sticky_assignor import StickyPartitio
 from mode import Service
 
 from shared.database.pool import Pool, open_pool
+from shared.errors import Transient
 from shared.ledger.audit import running_audit
 from shared.logs import logger
 from shared.settings import Settings
@@ -25,6 +26,7 @@ from shared.stream import metrics
 from shared.stream.brokers import Admin
 from shared.stream.claiming import claim_partition
 from shared.stream.handler import Handler
+from shared.stream.journal import Claim
 from shared.stream.pipeline import Pipeline
 from shared.stream.publisher import Publisher
 from shared.stream.retrying import attempts
@@ -134,6 +136,11 @@ class BatchConsumer(Service):
                 _log.warning("broker not reachable", cause=repr(problem))
                 continue
             self._set_connected(True)
+            fetcher = getattr(self._consumer, "_fetcher", None)
+            if fetcher is not None and fetcher.error_future.done():
+                # aiokafka's fetch task ended by an exception that nobody hears; nothing would ever come again.
+                _log.error("the consumer has stopped fetching; starting over with a fresh one")
+                self._session_over.set()
             if any(found.get(topic, known) != known for topic, known in self._topic_ids.items()):
                 _log.error("a topic was made anew; starting over with a fresh consumer")
                 self._session_over.set()
@@ -214,20 +221,20 @@ class BatchConsumer(Service):
                 consumer=self._consumer,
                 partition=tp,
                 topic=name,
-                claim=functools.partial(
-                    claim_partition,
-                    self.pool,
-                    self._consumer,
-                    self.handler.service,
-                    tp,
-                    name,
-                    self._topic_ids[tp.topic],
-                ),
+                claim=functools.partial(self._claim, tp, name),
             )
             task = asyncio.create_task(pipeline.run(), name=f"pipeline {name}[{tp.partition}]")
             task.add_done_callback(self._on_pipeline_done)
             self._pipelines[tp] = pipeline, task
         _log.info("partitions assigned", partitions=sorted(tp.partition for tp in partitions))
+
+    async def _claim(self, tp: Any, name: str, shorter: bool) -> Claim:
+        topic_ids = await self._find_topic_ids()
+        if tp.topic not in topic_ids:
+            raise Transient(f"topic {tp.topic} is gone")
+        return await claim_partition(
+            self.pool, self._consumer, self.handler.service, tp, name, topic_ids[tp.topic], shorter
+        )
 
     async def stop_pipelines(self, partitions: Any) -> None:
         """Hand partitions over: their batches are finished first."""

@@ -20,10 +20,9 @@ def decode(records: Sequence[Record], contracts: Mapping[str, Contract], value_b
     for position, record in enumerate(records):
         envelope = None
         try:
-            if record.value is not None and len(record.value) > value_bytes_max:
-                raise PoisonEvent(
-                    "too-large", f"the value has {len(record.value):,} bytes; at most {value_bytes_max:,} are read"
-                )
+            size = _size(record)
+            if size > value_bytes_max:
+                raise PoisonEvent("too-large", f"the record has {size:,} bytes; at most {value_bytes_max:,} are read")
             envelope, data = open_record(record.headers, record.value)
             contract = contracts.get(envelope.type)
             if contract is None:
@@ -46,6 +45,11 @@ def decode(records: Sequence[Record], contracts: Mapping[str, Contract], value_b
             identity = (envelope.id, envelope.type, envelope.source) if envelope else (None, None, None)
             decoded.refused.append(Refusal(position, poison.reason, poison.detail, *identity))
     return decoded
+
+
+def _size(record: Record) -> int:
+    headers = sum(len(name) + len(content or b"") for name, content in record.headers)
+    return len(record.value or b"") + len(record.key or b"") + headers
 
 
 def refuse_future(events: Sequence[Received], judged_at: int) -> tuple[list[Received], list[Refusal]]:

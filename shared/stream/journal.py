@@ -14,11 +14,13 @@ from shared.contracts.envelope import seal
 from shared.database.pool import Connection
 from shared.errors import Fenced
 from shared.instants import iso
+from shared.program.store import PUBLISHING
 from shared.stream.handler import Mark
 from shared.stream.packing import pack, unpack_messages
 from shared.stream.records import Batch, Message, Record, Refusal
 
 _EXCERPT_BYTES = 500
+_KEY_BYTES = 1_000
 
 
 @dataclass(slots=True)
@@ -58,15 +60,17 @@ async def read_watermark(connection: Connection, service: str, topic: str, parti
 
 
 async def write_claim(connection: Connection, service: str, claim: Claim) -> None:
-    """Store a claim that is new, or whose topic was made anew."""
-    await connection.execute(
-        "insert into watermark (service, topic, partition, epoch, next_offset, topic_id) "
-        "values ($1, $2, $3, $4, $5, $6) "
-        "on conflict (service, topic, partition) do update set epoch = excluded.epoch, "
-        "next_offset = excluded.next_offset, topic_id = excluded.topic_id, updated_at = now() "
-        "where watermark.epoch < excluded.epoch",
-        service, claim.topic, claim.partition, claim.epoch, claim.next_offset, claim.topic_id,
-    )  # fmt: skip
+    """Store a claim that is new, or whose topic was made anew; waits while a program is being published."""
+    async with connection.transaction():
+        await connection.execute(f"select pg_advisory_xact_lock_shared({PUBLISHING})")
+        await connection.execute(
+            "insert into watermark (service, topic, partition, epoch, next_offset, topic_id) "
+            "values ($1, $2, $3, $4, $5, $6) "
+            "on conflict (service, topic, partition) do update set epoch = excluded.epoch, "
+            "next_offset = excluded.next_offset, topic_id = excluded.topic_id, updated_at = now() "
+            "where watermark.epoch < excluded.epoch",
+            service, claim.topic, claim.partition, claim.epoch, claim.next_offset, claim.topic_id,
+        )  # fmt: skip
 
 
 async def lock_watermark(connection: Connection, service: str, claim: Claim) -> None:
@@ -194,8 +198,9 @@ def _refusal_message(
         time=iso(mark.recorded_at),
         key=letter,
     )
-    # A record key may be any bytes; the letter's id is always printable.
-    return Message(dead_letters.TOPIC, record.key or letter.encode(), pydantic_core.to_json(event), headers)
+    # A record's key may be megabytes that do not fit into our topic; the letter's id always does.
+    key = record.key if record.key and len(record.key) <= _KEY_BYTES else letter.encode()
+    return Message(dead_letters.TOPIC, key, pydantic_core.to_json(event), headers)
 
 
 def dead_letter_id(service: str, batch: Batch, record: Record) -> str:

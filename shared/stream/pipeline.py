@@ -18,6 +18,7 @@ from shared.settings import Settings
 from shared.stream import journal, metrics
 from shared.stream.crashpoints import reach
 from shared.stream.decode import decode
+from shared.stream.headers import tolerate
 from shared.stream.journal import Claim, OutboxRow
 from shared.stream.publisher import Publisher
 from shared.stream.records import Batch, Record
@@ -33,7 +34,9 @@ _OFFSET_COMMIT_SECONDS = 1.0
 #: After being fenced: time for Kafka to tell this worker that the partition is no longer its own.
 _PAUSE_SECONDS = 1.0
 #: A high watermark below our own must last so long to be believed.
-_SHORTER_SECONDS = 2.0
+_SHORTER_SECONDS = 60.0
+#: Compressed records can be a thousand times larger than what was fetched: few are unpacked at a time.
+_STEP_RECORDS = 100
 
 
 class Pipeline:
@@ -106,6 +109,9 @@ class Pipeline:
                 metrics.FENCED.labels(self._handler.service).inc()
                 _log.warning("batch dropped: another worker moved the watermark", position=str(fenced))
                 await self._pause()
+            except UnicodeDecodeError:
+                if not tolerate():
+                    raise
             except Exception as problem:
                 if not is_transient(problem):
                     raise
@@ -132,6 +138,7 @@ class Pipeline:
         records = await self._fetch()
         if not records:
             await self._tidy_up()
+            self._show_lag()
             self._look_whether_log_is_shorter()
             return
         assert self._claim is not None
@@ -154,7 +161,7 @@ class Pipeline:
         """Notice a broker that lost records which we have handled: we would wait for ever at an offset beyond its end.
 
         Raises:
-            Fenced: It is so, and has been for two seconds, that is for several fetches.
+            Fenced: It is so, and has been for a minute: longer than a new leader needs to know what it has.
         """
         assert self._claim is not None
         end = self._consumer.highwater(self._tp)
@@ -171,15 +178,20 @@ class Pipeline:
         most = self._settings.batch_records
         records = await self._poll(_IDLE_SECONDS, most)
         deadline = time.monotonic() + self._settings.batch_seconds
-        while records and len(records) < most and not self._stopping.is_set():
-            left = deadline - time.monotonic()
-            if left <= 0 or sum(len(record.value or b"") for record in records) >= self._settings.batch_bytes:
+        size = sum(_size(record) for record in records)
+        while records and len(records) < most and size < self._settings.batch_bytes:
+            more = await self._poll(max(0.0, deadline - time.monotonic()), most - len(records))
+            if not more or self._stopping.is_set():
+                records += more
                 break
-            records += await self._poll(left, most - len(records))
+            records += more
+            size += sum(_size(record) for record in more)
         return records
 
     async def _poll(self, seconds: float, most: int) -> list[Record]:
-        found = await self._consumer.getmany(self._tp, timeout_ms=int(seconds * 1000), max_records=most)
+        found = await self._consumer.getmany(
+            self._tp, timeout_ms=int(seconds * 1000), max_records=min(most, _STEP_RECORDS)
+        )
         return [Record(raw.offset, raw.timestamp, raw.key, raw.value, raw.headers) for raw in found.get(self._tp, ())]
 
     async def _commit(self, batch: Batch) -> Committed:
@@ -240,10 +252,12 @@ class Pipeline:
             metrics.LAG.remove(*self._labels)
 
     async def _forget(self) -> None:
-        if self._published:
+        forget = self._published[:]
+        if forget:
             async with self._pool.acquire() as connection:
-                await journal.forget_published(connection, self._published)
-            self._published = []
+                await journal.forget_published(connection, forget)
+            # Meanwhile another batch may have been acknowledged: that one is not forgotten yet.
+            self._published = self._published[len(forget) :]
 
     async def _left_behind(self) -> list[OutboxRow]:
         async with self._pool.acquire() as connection:
@@ -268,6 +282,7 @@ class Pipeline:
     def _on_retry(self, problem: BaseException, number: int) -> None:
         cause = type(problem).__name__
         metrics.RETRIES.labels(self._handler.service, cause).inc()
+        self._show_lag()
         if not isinstance(problem, LoadAgain):
             _log.warning("trying again", cause=cause, attempt=number, detail=str(problem)[:300], topic=self._topic,
                          partition=self._tp.partition)  # fmt: skip
@@ -285,7 +300,15 @@ class Pipeline:
         metrics.BATCH_RECORDS.labels(service).observe(len(batch.records))
         metrics.BATCH_SECONDS.labels(service).observe(seconds)
         metrics.EVENT_AGE.labels(service).observe(max(0.0, time.time() - batch.records[0].timestamp / 1000))
-        highwater = self._consumer.highwater(self._tp)
-        if highwater is not None:
-            metrics.LAG.labels(*self._labels).set(max(0, highwater - batch.next_offset))
+        self._show_lag()
         self._handler.count(committed.decisions)
+
+    def _show_lag(self) -> None:
+        """Also when nothing moves: that is when an operator looks."""
+        highwater = self._consumer.highwater(self._tp)
+        if highwater is not None and self._claim is not None:
+            metrics.LAG.labels(*self._labels).set(max(0, highwater - self._claim.next_offset))
+
+
+def _size(record: Record) -> int:
+    return len(record.value or b"") + len(record.key or b"") + 64 * len(record.headers)

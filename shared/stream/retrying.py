@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 import asyncpg
 from aiokafka.errors import KafkaError
+from kafka.errors import KafkaError as AdminKafkaError
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception
 from tenacity.wait import wait_exponential_jitter
 
@@ -14,6 +15,9 @@ from shared.errors import Transient
 
 #: First wait, longest wait and jitter in seconds: fast enough after a lost race, gentle on a server that comes back.
 _FIRST, _LONGEST, _JITTER = 0.05, 3.0, 0.25
+
+#: Unique constraints on which two partitions may race.
+BUSINESS_KEYS = frozenset({"purchase_pkey"})
 
 _POSTGRES_IS_AWAY = (
     asyncpg.PostgresConnectionError,  # class 08, among them ConnectionDoesNotExist
@@ -24,13 +28,19 @@ _POSTGRES_IS_AWAY = (
     asyncpg.TransactionRollbackError,  # class 40: deadlock, serialization
     asyncpg.InvalidTransactionStateError,  # class 25: transaction_timeout, a read-only standby
     asyncpg.ObjectNotInPrerequisiteStateError,  # class 55: lock not available
-    asyncpg.UniqueViolationError,  # a race on a business key: the second pass sees the key
+    asyncpg.PostgresIOError,  # class 58
+    asyncpg.PostgresSystemError,
 )
 
 
 def is_transient(problem: BaseException) -> bool:
     """Tell whether the same work can succeed later."""
-    return isinstance(problem, (Transient, *_POSTGRES_IS_AWAY, KafkaError, OSError, TimeoutError))
+    if isinstance(problem, asyncpg.UniqueViolationError):
+        # A race on a business key: the second pass sees the key. Any other key twice is damage, and must be loud.
+        return problem.constraint_name in BUSINESS_KEYS
+    if isinstance(problem, asyncpg.InterfaceError) and isinstance(problem, ValueError):
+        return False  # asyncpg could not encode a value: no later attempt can
+    return isinstance(problem, (Transient, *_POSTGRES_IS_AWAY, KafkaError, AdminKafkaError, OSError, TimeoutError))
 
 
 def attempts(stopping: asyncio.Event, on_retry: Callable[[BaseException, int], None]) -> AsyncRetrying:

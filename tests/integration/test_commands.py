@@ -11,7 +11,7 @@ from typing import Any
 
 from cli.documents import ROOT
 from cli.embedded.process import free_port, port_is_free
-from shared.ledger.audit import CHECKS, findings
+from shared.ledger.audit import CHECKS, changed_terms, findings
 from tests.deployment import PROGRAM, Deployment, event, purchase
 
 
@@ -130,6 +130,8 @@ DAMAGE = {
     "accounts": "update account set lifetime = lifetime + 1",
     "lots": "update lot set remaining = remaining - 1",
     "due": "update account set next_due = 'infinity'",
+    "owners": "update account set member = 'somebody else'",
+    "times": "update account set as_of = as_of + interval '1 second'",
     "orders": """update purchase set result = replace(result, '[10]', '[11]')""",
     "reasons": """update purchase set result = '{"lines":[],"awards":[]}'""",
     "inputs": "update archive set accepted = accepted + 1 where kind = 'batch'",
@@ -142,6 +144,12 @@ async def test_each_check_of_the_audit_finds_its_damage(deployment: Deployment) 
         await deployment.send([event(purchase("o1")), event(purchase("o2"))])
         await deployment.idle()
     assert set(DAMAGE) == {check.name for check in CHECKS}
+    more = {
+        "owners": "delete from account",
+        "times": "update entry set occurred_at = occurred_at - interval '1 second' where version = 4",
+        "orders": "update entry set rule = rule + 1 where version = 1",
+        "progress": "delete from watermark",
+    }
     async with deployment.database() as connection:
         for check in CHECKS:
             assert await findings(connection, check) == []
@@ -150,6 +158,15 @@ async def test_each_check_of_the_audit_finds_its_damage(deployment: Deployment) 
             await connection.execute(DAMAGE[check.name])
             assert await findings(connection, check), check.name
             await transaction.rollback()
+        for check in CHECKS:
+            transaction = connection.transaction()
+            await transaction.start()
+            await connection.execute(more.get(check.name, DAMAGE[check.name]))
+            assert await findings(connection, check), check.name
+            await transaction.rollback()
+        assert await changed_terms(connection) == []
+        await connection.execute("update lot set expires_at = expires_at + interval '5 years'")
+        assert await changed_terms(connection)
 
 
 async def test_damage_is_reported_by_member_with_exit_status_1(deployment: Deployment) -> None:

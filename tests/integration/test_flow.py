@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
+import pytest
+from aiokafka import AIOKafkaProducer
+from aiokafka.consumer import fetcher
+from aiokafka.record import memory_records
+from aiokafka.record.default_records import _DefaultRecordBatchBuilderPy
+
 from shared.contracts import dead_letters
-from tests.deployment import Deployment, event, purchase
+from tests.deployment import Deployment, Sent, event, partition_of, purchase
 
 
 async def test_a_purchase_becomes_points_and_an_event(deployment: Deployment) -> None:
@@ -101,6 +108,54 @@ async def test_hostile_records_become_dead_letters_and_the_batch_goes_on(deploym
     told = [dead_letters.EVENT_REFUSED.validate_json(record.value) for record in
             await deployment.published(dead_letters.TOPIC)]  # fmt: skip
     assert {one["dead_letter_id"] for one in told} == {letter["id"] for letter in letters}
+
+
+async def test_headers_and_keys_that_nobody_expects_stop_nothing(
+    deployment: Deployment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # The worker changes the parser of this process; put it back afterwards.
+    monkeypatch.setattr(memory_records, "DefaultRecordBatch", memory_records.DefaultRecordBatch)
+    monkeypatch.setattr(fetcher, "MemoryRecords", fetcher.MemoryRecords)
+    parser = memory_records.DefaultRecordBatch
+    good = event(purchase("o2"))
+    assert good.value is not None
+    async with deployment.worker():
+        await deployment.send([event(purchase("o1"))])
+        await deployment.idle()
+        await send_bytes_as_header_name(deployment, good)
+        deployment.sent.append(good)
+        huge_key = Sent("m1" + "k" * 2_000_000, good.value, good.headers, partition=0)
+        await deployment.send([huge_key, event(purchase("o3"))])
+        await deployment.idle()
+    assert (await deployment.ledger())[-1][5] == 60
+    assert memory_records.DefaultRecordBatch is not parser, "the bad name reached the worker"
+    assert [letter["reason"] for letter in await _letters(deployment)] == ["too-large"]
+    assert all(len(record.key) < 1000 for record in await deployment.published(dead_letters.TOPIC))
+    await deployment.check_audit()
+
+
+async def send_bytes_as_header_name(deployment: Deployment, sent: Sent) -> None:
+    """Send a record with one header whose name is not UTF-8: no client does, so the bytes are swapped on the way."""
+
+    class Name(str):
+        __slots__ = ()
+
+        def encode(self, *_arguments: Any, **_options: Any) -> bytes:
+            return b"\xff\xfe"
+
+    producer = AIOKafkaProducer(bootstrap_servers=deployment.settings.kafka_brokers)
+    await producer.start()
+    builder = _DefaultRecordBatchBuilderPy(
+        magic=2, compression_type=0, is_transactional=False, producer_id=-1, producer_epoch=-1, base_sequence=-1,
+        batch_size=100_000,
+    )  # fmt: skip
+    batch = producer.create_batch()
+    batch._builder = builder
+    headers = [*sent.headers, (Name("bad"), b"x")]
+    batch.append(key=sent.member.encode(), value=sent.value, timestamp=int(time.time() * 1000), headers=headers)
+    partition = partition_of(sent.member)
+    await (await producer.send_batch(batch, deployment.settings.topic("purchases"), partition=partition))
+    await producer.stop()
 
 
 async def test_an_order_that_earns_nothing_says_why(deployment: Deployment) -> None:
