@@ -13,6 +13,7 @@ from typing import Annotated
 import typer
 
 from shared.database.pool import Connection, connect
+from shared.errors import UsageError
 from shared.settings import Settings
 
 DEFAULT_HOME = Path(".loyalty")
@@ -54,8 +55,16 @@ def load_stack(home: Path) -> Stack | None:
 
 
 def settings_for(home: Path) -> Settings:
-    """Return the settings of a command: of the stack in ``home`` if there is one; the environment comes first."""
+    """Return the settings of a command: of the stack in ``home`` if there is one; the environment comes first.
+
+    Raises:
+        UsageError: There is no stack in ``home``, and the environment names no database either.
+    """
     stack = load_stack(home)
+    if stack is None and "LOYALTY_DATABASE_URL" not in os.environ:
+        raise UsageError(
+            f"no stack in {home}; start one with `loyalty up --home {home}`, or set LOYALTY_DATABASE_URL and the others"
+        )
     known = stack.environment if stack else {}
     values = {name.removeprefix("LOYALTY_").lower(): value for name, value in known.items() if name not in os.environ}
     return Settings.model_validate({**Settings().model_dump(exclude_unset=True), **values})

@@ -6,14 +6,15 @@ import asyncio
 import csv
 import functools
 import json
+import os
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from typing import Annotated, Any, ParamSpec
 
 import asyncpg
 import typer
-from aiokafka.errors import KafkaError as AioKafkaError
-from kafka.errors import KafkaError
+from aiokafka.errors import KafkaError
+from kafka.errors import KafkaError as AdminKafkaError
 from rich.console import Console
 from rich.table import Table
 
@@ -27,6 +28,12 @@ errors = Console(stderr=True, highlight=False)
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 AsCsv = Annotated[bool, typer.Option("--csv", help="Print CSV.")]
 
+#: What a command meets when a server is away.
+UNREACHABLE = (
+    OSError, TimeoutError, asyncpg.CannotConnectNowError, asyncpg.PostgresConnectionError, asyncpg.InterfaceError,
+    KafkaError, AdminKafkaError,
+)  # fmt: skip
+
 P = ParamSpec("P")
 
 
@@ -39,24 +46,24 @@ def command(function: Callable[P, Any]) -> Callable[P, None]:
             outcome = function(*args, **kwargs)
             if asyncio.iscoroutine(outcome):
                 asyncio.run(outcome)
-        except ProgramFileError as problem:
-            for line in problem.problems:
-                errors.print(line, markup=False, soft_wrap=True)
-            raise typer.Exit(1) from None
-        except LoyaltyError as problem:
-            errors.print(str(problem), markup=False, soft_wrap=True)
-        except (OSError, asyncpg.CannotConnectNowError, asyncpg.PostgresConnectionError) as problem:
-            hint = "Is it up? `loyalty status` tells, `loyalty up` starts it."
-            errors.print(f"cannot reach the stack: {problem}. {hint}", markup=False, soft_wrap=True)
-        except (KafkaError, AioKafkaError) as problem:
-            errors.print(f"Kafka says: {problem!r}", markup=False, soft_wrap=True)
-        except asyncpg.UndefinedTableError:
-            errors.print("the database has no tables yet; make them with `loyalty database migrate`", markup=False)
-        else:
-            return
-        raise typer.Exit(2)
+        except BrokenPipeError:
+            # The reader (head, less) has seen enough. Python would complain once more when it flushes at exit.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        except (LoyaltyError, *UNREACHABLE, asyncpg.UndefinedTableError) as problem:
+            errors.print(_explained(problem), markup=False, soft_wrap=True)
+            raise typer.Exit(1 if isinstance(problem, ProgramFileError) else 2) from None
 
     return run
+
+
+def _explained(problem: Exception) -> str:
+    """Say what is wrong and what to do."""
+    if isinstance(problem, LoyaltyError):
+        return str(problem)
+    if isinstance(problem, asyncpg.UndefinedTableError):
+        return "the database has no tables yet; make them with `loyalty database migrate`"
+    cause = f"{type(problem).__name__}: {problem}".removesuffix(": ")
+    return f"Kafka or PostgreSQL does not answer ({cause}); `loyalty status` tells what runs, `loyalty up` starts it"
 
 
 def show(

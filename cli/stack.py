@@ -17,6 +17,7 @@ from shared.database.pool import connect
 from shared.errors import UsageError
 from shared.program import store as programs
 from shared.program.loader import load
+from shared.settings import Clock
 from shared.stream.brokers import Admin
 
 SERVICES = ("earn",)
@@ -24,57 +25,77 @@ _PARTITIONS = 4
 _READY_SECONDS = 90.0
 
 
-def up(home: Path, program_path: Path, broker: str, say: Callable[[str], None]) -> Stack:
+def up(
+    home: Path,
+    program: Path | None,
+    demonstration: Path,
+    broker: str,
+    clock: Clock | None,
+    say: Callable[[str], None],
+) -> Stack:
     """Start the stack and return it once every worker is ready.
 
     Args:
         home: Where its state is; data of an earlier start is found again.
-        program_path: The program file; published as a new version if its content is new.
+        program: The program file; published as a new version if its content is new. None: what this home runs.
+        demonstration: The program of a new home where none is named.
         broker: "embedded" (Tansu, in memory) or "kafka" (Apache Kafka from Maven artifacts).
+        clock: The program's clock. None: as before; on a new home manual for the demonstration, else wall.
         say: Told each step.
 
     Raises:
         UsageError: Something is in the way; says what to do.
         ProgramFileError: The program file has mistakes.
     """
-    text = read_program(program_path)
-    program = load(text, str(program_path))
     home.mkdir(parents=True, exist_ok=True)
     with (home / "up.lock").open("w") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise UsageError(f"another `loyalty up` is at work in {home}; wait for it") from None
-        return _up(home, program_path, text, program.program, broker, say)
+        _refuse_running(home)
+        if broker == "kafka" and (problem := kafka.why_not()):
+            raise UsageError(problem)
+        earlier = load_stack(home)
+        path = program or (None if earlier else demonstration)
+        text = read_program(path) if path else None
+        name = load(text, str(path)).program if text is not None else ""
+        stack = _plan(home, name, broker, earlier, say)
+        manual = clock or (None if earlier else Clock.MANUAL if path == demonstration else Clock.WALL)
+        if manual:
+            stack.environment["LOYALTY_CLOCK"] = manual.value
+        _start(home, stack, text, str(path), say)
+        return stack
 
 
-def _up(home: Path, program_path: Path, text: str, program: str, broker: str, say: Callable[[str], None]) -> Stack:
+def _refuse_running(home: Path) -> None:
     if supervision.is_running(home):
-        raise UsageError(f"a stack already runs in {home}; see `loyalty status`, stop it with `loyalty down`")
-    if broker == "kafka" and (problem := kafka.why_not()):
-        raise UsageError(problem)
+        raise UsageError(
+            f"a stack already runs in {home}; see `loyalty status --home {home}`, "
+            f"stop it with `loyalty down --home {home}`"
+        )
     pid = postgres.running_pid(home)
     if pid:
         raise UsageError(
             f"a PostgreSQL of an earlier stack still uses {home} (process {pid}); end it with: kill -INT {pid}"
         )
-    earlier = load_stack(home)
-    stack = _plan(home, program, broker, earlier)
+
+
+def _start(home: Path, stack: Stack, text: str | None, filename: str, say: Callable[[str], None]) -> None:
     say("preparing PostgreSQL")
     postgres.prepare(home)
     stack.environment["LOYALTY_DATABASE_URL"] = postgres.url(home, stack.ports["postgres"])
-    if broker == "kafka":
+    if stack.broker == "kafka":
         say(f"fetching Apache Kafka {kafka.VERSION}")
         kafka.fetch()
     try:
         supervision.start(home, _programs(home, stack), stack.environment)
         stack.save(home)
-        _bring_up(home, stack, text, str(program_path), say)
+        _bring_up(home, stack, text, filename, say)
     except BaseException:
         if supervision.is_running(home):
             supervision.stop(home)
         raise
-    return stack
 
 
 def read_program(path: Path) -> str:
@@ -89,7 +110,7 @@ def read_program(path: Path) -> str:
         raise UsageError(f"cannot read the program file {path}: {problem}") from None
 
 
-def _bring_up(home: Path, stack: Stack, text: str, filename: str, say: Callable[[str], None]) -> None:
+def _bring_up(home: Path, stack: Stack, text: str | None, filename: str, say: Callable[[str], None]) -> None:
     logs = home / "logs"
     say("starting PostgreSQL")
     port = stack.ports["postgres"]
@@ -118,19 +139,21 @@ def _bring_up(home: Path, stack: Stack, text: str, filename: str, say: Callable[
         wait_for(service, lambda web=web: accepts(web), _READY_SECONDS, logs / f"{service}.log")  # type: ignore[misc]
 
 
-async def _prepare_database(home: Path, stack: Stack, text: str, filename: str) -> None:
+async def _prepare_database(home: Path, stack: Stack, text: str | None, filename: str) -> None:
     await postgres.create_database(home, stack.ports["postgres"])
     schema = stack.environment["LOYALTY_DATABASE_SCHEMA"]
     connection = await connect(stack.environment["LOYALTY_DATABASE_URL"], schema)
     try:
         await migrate(connection, schema)
-        await programs.publish(connection, text, filename)
+        if text is not None:
+            await programs.publish(connection, text, filename)
     finally:
         await connection.close()
 
 
-def _plan(home: Path, program: str, broker: str, earlier: Stack | None) -> Stack:
+def _plan(home: Path, program: str, broker: str, earlier: Stack | None, say: Callable[[str], None]) -> Stack:
     """Choose ports (those of the last time where they are still free) and settings."""
+    program = program or (earlier.program if earlier else "")
     if earlier and earlier.program != program:
         raise UsageError(
             f"{home} holds the program {earlier.program!r}; "
@@ -140,13 +163,15 @@ def _plan(home: Path, program: str, broker: str, earlier: Stack | None) -> Stack
     for name in ("postgres", "broker", *SERVICES):
         known = earlier.ports.get(name) if earlier else None
         ports[name] = known if known and port_is_free(known) else free_port()
+        if known and ports[name] != known:
+            say(f"port {known} of {name} is taken by another process; it is now {ports[name]}")
     environment = {
         "LOYALTY_KAFKA_BROKERS": f"127.0.0.1:{ports['broker']}",
         "LOYALTY_KAFKA_IDEMPOTENCE": str(broker == "kafka").lower(),
         "LOYALTY_TOPIC_PREFIX": program,
         "LOYALTY_TOPIC_PARTITIONS": str(_PARTITIONS),
         "LOYALTY_DATABASE_SCHEMA": program.replace("-", "_"),
-        "LOYALTY_CLOCK": "manual",
+        "LOYALTY_CLOCK": earlier.environment["LOYALTY_CLOCK"] if earlier else Clock.WALL.value,
         # One machine, few members: a group may form quickly.
         "LOYALTY_SESSION_SECONDS": "6",
         "LOYALTY_REBALANCE_SECONDS": "2",
@@ -177,7 +202,7 @@ def _programs(home: Path, stack: Stack) -> list[supervision.Program]:
     ]
     for service in SERVICES:
         worker = Command(
-            (sys.executable, "-m", "faust", "-A", f"services.{service}.app", "worker"),
+            (sys.executable, "-m", "faust", "--quiet", "-A", f"services.{service}.app", "worker"),
             {"LOYALTY_WEB_PORT": str(stack.ports[service])},
         )
         found.append(supervision.Program(service, worker, autostart=False))

@@ -10,7 +10,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from cli import clock
 from cli.commands.clock import parse_instant
 from cli.home import DEFAULT_HOME, Home, database, settings_for
-from cli.output import AsCsv, AsJson, command, console, errors, print_json, show
+from cli.output import AsCsv, AsJson, command, console, errors, print_json, say, show
 from services.earn.rehearsal import from_archive
 from shared.ledger import read
 from shared.ledger.audit import Finding, audit
@@ -31,16 +31,22 @@ def add_to(app: typer.Typer) -> None:
 
 async def balances(
     as_of: Annotated[str | None, typer.Option(help="Read as of an instant: RFC 3339 with an offset.")] = None,
+    member: Annotated[str | None, typer.Option(help="Only this member.")] = None,
     top: Annotated[int | None, typer.Option(min=1, help="Only the largest balances.")] = None,
     as_json: AsJson = False,
     as_csv: AsCsv = False,
     home: Home = DEFAULT_HOME,
 ) -> None:
     """List every account, sorted by member and wallet."""
-    instant = parse_instant(as_of) if as_of else None
+    instant = None if as_of is None else parse_instant(as_of)
     settings = settings_for(home)
     async with database(settings) as connection:
         rows = await read.balances(connection, now=await clock.now(connection, settings), as_of=instant)
+    if member is not None:
+        rows = [row for row in rows if row.member_id == member]
+        if not rows:
+            say(f"no member {member!r}: none of their purchases was accepted yet")
+            raise typer.Exit(1)
     if top:
         rows = sorted(rows, key=lambda row: (-row.available, row.member_id))[:top]
     show(read.Balance._fields, rows, as_json=as_json, as_csv=as_csv)

@@ -53,6 +53,8 @@ async def completejourney(
     """Publish the Complete Journey: 155,848 baskets of 2,469 households in 2017, in order of time."""
     from cli.completejourney import ZONE, Baskets  # noqa: PLC0415 - reads 35 MB of Parquet with pyarrow
 
+    if first and last and first > last:
+        raise UsageError("--from is after --to")
     with errors.status("reading the data set"):
         baskets = Baskets(first and first.date(), last and last.date(), limit)
     if not len(baskets):

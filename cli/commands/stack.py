@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import shutil
 import signal
 import time
@@ -10,13 +11,18 @@ from typing import Annotated, Any, Literal
 
 import typer
 
+from cli import clock as clocks
 from cli import stack, supervision
 from cli.embedded import postgres
 from cli.home import DEFAULT_HOME, Home, Stack, database, load_stack, settings_for
 from cli.output import AsJson, command, console, print_json, say, show
-from cli.progress import Behind, Watcher
+from cli.progress import Watcher
 from shared.errors import UsageError
+from shared.instants import iso
+from shared.settings import Clock, Settings
 
+#: Longer than a healthy stack ever needs, short enough for somebody who was just woken up.
+_PROBE_SECONDS = 10.0
 DEFAULT_PROGRAM = Path(__file__).parents[2] / "programs" / "fresh-market.yaml"
 
 
@@ -28,18 +34,25 @@ def add_to(app: typer.Typer) -> None:
 
 
 def up(
-    program: Annotated[Path, typer.Option(help="The program file to run.")] = DEFAULT_PROGRAM,
+    program: Annotated[
+        Path | None,
+        typer.Option(help="The program file to run [default: the one that this home has, or fresh-market]."),
+    ] = None,
     broker: Annotated[
         Literal["embedded", "kafka"],
         typer.Option(help="embedded: in memory, only Python needed; kafka: needs Java and Maven."),
     ] = "embedded",
+    clock: Annotated[
+        Clock | None,
+        typer.Option(help="wall, or manual: it stands until moved [default: as before; manual for fresh-market]."),
+    ] = None,
     detach: Annotated[
         bool, typer.Option("--detach", help="Return when the stack is ready, and leave it running.")
     ] = False,
     home: Home = DEFAULT_HOME,
 ) -> None:
     """Start PostgreSQL, a Kafka broker and the workers on this machine."""
-    started = stack.up(home, program, broker, say)
+    started = stack.up(home, program, DEFAULT_PROGRAM, broker, clock, say)
     _show_addresses(started, home)
     if detach:
         return
@@ -76,39 +89,63 @@ async def status(
     home: Home = DEFAULT_HOME,
 ) -> None:
     """Show what runs and how far behind it is."""
-    import asyncio  # noqa: PLC0415 - only here
-
     processes = supervision.states(home)
     if load_stack(home) is not None and not processes:
-        raise UsageError(f"the stack in {home} does not run; start it with `loyalty up`")
+        raise UsageError(f"the stack in {home} does not run; start it with `loyalty up --home {home}`")
     settings = settings_for(home)
-    async with database(settings) as connection:
-        async with Watcher(settings, connection) as watcher:
-            if wait_idle:
-                try:
-                    async with asyncio.timeout(timeout):
-                        await watcher.wait_idle()
-                except TimeoutError:
-                    say(f"still busy after {timeout:.0f} seconds")
-            behind = await watcher.behind()
-        refused = await connection.fetchval("select count(*) from dead_letter where state = 'open'")
-    _show_status(processes, behind, refused, as_json)
-    if wait_idle and not behind.idle:
+    found: dict[str, Any] = {
+        "processes": {name: process["statename"].lower() for name, process in processes.items()},
+        "kafka": settings.kafka_brokers,
+    }
+    try:
+        async with asyncio.timeout(timeout if wait_idle else _PROBE_SECONDS):
+            found |= await _progress_of(settings, wait_idle)
+    except (
+        OSError,
+        TimeoutError,
+        asyncpg.PostgresError,
+        asyncpg.InterfaceError,
+        KafkaError,
+        AdminKafkaError,
+    ) as problem:
+        found["unreachable"] = f"{type(problem).__name__}: {problem}".removesuffix(": ")
+    running = all(state == "running" for state in found["processes"].values())
+    found["idle"] = bool(running and found.get("idle"))
+    _show_status(found, processes, as_json)
+    if not running or "unreachable" in found or (wait_idle and not found["idle"]):
         raise typer.Exit(1)
 
 
-def _show_status(processes: dict[str, dict[str, Any]], behind: Behind, refused: int, as_json: bool) -> None:
-    running = {name: process["statename"].lower() for name, process in processes.items()}
+async def _progress_of(settings: Settings, wait_idle: bool) -> dict[str, Any]:
+    async with database(settings) as connection, Watcher(settings, connection) as watcher:
+        if wait_idle:
+            await watcher.wait_idle()
+        behind = await watcher.behind()
+        refused = await connection.fetchval("select count(*) from dead_letter where state = 'open'")
+        now = await clocks.now(connection, settings)
+    return {
+        "idle": behind.idle, "waiting": behind.records, "outbox_batches": behind.outbox,
+        "unclaimed_partitions": behind.unclaimed, "open_dead_letters": refused,
+        "clock": f"{iso(now)} ({settings.clock.value})",
+    }  # fmt: skip
+
+
+def _show_status(found: dict[str, Any], processes: dict[str, dict[str, Any]], as_json: bool) -> None:
     if as_json:
-        print_json({
-            "idle": behind.idle, "processes": running, "waiting": behind.records, "outbox_batches": behind.outbox,
-            "unclaimed_partitions": behind.unclaimed, "open_dead_letters": refused,
-        })  # fmt: skip
+        print_json(found)
         return
     if processes:
-        show(("process", "state", "detail"), [(n, running[n], p["description"]) for n, p in processes.items()])
-    show(("service", "records waiting"), list(behind.records.items()))
-    console.print(f"batches waiting for Kafka: {behind.outbox} · open dead letters: {refused} · idle: {behind.idle}")
+        rows = [(name, found["processes"][name], process["description"]) for name, process in processes.items()]
+        show(("process", "state", "detail"), rows)
+    if "unreachable" in found:
+        console.print(f"Kafka ({found['kafka']}) or PostgreSQL does not answer: {found['unreachable']}", markup=False)
+        return
+    show(("service", "records waiting"), list(found["waiting"].items()))
+    console.print(
+        f"batches waiting for Kafka: {found['outbox_batches']} · partitions that no worker has claimed: "
+        f"{found['unclaimed_partitions']} · open dead letters: {found['open_dead_letters']}\n"
+        f"idle: {found['idle']} · clock: {found['clock']} · Kafka: {found['kafka']}"
+    )
 
 
 def _show_addresses(started: Stack, home: Path) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from urllib.parse import quote
+
 import typer
 
 from cli import home as homes
@@ -35,6 +37,15 @@ def create(home: Home = DEFAULT_HOME) -> None:
     finally:
         admin.close()
     console.print(f"made {', '.join(created)}" if created else "all topics were there already")
+
+
+@database.command()
+@command
+def url(home: Home = DEFAULT_HOME) -> None:
+    """Print the URL of the database, password included: psql "$(loyalty database url)"."""
+    settings = settings_for(home)
+    options = quote(f"-csearch_path={settings.database_schema}")
+    print(f"{settings.database_url.get_secret_value()}?options={options}")
 
 
 @database.command("migrate")

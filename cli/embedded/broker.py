@@ -1,16 +1,15 @@
 """Runs the stack's broker and makes its topics each time it comes up: the embedded one forgets them at a restart.
 
-``python -m cli.embedded.broker {tansu|kafka} PORT FOLDER`` runs until it is told to stop or the broker dies.
+``python -m cli.embedded.broker {tansu|kafka} PORT FOLDER`` becomes the broker: the supervisor's process id is the
+broker's own, so that nothing is left behind when it is killed. A child makes the topics once the port answers.
 """
 
 from __future__ import annotations
 
+import multiprocessing
 import os
-import signal
-import subprocess
 import sys
 from pathlib import Path
-from types import FrameType
 
 from cli.embedded import kafka, tansu
 from cli.embedded.process import Command, accepts, wait_for
@@ -25,25 +24,22 @@ def broker_command(kind: str, port: int, folder: Path) -> Command:
     return kafka.prepare(folder, port) if kind == "kafka" else tansu.command(port)
 
 
-def main() -> int:
-    """Run the broker named by the arguments; returns its exit status."""
+def make_topics(port: int) -> None:
+    """Wait for the broker and make the topics that are missing."""
+    wait_for("the broker", lambda: accepts(port), _READY_SECONDS)
+    settings = Settings()
+    admin = Admin(settings.kafka_brokers)
+    admin.create_topics(settings)
+    admin.close()
+
+
+def main() -> None:
+    """Become the broker named by the arguments."""
     kind, port, folder = sys.argv[1], int(sys.argv[2]), Path(sys.argv[3])
     command = broker_command(kind, port, folder)
-    broker = subprocess.Popen(command.argv, env={**os.environ, **command.environment})  # noqa: S603
-
-    def stop(_signal: int, _frame: FrameType | None) -> None:
-        broker.terminate()
-
-    signal.signal(signal.SIGTERM, stop)
-    signal.signal(signal.SIGINT, stop)
-    wait_for("the broker", lambda: broker.poll() is not None or accepts(port), _READY_SECONDS)
-    if broker.poll() is None:
-        settings = Settings()
-        admin = Admin(settings.kafka_brokers)
-        admin.create_topics(settings)
-        admin.close()
-    return broker.wait()
+    multiprocessing.get_context("spawn").Process(target=make_topics, args=(port,)).start()
+    os.execve(command.argv[0], command.argv, {**os.environ, **command.environment})  # noqa: S606 - the point of it
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

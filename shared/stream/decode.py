@@ -26,7 +26,7 @@ def decode(records: Sequence[Record], contracts: Mapping[str, Contract], value_b
             envelope, data = open_record(record.headers, record.value)
             contract = contracts.get(envelope.type)
             if contract is None:
-                decoded.ignored += 1
+                decoded.ignored[envelope.type] += 1
                 continue
             event = contract.decode(data)
             decoded.events.append(

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from typing import Any
 
 from shared.errors import Fenced, LoadAgain
@@ -37,6 +37,8 @@ _PAUSE_SECONDS = 1.0
 _SHORTER_SECONDS = 60.0
 #: Compressed records can be a thousand times larger than what was fetched: few are unpacked at a time.
 _STEP_RECORDS = 100
+#: A hostile producer could invent types for ever.
+_IGNORED_TYPES_NAMED = 50
 
 
 class Pipeline:
@@ -87,6 +89,7 @@ class Pipeline:
         self._stopping = asyncio.Event()
         self._publishing: asyncio.Task[None] | None = None
         self._published: list[int] = []
+        self._ignored: set[str] = set()
         self._offset_committed_at = 0.0
         self._labels = (handler.service, topic, str(partition.partition))
 
@@ -204,6 +207,11 @@ class Pipeline:
             self._published = self._published[len(forget) :]
             return committed
 
+        for unknown in decoded.ignored.keys() - self._ignored:
+            self._ignored.add(unknown)
+            _log.warning(
+                "events of a type that this service does not read are ignored", type=unknown, topic=self._topic
+            )
         committed: Committed = await self._retried(once)
         return committed
 
@@ -278,6 +286,13 @@ class Pipeline:
             with attempt:
                 return await work()
         raise AssertionError("tenacity ended without a result")
+
+    def _warn_of_ignored(self, types: Iterable[str]) -> None:
+        """Say once of each type that nobody reads it: a misspelt one would vanish without a trace."""
+        for unknown in set(types) - self._ignored:
+            if len(self._ignored) < _IGNORED_TYPES_NAMED:
+                self._ignored.add(unknown)
+                _log.warning("events of a type that this service does not read", type=unknown, topic=self._topic)
 
     def _on_retry(self, problem: BaseException, number: int) -> None:
         cause = type(problem).__name__

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -79,11 +80,11 @@ class Refusal(NamedTuple):
 
 @dataclass(slots=True)
 class Decoded:
-    """What a batch's bytes turned out to be."""
+    """What a batch's bytes turned out to be; ``ignored`` counts types that the service does not read."""
 
     events: list[Received] = field(default_factory=list)
     refused: list[Refusal] = field(default_factory=list)
-    ignored: int = 0
+    ignored: Counter[str] = field(default_factory=Counter)
 
 
 @dataclass(slots=True)

@@ -66,7 +66,7 @@ async def _in_transaction(
     reach("decided")
     await handler.store(connection, decisions, mark)
     refused = [*decoded.refused, *from_the_future, *decisions.refused]
-    counts = Counts(decisions.accepted, decisions.duplicates, len(refused), decoded.ignored)
+    counts = Counts(decisions.accepted, decisions.duplicates, len(refused), decoded.ignored.total())
     outbox = await journal.store(
         connection, handler.service, source, batch, mark, counts, refused, decisions.messages, forget,
         decisions.latest_at,

@@ -93,7 +93,7 @@ def test_fields_of_a_newer_producer_are_ignored() -> None:
 def test_other_types_are_ignored_and_counted() -> None:
     other = b"loyalty.purchase.refunded.v9"
     decoded = read(binary(purchase(), ce_type=other), binary(b"\xff", ce_type=other), structured_record({}, type="x"))
-    assert (decoded.events, decoded.refused, decoded.ignored) == ([], [], 3)
+    assert (decoded.events, decoded.refused, decoded.ignored.total()) == ([], [], 3)
 
 
 def test_the_key_is_of_source_and_order() -> None:
@@ -269,7 +269,7 @@ def test_of_many_mistakes_five_are_shown_and_the_rest_counted() -> None:
 def test_arbitrary_bytes_never_stop_a_batch(values: list[bytes], more: dict[str, bytes]) -> None:
     records = [Record(0, 0, None, value, (*headers(), *more.items())) for value in values]
     decoded = read(binary(purchase()), *records, binary(purchase()))
-    assert len(decoded.events) + len(decoded.refused) + decoded.ignored == len(records) + 2
+    assert len(decoded.events) + len(decoded.refused) + decoded.ignored.total() == len(records) + 2
 
 
 @properties
@@ -294,7 +294,7 @@ def test_arbitrary_values_in_the_envelope_never_stop_a_batch(attribute: str, val
     event = {"specversion": "1.0", "id": "e", "source": "/s", "type": COMPLETED, "data": purchase(), attribute: value}
     record = structured_record()._replace(value=json.dumps(event).encode())
     decoded = read(record, binary(purchase()))
-    assert len(decoded.events) + len(decoded.refused) + decoded.ignored == 2
+    assert len(decoded.events) + len(decoded.refused) + decoded.ignored.total() == 2
 
 
 # ---- the future
