@@ -100,14 +100,7 @@ async def status(
     try:
         async with asyncio.timeout(timeout if wait_idle else _PROBE_SECONDS):
             found |= await _progress_of(settings, wait_idle)
-    except (
-        OSError,
-        TimeoutError,
-        asyncpg.PostgresError,
-        asyncpg.InterfaceError,
-        KafkaError,
-        AdminKafkaError,
-    ) as problem:
+    except UNREACHABLE as problem:
         found["unreachable"] = f"{type(problem).__name__}: {problem}".removesuffix(": ")
     running = all(state == "running" for state in found["processes"].values())
     found["idle"] = bool(running and found.get("idle"))

@@ -207,11 +207,7 @@ class Pipeline:
             self._published = self._published[len(forget) :]
             return committed
 
-        for unknown in decoded.ignored.keys() - self._ignored:
-            self._ignored.add(unknown)
-            _log.warning(
-                "events of a type that this service does not read are ignored", type=unknown, topic=self._topic
-            )
+        self._warn_of_ignored(decoded.ignored)
         committed: Committed = await self._retried(once)
         return committed
 
