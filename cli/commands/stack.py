@@ -15,7 +15,7 @@ from cli import clock as clocks
 from cli import stack, supervision
 from cli.embedded import postgres
 from cli.home import DEFAULT_HOME, Home, Stack, database, load_stack, settings_for
-from cli.output import AsJson, command, console, print_json, say, show
+from cli.output import UNREACHABLE, AsJson, command, console, print_json, say, show
 from cli.progress import Watcher
 from shared.errors import UsageError
 from shared.instants import iso

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from typing import Any, NamedTuple
 
 from kafka.admin import KafkaAdminClient, NewTopic
@@ -32,6 +33,8 @@ class Admin:
     def __init__(self, brokers: str) -> None:
         self._brokers = brokers
         self._client: Any = None
+        # Pipelines claim their partitions at the same time, and the client is not made for that.
+        self._in_use = threading.Lock()
 
     async def topics(self, names: list[str]) -> dict[str, Topic]:
         """Return the topics that exist, of those named."""
@@ -69,11 +72,12 @@ class Admin:
         return self._client
 
     def _topics(self, names: list[str]) -> dict[str, Topic]:
-        try:
-            found = self._connected().describe_topics(names)
-        except Exception:
-            self.close()
-            raise
+        with self._in_use:
+            try:
+                found = self._connected().describe_topics(names)
+            except Exception:
+                self.close()
+                raise
         return {
             topic["name"]: Topic(str(topic["topic_id"]), len(topic["partitions"]))
             for topic in found

@@ -12,7 +12,7 @@ import time
 from collections.abc import Awaitable, Callable, Iterable
 from typing import Any
 
-from shared.errors import Fenced, LoadAgain
+from shared.errors import Fenced
 from shared.logs import logger
 from shared.settings import Settings
 from shared.stream import journal, metrics
@@ -294,9 +294,10 @@ class Pipeline:
         cause = type(problem).__name__
         metrics.RETRIES.labels(self._handler.service, cause).inc()
         self._show_lag()
-        if not isinstance(problem, LoadAgain):
-            _log.warning("trying again", cause=cause, attempt=number, detail=str(problem)[:300], topic=self._topic,
-                         partition=self._tp.partition)  # fmt: skip
+        _log.warning(
+            "trying again", cause=cause, attempt=number, detail=str(problem)[:300], topic=self._topic,
+            partition=self._tp.partition,
+        )  # fmt: skip
 
     def _count(self, batch: Batch, committed: Committed, seconds: float) -> None:
         service = self._handler.service

@@ -13,6 +13,9 @@ from shared.stream.handler import Handler
 from shared.stream.journal import Claim, Counts, OutboxRow
 from shared.stream.records import Batch, Decisions, Decoded
 
+#: New members, and at the same moment a program with a new wallet, need three; more is a race that a pause ends.
+_LOADS = 5
+
 
 class Committed(NamedTuple):
     """What a committed batch leaves to do."""
@@ -30,17 +33,20 @@ async def transact(
 
     Raises:
         Fenced: Another worker owns the partition; nothing was written.
-        Transient: Try again; nothing was written. ``LoadAgain`` has already made what was missing.
+        Transient: Try again later; nothing was written.
     """
     async with pool.acquire() as connection:
-        try:
-            async with connection.transaction():
-                committed = await _in_transaction(connection, handler, source, claim, batch, decoded, forget)
-                reach("stored")
-        except LoadAgain as again:
-            # The transaction is rolled back: no lock is held while the rows are made.
-            await again.prepare(connection)
-            raise
+        for attempt in range(1, _LOADS + 1):
+            try:
+                async with connection.transaction():
+                    committed = await _in_transaction(connection, handler, source, claim, batch, decoded, forget)
+                    reach("stored")
+                break
+            except LoadAgain as again:
+                if attempt == _LOADS:
+                    raise
+                # The transaction is rolled back: no lock is held while the rows are made. No pause: nobody is away.
+                await again.prepare(connection)
     claim.next_offset = batch.next_offset
     reach("committed")
     return committed
