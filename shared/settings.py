@@ -55,7 +55,7 @@ class Settings(BaseSettings):
     clock: Clock = Field(
         Clock.WALL, description="wall, or manual: kept in Postgres, moved by `loyalty clock set` and `loyalty replay`"
     )
-    batch_records: int = Field(1000, ge=1, le=20_000, description="Most records in a batch")
+    batch_records: int = Field(500, ge=1, le=20_000, description="Most records in a batch")
     batch_bytes: int = Field(
         1_000_000,
         ge=10_000,
