@@ -28,6 +28,7 @@ from shared.contracts import points, purchases
 from shared.contracts.envelope import seal
 from shared.database.migrate import migrate
 from shared.database.pool import connect
+from shared.ledger import read
 from shared.ledger.audit import audit
 from shared.program import store
 from shared.settings import Settings
@@ -39,13 +40,6 @@ from shared.stream.records import Record
 PROGRAM = (Path(__file__).parents[1] / "programs" / "fresh-market.yaml").read_text()
 SOURCE = "/stores/1"
 PARTITIONS = 3
-
-#: An entry, apart from the number that its account happens to have and the time at which it was recorded.
-LEDGER = """
-select a.member, a.wallet, e.version, e.points, e.lot, e.available, e.pending, e.reserved, e.debt, e.qualifying,
-       e.occurred_at, e.cause, e.program_version, e.rule, e.operation
-from entry e join account a using (account) order by a.member, a.wallet, e.version
-"""
 
 
 @dataclass(frozen=True)
@@ -226,7 +220,7 @@ class Deployment:
 
     async def ledger(self) -> list[tuple[Any, ...]]:
         async with self.database() as connection:
-            return [tuple(row) for row in await connection.fetch(LEDGER)]
+            return [tuple(row) for row in await connection.fetch(read.ENTRIES)]
 
     def calm_ledger(self, events: Sequence[Sent] | None = None) -> list[tuple[Any, ...]]:
         """The ledger of a calm run: each partition's events in one batch, in memory."""

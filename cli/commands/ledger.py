@@ -15,13 +15,6 @@ from services.earn.rehearsal import from_archive
 from shared.ledger import read
 from shared.ledger.audit import Finding, audit
 
-#: What an entry is, apart from the number that its account happens to have.
-_ENTRIES = """
-select a.member, a.wallet, e.version, e.points, e.lot, e.available, e.pending, e.reserved, e.debt, e.qualifying,
-       e.occurred_at, e.cause, e.program_version, e.rule, e.operation
-from entry e join account a using (account) order by a.member, a.wallet, e.version
-"""
-
 
 def add_to(app: typer.Typer) -> None:
     """Add this group's commands."""
@@ -93,7 +86,7 @@ async def _replayed(connection: Any, record_bytes: int, quiet: bool) -> list[Fin
     rehearsed = (
         {(*names[entry.account], entry.version): tuple(entry)[2:] for entry in rehearsal.entries} if rehearsal else {}
     )
-    stored = {(row[0], row[1], row[2]): tuple(row)[3:] for row in await connection.fetch(_ENTRIES)}
+    stored = {(row[0], row[1], row[2]): tuple(row)[3:] for row in await connection.fetch(read.ENTRIES)}
     wrong = sorted(key for key in rehearsed.keys() | stored.keys() if rehearsed.get(key) != stored.get(key))
     if not quiet:
         promise = "the archive, replayed in order, gives this ledger row for row"

@@ -21,6 +21,13 @@ class Balance(NamedTuple):
     version: int
 
 
+#: Every entry, apart from the number that its account happens to have and the time at which it was recorded.
+ENTRIES = """
+select a.member, a.wallet, e.version, e.points, e.lot, e.available, e.pending, e.reserved, e.debt, e.qualifying,
+       e.occurred_at, e.cause, e.program_version, e.rule, e.operation
+from entry e join account a using (account) order by a.member, a.wallet, e.version
+"""
+
 # Points past their expiry are not available, whether or not anything was recorded about it yet.
 _NOW = """
 select a.member, a.wallet,
