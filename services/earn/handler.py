@@ -145,7 +145,7 @@ class EarnHandler:
         purchase = received.event
         effects.orders.append((
             received.key, received.content_hash, mark.seq, received.position, program.version, received.occurred_at,
-            received.source, purchase.order_id, purchase.member_id, pydantic_core.to_json(earned.result),
+            received.source, purchase.order_id, purchase.member_id, pydantic_core.to_json(earned.result).decode(),
         ))  # fmt: skip
         for wallet, rule, issued in earned.issued:
             effects.issued[wallet, rule] += issued

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from shared.database.pool import Connection
-from shared.ledger import rows
 
 
 async def known_orders(connection: Connection, keys: Sequence[bytes]) -> dict[bytes, bytes]:
@@ -17,13 +16,19 @@ async def known_orders(connection: Connection, keys: Sequence[bytes]) -> dict[by
     return dict(found)
 
 
+_ADD = """
+insert into purchase (key, content_hash, archive_seq, archive_index, program_version, occurred_at, source, order_id,
+                      member, result)
+select * from unnest($1::uuid[], $2::uuid[], $3::bigint[], $4::int[], $5::int[], $6::timestamptz[], $7::text[],
+                     $8::text[], $9::text[], $10::text[])
+"""
+
+
 async def add_orders(connection: Connection, orders: Sequence[Sequence[object]]) -> None:
-    """Store accepted orders, each in the order of ``rows.PURCHASE_COLUMNS``.
+    """Store accepted orders, each in the order of the columns above.
 
     Raises:
         asyncpg.UniqueViolationError: Another partition stored one of them meanwhile; load again and see it.
     """
     if orders:
-        await connection.copy_to_table(
-            "purchase", source=rows.purchases(orders), columns=rows.PURCHASE_COLUMNS, format="binary"
-        )
+        await connection.execute(_ADD, *zip(*orders, strict=True))

@@ -7,7 +7,6 @@ from typing import Any
 
 from shared.database.pool import Connection
 from shared.errors import LoadAgain
-from shared.ledger import rows
 from shared.ledger.model import Account, Posting
 
 _LOCK = """
@@ -27,21 +26,30 @@ order by member, wallet
 on conflict (member, wallet) do nothing
 """
 
-_UPDATE_ACCOUNTS = """
+# One statement for all three tables, and never COPY: a backend that waits for COPY data does not hear
+# transaction_timeout, so a worker frozen there would hold its locks for ever (docs/decisions/0006).
+_WRITE = """
+with entries as (
+    insert into entry (account, version, points, lot, available, pending, reserved, debt, qualifying, occurred_at,
+                       cause, program_version, rule, operation, recorded_at)
+    select e.*, $15::timestamptz
+    from unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::bigint[], $5::bigint[], $6::bigint[], $7::bigint[],
+                $8::bigint[], $9::bigint[], $10::timestamptz[], $11::uuid[], $12::int[], $13::smallint[],
+                $14::smallint[]) e
+), lots as (
+    insert into lot (account, lot, earned, remaining, available_at, expires_at)
+    select * from unnest($16::bigint[], $17::bigint[], $18::bigint[], $19::bigint[], $20::timestamptz[],
+                         $21::timestamptz[])
+    on conflict (account, lot) do update
+    set earned = lot.earned + excluded.earned, remaining = lot.remaining + excluded.remaining
+)
 update account a
 set available = u.available, pending = u.pending, reserved = u.reserved, debt = u.debt, lifetime = u.lifetime,
     version = u.version, as_of = u.as_of, next_due = u.next_due
-from unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::bigint[], $5::bigint[], $6::bigint[], $7::bigint[],
-            $8::timestamptz[], $9::timestamptz[])
+from unnest($22::bigint[], $23::bigint[], $24::bigint[], $25::bigint[], $26::bigint[], $27::bigint[], $28::bigint[],
+            $29::timestamptz[], $30::timestamptz[])
      as u(account, available, pending, reserved, debt, lifetime, version, as_of, next_due)
 where a.account = u.account
-"""
-
-_CHANGE_LOTS = """
-insert into lot (account, lot, earned, remaining, available_at, expires_at)
-select * from unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::bigint[], $5::timestamptz[], $6::timestamptz[])
-on conflict (account, lot) do update
-set earned = lot.earned + excluded.earned, remaining = lot.remaining + excluded.remaining
 """
 
 
@@ -66,25 +74,21 @@ async def lock_accounts(connection: Connection, members: Sequence[str], wallets:
 
 
 async def write(connection: Connection, posting: Posting, recorded_at: int) -> None:
-    """Write what a batch posted: three statements, whatever the number of events."""
+    """Write what a batch posted in one statement, whatever the number of events."""
     if not posting.entries:
         return
-    await connection.copy_to_table(
-        "entry", source=rows.entries(posting.entries, recorded_at), columns=rows.ENTRY_COLUMNS, format="binary"
-    )
     lots = sorted(posting.lots.values(), key=lambda change: (change.account, change.lot))
+    accounts = list(posting.accounts.values())
     await connection.execute(
-        _CHANGE_LOTS,
+        _WRITE,
+        *zip(*posting.entries, strict=True),
+        recorded_at,
         [change.account for change in lots],
         [change.lot for change in lots],
         [change.earned for change in lots],
         [change.remaining for change in lots],
         [change.terms.available_at for change in lots],
         [change.terms.expires_at for change in lots],
-    )
-    accounts = list(posting.accounts.values())
-    await connection.execute(
-        _UPDATE_ACCOUNTS,
         [a.account for a in accounts],
         [a.available for a in accounts],
         [a.pending for a in accounts],
