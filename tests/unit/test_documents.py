@@ -84,7 +84,7 @@ def test_links_of_the_documents_lead_somewhere() -> None:
 
 
 def test_nothing_in_the_write_path_copies() -> None:
-    """A backend in COPY does not hear transaction_timeout: a frozen worker would hold its locks for ever (decision 6)."""
+    """In COPY a backend does not hear transaction_timeout: a frozen worker would hold its locks for ever."""
     sources = [path for folder in ("shared", "services") for path in (ROOT / folder).rglob("*.py")]
     assert sources
     assert [path for path in sources if "copy_to_table" in path.read_text() or "copy_records" in path.read_text()] == []
