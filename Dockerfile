@@ -45,4 +45,5 @@ USER 10001:10001
 HEALTHCHECK --interval=10s --timeout=5s --start-period=60s --retries=3 \
     CMD python -c "import urllib.request as r; r.urlopen('http://127.0.0.1:${LOYALTY_WEB_PORT}/healthz', timeout=4)"
 
-CMD ["faust", "-A", "services.earn.app", "worker"]
+# Any other service likewise: services.redeem.app, services.tiers.app, services.notify.app.
+CMD ["faust", "--quiet", "-A", "services.earn.app", "worker"]

@@ -86,7 +86,7 @@ async def _store(connection: Any, decisions: Decisions, mark: Mark, record: Reco
             "where account = $1",
             account.account, account.available, account.lifetime, account.version, account.as_of, account.next_due,
         )  # fmt: skip
-    await store.add_orders(connection, decisions.effects.orders)
+    await store.write(connection, decisions.effects)
     batch = Batch(purchases.TOPIC, partition, 0, [record], record.offset + 1)
     await connection.execute(
         "insert into archive (seq, kind, service, topic, partition, epoch, first_offset, next_offset, records, "
@@ -113,10 +113,10 @@ async def _store(connection: Any, decisions: Decisions, mark: Mark, record: Reco
 async def _insert_entry(connection: Any, e: Entry, mark: Mark) -> None:
     await connection.execute(
         "insert into entry (account, version, points, lot, available, pending, reserved, debt, qualifying, "
-        "occurred_at, recorded_at, cause, program_version, rule, operation) "
-        "values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)",
+        "occurred_at, event_at, recorded_at, cause, program_version, rule, operation) "
+        "values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)",
         e.account, e.version, e.points, e.lot, e.available, e.pending, e.reserved, e.debt, e.qualifying, e.occurred_at,
-        mark.recorded_at, e.cause, e.program_version, e.rule, e.operation,
+        e.event_at, mark.recorded_at, e.cause, e.program_version, e.rule, e.operation,
     )  # fmt: skip
 
 

@@ -27,10 +27,20 @@ _COLUMNS = (
 )  # fmt: skip
 
 
+class Basket(NamedTuple):
+    """One basket of the data, without its lines."""
+
+    number: int
+    member: str
+    store: str
+    moment: datetime
+    rows: Sequence[int]
+
+
 class Purchase(NamedTuple):
     """One record to publish."""
 
-    day: date
+    moment: datetime
     member_id: str
     value: bytes
     headers: list[tuple[str, bytes]]
@@ -70,6 +80,36 @@ class Baskets:
         ]
         self._baskets = wanted[:limit]
 
+    @property
+    def last_day(self) -> date:
+        """The day of the last basket."""
+        return self._moment(self._baskets[-1][1][0]).date()
+
+    @property
+    def members(self) -> set[str]:
+        """Every household that bought something."""
+        households = self._columns["household_id"]
+        return {str(households[rows[0]]) for _basket, rows in self._baskets}
+
+    def all(self) -> Iterator[Basket]:
+        """Return the baskets without their lines, in order."""
+        for number, rows in self._baskets:
+            row = rows[0]
+            member, store = str(self._columns["household_id"][row]), str(self._columns["store_id"][row])
+            yield Basket(number, member, store, self._moment(row), rows)
+
+    def first_of_each(self) -> Iterator[Basket]:
+        """Return the first basket of each household, in order."""
+        seen: set[str] = set()
+        for basket in self.all():
+            if basket.member not in seen:
+                seen.add(basket.member)
+                yield basket
+
+    def lines(self, basket: Basket) -> list[dict[str, Any]]:
+        """Return the lines of a basket as they stand in its purchase."""
+        return [self._line(position, row) for position, row in enumerate(basket.rows, start=1)]
+
     def __len__(self) -> int:
         return len(self._baskets)
 
@@ -99,7 +139,7 @@ class Baskets:
             event_id=f"completejourney-{basket}", source=f"/stores/{store}", event_type=COMPLETED, time=occurred_at,
             key=member,
         )  # fmt: skip
-        return Purchase(moment.date(), member, pydantic_core.to_json(data), headers)
+        return Purchase(moment, member, pydantic_core.to_json(data), headers)
 
     def _line(self, position: int, row: int) -> dict[str, Any]:
         columns = self._columns

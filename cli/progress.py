@@ -4,19 +4,39 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
-from shared.contracts import purchases
+from shared.contracts import points, profiles, purchases, redemptions, referrals, rewards, tiers
 from shared.database.pool import Connection
 from shared.errors import UsageError
 from shared.settings import Settings
+from shared.stream import journal
 from shared.stream.brokers import Admin
 
-#: Which service reads which input topic.
-READERS = (("earn", purchases.TOPIC),)
+#: Which service reads which topic, upstream first.
+READERS = (
+    ("earn", purchases.TOPIC),
+    ("earn", referrals.TOPIC),
+    ("redeem", redemptions.TOPIC),
+    ("tiers", points.TOPIC),
+    ("notify", profiles.TOPIC),
+    ("notify", points.TOPIC),
+    ("notify", rewards.TOPIC),
+    ("notify", tiers.TOPIC),
+)
+SERVICES = tuple(dict.fromkeys(service for service, _topic in READERS))
+#: What a sweep of the service has still to do, up to an instant.
+_DUE = {
+    "redeem": "select count(*) from account where next_due <= $1",
+    "tiers": """
+        select (select count(*) from standing where next_due <= $1)
+             + (select count(*) from standing s join account a using (account) where a.version > s.version)
+    """,
+}
 _POLL_SECONDS = 0.02
 _FETCH_SECONDS = 20.0
 _PATIENCE_SECONDS = 120.0
@@ -32,42 +52,48 @@ class Behind:
         records: Waiting in Kafka, by service.
         outbox: Batches whose messages are not acknowledged yet.
         unclaimed: Partitions that no worker has claimed since their topic was made.
+        due: Accounts and tiers that a sweep has not treated yet.
     """
 
     records: dict[str, int] = field(default_factory=dict)
     outbox: int = 0
     unclaimed: int = 0
+    due: int = 0
 
     @property
     def idle(self) -> bool:
         """Whether nothing is left to do."""
-        return not (sum(self.records.values()) or self.outbox or self.unclaimed)
+        return not (sum(self.records.values()) or self.outbox or self.unclaimed or self.due)
 
 
 class Watcher:
     """Compares watermarks with the ends of the topics."""
 
-    def __init__(self, settings: Settings, connection: Connection) -> None:
+    def __init__(self, settings: Settings, connection: Connection, services: Sequence[str] = SERVICES) -> None:
+        """Watch some services; the others do not run here."""
+        self._readers = [reader for reader in READERS if reader[0] in services]
         self._settings = settings
         self._connection = connection
         self._admin = Admin(settings.kafka_brokers)
+        self._consumer: Any = None
 
     async def __aenter__(self) -> Watcher:
         return self
 
     async def __aexit__(self, *_problem: object) -> None:
+        if self._consumer is not None:
+            await self._consumer.stop()
         await asyncio.to_thread(self._admin.close)
 
     async def behind(self) -> Behind:
         """Return what is left to do now."""
         found = Behind()
-        topics = [self._settings.topic(topic) for _service, topic in READERS]
-        known = await self._admin.topics(topics)
+        known = await self._admin.topics(sorted({self._settings.topic(topic) for _service, topic in self._readers}))
         partitions = [TopicPartition(name, p) for name, topic in known.items() for p in range(topic.partitions)]
         ends = await self._ends(partitions)
         rows = await self._connection.fetch("select service, topic, partition, next_offset, topic_id from watermark")
         marks = {(row["service"], row["topic"], row["partition"]): row for row in rows}
-        for service, topic in READERS:
+        for service, topic in self._readers:
             name = self._settings.topic(topic)
             waiting = 0
             for tp, end in ends.items():
@@ -79,35 +105,32 @@ class Watcher:
                     found.unclaimed += 1
                 else:
                     waiting += max(0, end - mark["next_offset"])
-            found.records[service] = waiting
+            found.records[service] = found.records.get(service, 0) + waiting
         found.outbox = await self._connection.fetchval("select count(*) from outbox")
+        lateness = round(self._settings.lateness_seconds * 1_000_000)
+        until, _now = await journal.horizon(self._connection, self._settings.clock, lateness)
+        running = {service for service, _topic in self._readers}
+        for service, sql in _DUE.items():
+            if service in running:
+                found.due += await self._connection.fetchval(sql, until)
         return found
 
-    async def passed(self, ends: dict[tuple[str, int], int]) -> None:
-        """Wait until every watermark is at or past the given ends (by topic and partition) and all is published.
+    async def settled(self) -> None:
+        """Wait until nothing is left to do, seen twice in a row: what the first look overtook, the second one sees.
 
         Raises:
             UsageError: Nothing has moved for two minutes.
         """
-        names = {topic: self._settings.topic(topic) for topic, _partition in ends}
-        ids = {name: topic.id for name, topic in (await self._admin.topics(list(names.values()))).items()}
-        seen, moved_at = None, time.monotonic()
-        while True:
-            rows = await self._connection.fetch("select topic, partition, next_offset, topic_id from watermark")
-            # A watermark of the topic's predecessor says nothing about this one.
-            marks = {
-                (row["topic"], row["partition"]): row["next_offset"]
-                for row in rows
-                if row["topic_id"] == ids.get(names.get(row["topic"], ""))
-            }
-            waiting = await self._connection.fetchval("select exists (select from outbox)")
-            if not waiting and all(marks.get(where, 0) >= end for where, end in ends.items()):
-                return
-            if marks != seen:
-                seen, moved_at = marks, time.monotonic()
+        calm, seen, moved_at = 0, None, time.monotonic()
+        while calm < 2:
+            behind = await self.behind()
+            calm = calm + 1 if behind.idle else 0
+            if behind != seen:
+                seen, moved_at = behind, time.monotonic()
             elif time.monotonic() - moved_at > _PATIENCE_SECONDS:
                 raise UsageError("the workers have not moved for two minutes; see `loyalty status` and their logs")
-            await asyncio.sleep(_POLL_SECONDS)
+            if not calm:
+                await asyncio.sleep(_POLL_SECONDS)
 
     async def wait_idle(self) -> None:
         """Wait until nothing is left to do, twice, half a second apart."""
@@ -123,17 +146,25 @@ class Watcher:
         """
         if not partitions:
             return {}
-        consumer = AIOKafkaConsumer(
-            bootstrap_servers=self._settings.kafka_brokers, max_partition_fetch_bytes=1, fetch_max_wait_ms=25
-        )
-        try:
-            await consumer.start()
-            consumer.assign(partitions)
-            for tp, listed in (await consumer.end_offsets(partitions)).items():
-                consumer.seek(tp, listed)
-            async with asyncio.timeout(_FETCH_SECONDS):
-                while any(consumer.highwater(tp) is None for tp in partitions):
-                    await consumer.getmany(timeout_ms=25)
-            return {tp: consumer.highwater(tp) for tp in partitions}
-        finally:
-            await consumer.stop()
+        consumer = await self._started()
+        # Assigned anew, the consumer forgets the high watermarks that it knew.
+        consumer.assign(partitions)
+        for tp, listed in (await consumer.end_offsets(partitions)).items():
+            consumer.seek(tp, listed)
+        async with asyncio.timeout(_FETCH_SECONDS):
+            while any(consumer.highwater(tp) is None for tp in partitions):
+                await consumer.getmany(timeout_ms=10)
+        return {tp: consumer.highwater(tp) for tp in partitions}
+
+    async def _started(self) -> Any:
+        if self._consumer is None:
+            consumer = AIOKafkaConsumer(
+                bootstrap_servers=self._settings.kafka_brokers, max_partition_fetch_bytes=1, fetch_max_wait_ms=10
+            )
+            try:
+                await consumer.start()
+            except BaseException:
+                await consumer.stop()
+                raise
+            self._consumer = consumer
+        return self._consumer

@@ -1,4 +1,4 @@
-"""Publishes purchases as a producer of a shop would: keyed by member, acknowledged, at a rate or flat out."""
+"""Publishes events as a producer of a shop would: keyed by member, acknowledged, at a rate or flat out."""
 
 from __future__ import annotations
 
@@ -9,19 +9,31 @@ from typing import Any
 from aiokafka import AIOKafkaProducer
 from aiokafka.partitioner import DefaultPartitioner
 
-from shared.contracts import purchases
+from shared.contracts import profiles, purchases, redemptions, referrals
 from shared.settings import Settings
 
 _FLUSH_EVERY = 5_000
 
 
+#: The topic of each event that comes in, by its type.
+TOPIC_OF = {
+    purchases.COMPLETED: purchases.TOPIC,
+    purchases.RETURNED: purchases.TOPIC,
+    purchases.FULFILLED: purchases.TOPIC,
+    referrals.REGISTERED: referrals.TOPIC,
+    redemptions.REQUESTED: redemptions.TOPIC,
+    redemptions.CONFIRMED: redemptions.TOPIC,
+    redemptions.CANCELLED: redemptions.TOPIC,
+    profiles.UPDATED: profiles.TOPIC,
+}
+
+
 class Sender:
-    """Publishes to the purchases topic, at a rate or flat out, and knows where each partition ends."""
+    """Publishes at a rate or flat out."""
 
     def __init__(self, settings: Settings, rate: float | None = None) -> None:
         self._settings = settings
         self._rate = rate
-        self._topic = settings.topic(purchases.TOPIC)
         self._partitioner = DefaultPartitioner()
         self._partitions: dict[str, int] = {}
         self._pending: list[asyncio.Future[Any]] = []
@@ -29,8 +41,6 @@ class Sender:
         self._all: list[int] = []
         self._started = 0.0
         self._sent = 0
-        #: By (short topic name, partition): the offset after the last record sent.
-        self.ends: dict[tuple[str, int], int] = {}
 
     async def __aenter__(self) -> Sender:
         self._producer = AIOKafkaProducer(
@@ -39,7 +49,7 @@ class Sender:
         )  # fmt: skip
         try:
             await self._producer.start()
-            self._all = sorted(await self._producer.partitions_for(self._topic))
+            self._all = sorted(await self._producer.partitions_for(self._settings.topic(purchases.TOPIC)))
         except BaseException:
             await self._producer.stop()
             raise
@@ -49,14 +59,18 @@ class Sender:
     async def __aexit__(self, *_problem: object) -> None:
         await self._producer.stop()
 
-    async def send(self, member: str, value: bytes, headers: list[tuple[str, bytes]]) -> None:
-        """Publish one event; waits where the rate or the broker demands it."""
+    async def send(
+        self, member: str, value: bytes, headers: list[tuple[str, bytes]], topic: str = purchases.TOPIC
+    ) -> None:
+        """Publish one event to a topic (short name; all of input have the same partitions); waits where it must."""
         partition = self._partitions.get(member)
         if partition is None:
             # The standard partitioner (murmur2), remembered: in pure Python it costs more than the rest of the send.
             partition = self._partitions[member] = self._partitioner(member.encode(), self._all, self._all)
         self._pending.append(
-            await self._producer.send(self._topic, value, key=member.encode(), partition=partition, headers=headers)
+            await self._producer.send(
+                self._settings.topic(topic), value, key=member.encode(), partition=partition, headers=headers
+            )
         )
         self._sent += 1
         if self._rate:
@@ -68,7 +82,5 @@ class Sender:
 
     async def flush(self) -> None:
         """Wait until Kafka has everything."""
-        for sent in await asyncio.gather(*self._pending):
-            where = (purchases.TOPIC, sent.partition)
-            self.ends[where] = max(self.ends.get(where, 0), sent.offset + 1)
+        await asyncio.gather(*self._pending)
         self._pending.clear()

@@ -7,22 +7,34 @@ import fcntl
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import NamedTuple
 
 from cli import supervision
 from cli.embedded import kafka, postgres
 from cli.embedded.process import Command, accepts, free_port, port_is_free, wait_for
 from cli.home import Stack, load_stack
+from cli.progress import SERVICES
 from shared.database.migrate import migrate
 from shared.database.pool import connect
-from shared.errors import UsageError
+from shared.errors import ProgramFileError, UsageError
 from shared.program import store as programs
 from shared.program.loader import load
+from shared.program.model import ProgramFile
+from shared.program.templates import check_templates, read_templates
 from shared.settings import Clock
 from shared.stream.brokers import Admin
 
-SERVICES = ("earn",)
 _PARTITIONS = 4
 _READY_SECONDS = 90.0
+
+
+class ProgramTexts(NamedTuple):
+    """A program file as text and as it was read, and its templates by file name."""
+
+    filename: str
+    text: str
+    program: ProgramFile
+    templates: dict[str, str]
 
 
 def up(
@@ -58,13 +70,12 @@ def up(
             raise UsageError(problem)
         earlier = load_stack(home)
         path = program or (None if earlier else demonstration)
-        text = read_program(path) if path else None
-        name = load(text, str(path)).program if text is not None else ""
-        stack = _plan(home, name, broker, earlier, say)
+        texts = read_program(path) if path else None
+        stack = _plan(home, texts.program.program if texts else "", broker, earlier, say)
         manual = clock or (None if earlier else Clock.MANUAL if path == demonstration else Clock.WALL)
         if manual:
             stack.environment["LOYALTY_CLOCK"] = manual.value
-        _start(home, stack, text, str(path), say)
+        _start(home, stack, texts, say)
         return stack
 
 
@@ -81,7 +92,7 @@ def _refuse_running(home: Path) -> None:
         )
 
 
-def _start(home: Path, stack: Stack, text: str | None, filename: str, say: Callable[[str], None]) -> None:
+def _start(home: Path, stack: Stack, texts: ProgramTexts | None, say: Callable[[str], None]) -> None:
     say("preparing PostgreSQL")
     postgres.prepare(home)
     stack.environment["LOYALTY_DATABASE_URL"] = postgres.url(home, stack.ports["postgres"])
@@ -91,26 +102,32 @@ def _start(home: Path, stack: Stack, text: str | None, filename: str, say: Calla
     try:
         supervision.start(home, _programs(home, stack), stack.environment)
         stack.save(home)
-        _bring_up(home, stack, text, filename, say)
+        _bring_up(home, stack, texts, say)
     except BaseException:
         if supervision.is_running(home):
             supervision.stop(home)
         raise
 
 
-def read_program(path: Path) -> str:
-    """Return the text of a program file.
+def read_program(path: Path) -> ProgramTexts:
+    """Return a program file without mistakes, with the templates in the folder beside it.
 
     Raises:
         UsageError: There is no such file, or it is not text.
+        ProgramFileError: The file, or a template, has mistakes.
     """
     try:
-        return path.read_text()
+        text = path.read_text()
     except (OSError, UnicodeDecodeError) as problem:
         raise UsageError(f"cannot read the program file {path}: {problem}") from None
+    program = load(text, str(path))
+    templates = read_templates(path, program)
+    if problems := check_templates(program, templates):
+        raise ProgramFileError(problems)
+    return ProgramTexts(str(path), text, program, templates)
 
 
-def _bring_up(home: Path, stack: Stack, text: str | None, filename: str, say: Callable[[str], None]) -> None:
+def _bring_up(home: Path, stack: Stack, texts: ProgramTexts | None, say: Callable[[str], None]) -> None:
     logs = home / "logs"
     say("starting PostgreSQL")
     port = stack.ports["postgres"]
@@ -118,7 +135,7 @@ def _bring_up(home: Path, stack: Stack, text: str | None, filename: str, say: Ca
         "PostgreSQL", lambda: accepts(port) and postgres.answers(home, port), _READY_SECONDS, logs / "postgres.log"
     )
     say("making the tables, publishing the program")
-    asyncio.run(_prepare_database(home, stack, text, filename))
+    asyncio.run(_prepare_database(home, stack, texts))
     say(f"starting the broker ({stack.broker})")
     admin = Admin(f"127.0.0.1:{stack.ports['broker']}")
     topics = [f"{stack.environment['LOYALTY_TOPIC_PREFIX']}.{name}" for name in ("purchases", "control")]
@@ -139,14 +156,14 @@ def _bring_up(home: Path, stack: Stack, text: str | None, filename: str, say: Ca
         wait_for(service, lambda web=web: accepts(web), _READY_SECONDS, logs / f"{service}.log")  # type: ignore[misc]
 
 
-async def _prepare_database(home: Path, stack: Stack, text: str | None, filename: str) -> None:
+async def _prepare_database(home: Path, stack: Stack, texts: ProgramTexts | None) -> None:
     await postgres.create_database(home, stack.ports["postgres"])
     schema = stack.environment["LOYALTY_DATABASE_SCHEMA"]
     connection = await connect(stack.environment["LOYALTY_DATABASE_URL"], schema)
     try:
         await migrate(connection, schema)
-        if text is not None:
-            await programs.publish(connection, text, filename)
+        if texts is not None:
+            await programs.publish(connection, texts.text, texts.filename, texts.templates)
     finally:
         await connection.close()
 

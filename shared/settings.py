@@ -77,6 +77,20 @@ class Settings(BaseSettings):
     rebalance_seconds: float = Field(
         10, ge=1, le=300, description="Time that workers have to hand over when one joins or leaves"
     )
+    lateness_seconds: float = Field(
+        3600,
+        ge=0,
+        le=2_592_000,
+        description="Events may come so late without being late: sweeps stay so far behind the program's clock",
+    )
+    sweep_seconds: float = Field(1, ge=0.05, le=3600, description="How often a worker looks for what is due")
+    sweep_accounts: int = Field(500, ge=1, le=10_000, description="Most accounts that a sweep treats at a time")
+    parked_seconds: float = Field(
+        7 * 86_400,
+        ge=1,
+        le=31_536_000,
+        description="A return waits so long for its order (wall clock), then it becomes a dead letter",
+    )
     topic_check_seconds: float = Field(
         5, ge=0.1, le=600, description="How often a worker looks whether a topic was made anew"
     )

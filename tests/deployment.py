@@ -8,8 +8,8 @@ import subprocess
 import sys
 import time
 from collections import defaultdict
-from collections.abc import AsyncIterator, Iterable, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,11 +19,17 @@ import pydantic_core
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from kafka.admin import KafkaAdminClient
 
+from cli import clock
 from cli.embedded.process import free_port
 from cli.embedded.servers import Server
-from cli.progress import Watcher
+from cli.progress import READERS, SERVICES, Watcher
+from cli.rehearsal import Rehearsal
+from cli.replaying import differences, from_archive
+from cli.sending import TOPIC_OF
 from services.earn.handler import EarnHandler
-from services.earn.rehearsal import Rehearsal
+from services.notify.handler import NotifyHandler
+from services.redeem.handler import RedeemHandler
+from services.tiers.handler import TiersHandler
 from shared.contracts import points, purchases
 from shared.contracts.envelope import seal
 from shared.database.migrate import migrate
@@ -76,6 +82,7 @@ class Sent:
     value: bytes | None
     headers: list[tuple[str, bytes]]
     partition: int | None = None
+    topic: str = purchases.TOPIC
 
 
 def event(data: dict[str, Any], event_id: str = "", source: str = SOURCE, partition: int | None = None) -> Sent:
@@ -85,6 +92,16 @@ def event(data: dict[str, Any], event_id: str = "", source: str = SOURCE, partit
         time=data["occurred_at"], key=member,
     )  # fmt: skip
     return Sent(member, pydantic_core.to_json(data), headers, partition)
+
+
+def about(event_type: str, data: dict[str, Any], source: str = SOURCE, event_id: str = "") -> Sent:
+    """Any event that comes in."""
+    member = str(data["member_id"])
+    headers = seal(
+        event_id=event_id or f"{event_type}-{member}-{data['occurred_at']}-{sorted(data.items())}"[:200], source=source,
+        event_type=event_type, time=data["occurred_at"], key=member,
+    )  # fmt: skip
+    return Sent(member, pydantic_core.to_json(data), headers, None, TOPIC_OF[event_type])
 
 
 def partition_of(member: str) -> int:
@@ -113,18 +130,19 @@ class Deployment:
             "log_level": "info",
         })  # fmt: skip
         self.sent: list[Sent] = []
+        self.services: set[str] = {"earn"}
         self._workers: list[subprocess.Popen[bytes]] = []
 
     # ---- set up and take down
 
-    async def create(self) -> None:
+    async def create(self, program: str = PROGRAM, templates: Mapping[str, str] | None = None) -> None:
         self.create_topics()
         connection = await asyncpg.connect(self.servers.url)
         await connection.execute(f'create schema "{self.settings.database_schema}"')
         await connection.close()
         async with self.database() as connection:
             await migrate(connection, self.settings.database_schema)
-            await store.publish(connection, PROGRAM, "fresh-market.yaml")
+            await store.publish(connection, program, "fresh-market.yaml", templates)
 
     def create_topics(self) -> None:
         admin = Admin(self.settings.kafka_brokers)
@@ -166,7 +184,7 @@ class Deployment:
                 partition = partition_of(one.member) if one.partition is None else one.partition
                 waiting.append(
                     await producer.send(
-                        self.settings.topic(purchases.TOPIC),
+                        self.settings.topic(one.topic),
                         one.value,
                         key=one.member.encode(),
                         partition=partition,
@@ -180,17 +198,34 @@ class Deployment:
 
     # ---- workers
 
-    def consumer(self, **changes: Any) -> BatchConsumer:
+    def consumer(self, service: str = "earn", **changes: Any) -> BatchConsumer:
         settings = self.settings.model_copy(update=changes)
-        source = f"/loyalty/{settings.topic_prefix}/earn"
-        return BatchConsumer(settings, EarnHandler(source), (purchases.TOPIC,), source)
+        source = f"/loyalty/{settings.topic_prefix}/{service}"
+        topics = tuple(topic for reader, topic in READERS if reader == service)
+        handlers: dict[str, Callable[[], Any]] = {
+            "earn": lambda: EarnHandler(source, settings.parked_seconds),
+            "redeem": lambda: RedeemHandler(source),
+            "tiers": lambda: TiersHandler(source),
+            "notify": lambda: NotifyHandler(source, settings.clock),
+        }
+        handler = handlers[service]()
+        return BatchConsumer(settings, handler, topics, source)
 
     @asynccontextmanager
-    async def worker(self, **changes: Any) -> AsyncIterator[BatchConsumer]:
+    async def worker(self, service: str = "earn", **changes: Any) -> AsyncIterator[BatchConsumer]:
         """A worker in this process."""
-        consumer = self.consumer(**changes)
+        self.services.add(service)
+        consumer = self.consumer(service, **changes)
         async with consumer:
             yield consumer
+
+    @asynccontextmanager
+    async def workers(self, *services: str, **changes: Any) -> AsyncIterator[None]:
+        """Workers of several services in this process; of all four unless named."""
+        async with AsyncExitStack() as stack:
+            for service in services or SERVICES:
+                await stack.enter_async_context(self.worker(service, **changes))
+            yield
 
     def environment(self, **changes: Any) -> dict[str, str]:
         values = {**self.settings.model_dump(), **changes}
@@ -198,13 +233,14 @@ class Deployment:
         shown = {f"LOYALTY_{name.upper()}": str(value) for name, value in values.items() if value != ""}
         return {**os.environ, **shown}
 
-    def start_process(self, **changes: Any) -> subprocess.Popen[bytes]:
+    def start_process(self, service: str = "earn", **changes: Any) -> subprocess.Popen[bytes]:
         """A worker as users start it, in a process of its own."""
+        self.services.add(service)
         changes.setdefault("web_port", free_port())
         log = (self.servers.home / f"{self.settings.topic_prefix}.log").open("ab")
         with log:
             worker = subprocess.Popen(
-                [sys.executable, "-m", "faust", "-A", "services.earn.app", "worker"],
+                [sys.executable, "-m", "faust", "-A", f"services.{service}.app", "worker"],
                 env=self.environment(**changes), stdout=log, stderr=log,
             )  # fmt: skip
         self._workers.append(worker)
@@ -212,11 +248,31 @@ class Deployment:
 
     async def idle(self, seconds: float = 60) -> None:
         """Wait until everything sent is handled and published."""
-        async with self.database() as connection, Watcher(self.settings, connection) as watcher:
-            async with asyncio.timeout(seconds):
-                await watcher.wait_idle()
+        async with (
+            self.database() as connection,
+            Watcher(self.settings, connection, sorted(self.services)) as watcher,
+            asyncio.timeout(seconds),
+        ):
+            await watcher.wait_idle()
+
+    async def move_clock(self, instant: int) -> None:
+        async with self.database() as connection:
+            await clock.move(connection, self.settings, instant)
 
     # ---- out
+
+    async def check_replay(self) -> None:
+        """What must be true of any run: the archive, replayed in memory, gives the same, row for row."""
+        async with self.database() as connection:
+            rehearsal = None
+            async for rehearsal, _records in from_archive(connection, self.settings.record_bytes):  # noqa: B007
+                pass
+            assert rehearsal is not None
+            assert await differences(connection, rehearsal) == []
+
+    async def rows(self, sql: str, *arguments: Any) -> list[tuple[Any, ...]]:
+        async with self.database() as connection:
+            return [tuple(row) for row in await connection.fetch(sql, *arguments)]
 
     async def ledger(self) -> list[tuple[Any, ...]]:
         async with self.database() as connection:

@@ -15,6 +15,7 @@ from ruamel.yaml import YAML
 
 import cli.main
 import shared.stream.metrics  # noqa: F401 - importing it registers the metrics
+from shared.database.roles import RIGHTS, role_of
 from shared.settings import Settings
 
 ROOT = Path(__file__).parent.parent
@@ -27,6 +28,10 @@ SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
 ALERTS: list[dict[str, Any]] = [
     rule for group in YAML(typ="safe").load(ALERTS_TEXT)["groups"] for rule in group["rules"]
 ]
+
+WORKERS = ("earn", "redeem", "tiers", "notify")
+#: Run once at each start, and end.
+ONCE = {"roles", "setup"}
 
 _DURATION = {"type": "string", "pattern": r"^(\d+h)?(\d+m)?(\d+s)?$", "minLength": 2}
 _TEXTS = {"type": "array", "items": {"type": "string"}, "minItems": 1}
@@ -135,8 +140,8 @@ def test_compose_file_follows_the_specification() -> None:
 
 
 def test_what_runs_on_has_a_health_check_and_is_restarted() -> None:
-    lasting = {name: service for name, service in SERVICES.items() if name != "setup"}
-    assert lasting.keys() == {"kafka", "postgres", "earn", "prometheus"}
+    lasting = {name: service for name, service in SERVICES.items() if name not in ONCE}
+    assert lasting.keys() == {"kafka", "postgres", *WORKERS, "prometheus"}
     for name, service in lasting.items():
         assert "test" in service["healthcheck"], name
         assert service["restart"] == "unless-stopped", name
@@ -160,13 +165,14 @@ def test_volumes_are_declared_and_mounted_files_exist() -> None:
 
 
 def test_every_variable_is_a_setting() -> None:
-    known = {f"LOYALTY_{name.upper()}" for name in Settings.model_fields} | {"LOYALTY_POSTGRES_PASSWORD"}
+    known = {f"LOYALTY_{name.upper()}" for name in Settings.model_fields}
+    known |= {f"LOYALTY_{name.upper()}_PASSWORD" for name in ("postgres", *WORKERS)}
     used = set(re.findall(r"LOYALTY_[A-Z_]+", COMPOSE_TEXT + DOCKERFILE_TEXT))
     assert used
     assert used <= known
 
 
-@pytest.mark.parametrize("service", ["setup", "earn"])
+@pytest.mark.parametrize("service", ["setup", *WORKERS])
 def test_settings_are_valid_and_meet_in_the_middle(service: str) -> None:
     variables = {**image_environment(), **SERVICES[service]["environment"]}
     values = {name[8:].lower(): value for name, value in variables.items() if name.startswith("LOYALTY_")}
@@ -175,23 +181,39 @@ def test_settings_are_valid_and_meet_in_the_middle(service: str) -> None:
     assert settings.kafka_idempotence
     assert f"//{settings.kafka_brokers}," in kafka["KAFKA_ADVERTISED_LISTENERS"] + ","
     assert int(kafka["KAFKA_MESSAGE_MAX_BYTES"]) >= 8_500_000
-    assert settings.database_url.get_secret_value() == (
-        f"postgresql://{postgres['POSTGRES_USER']}@postgres:5432/{postgres['POSTGRES_DB']}"
-    )
-    assert variables["PGPASSWORD"] == postgres["POSTGRES_PASSWORD"]
+    # setup owns the tables; a service has a role of its own, with the password that `roles` gives it.
+    user = postgres["POSTGRES_USER"] if service == "setup" else role_of(settings.database_schema, service)
+    assert settings.database_url.get_secret_value() == f"postgresql://{user}@postgres:5432/{postgres['POSTGRES_DB']}"
+    roles = SERVICES["roles"]["environment"]
+    own = postgres["POSTGRES_PASSWORD"] if service == "setup" else roles[f"LOYALTY_{service.upper()}_PASSWORD"]
+    assert variables["PGPASSWORD"] == own
+
+
+def test_roles_are_made_for_the_services_that_run_and_before_rights_are_granted() -> None:
+    script = (ROOT / "deploy/postgres/roles.sql").read_text()
+    assert set(WORKERS) == set(RIGHTS)
+    assert set(re.findall(r"^\\getenv \w+ (LOYALTY_\w+)", script, flags=re.M)) == {
+        f"LOYALTY_{name.upper()}_PASSWORD" for name in WORKERS
+    }
+    roles, postgres = SERVICES["roles"], SERVICES["postgres"]["environment"]
+    assert (roles["environment"]["PGUSER"], roles["environment"]["PGDATABASE"]) == (
+        postgres["POSTGRES_USER"], postgres["POSTGRES_DB"],
+    )  # fmt: skip
+    assert roles["environment"]["PGPASSWORD"] == postgres["POSTGRES_PASSWORD"]
+    (mounted_as,) = [volume.split(":")[1] for volume in roles["volumes"]]
+    assert f"--file={mounted_as}" in roles["command"]
+    assert SERVICES["setup"]["depends_on"]["roles"] == {"condition": "service_completed_successfully"}
 
 
 def test_no_secret_is_written_down() -> None:
     hidden = re.compile("password|secret|token|credential|apikey", re.IGNORECASE)
-    required = re.compile(r"\$\{LOYALTY_POSTGRES_PASSWORD:\?[^}]+\}")
-    secrets = [
-        value
-        for service in SERVICES.values()
-        for name, value in service.get("environment", {}).items()
-        if hidden.search(name)
-    ]
-    assert len(secrets) == 3
-    assert all(required.fullmatch(value) for value in secrets)
+    required = re.compile(r"\$\{LOYALTY_(\w+)_PASSWORD:\?[^}]+\}")
+    for name, service in SERVICES.items():
+        secrets = [value for key, value in service.get("environment", {}).items() if hidden.search(key)]
+        owners = {match[1].lower() for value in secrets if (match := required.fullmatch(value))}
+        assert len(owners) == len(secrets), "a password comes from outside, or not at all"
+        expected = {"postgres": {"postgres"}, "setup": {"postgres"}, "roles": {"postgres", *WORKERS}}
+        assert owners == expected.get(name, {name} if name in WORKERS else set()), f"{name} knows what it need not"
     assert not [rest for rest in arguments("ENV") + arguments("ARG") if hidden.search(rest)]
     assert not re.search(r"://[^/\s@]*:[^/\s@]*@", COMPOSE_TEXT + DOCKERFILE_TEXT), "a password in a URL"
 
@@ -215,16 +237,30 @@ def test_program_file_named_exists() -> None:
     assert f"{Path(file).parent}/" in copied()
 
 
-def test_worker_named_exists_and_is_the_same_in_both_files() -> None:
+def test_the_image_runs_what_compose_runs() -> None:
     (command,) = arguments("CMD")
     assert YAML(typ="safe").load(command) == SERVICES["earn"]["command"]
-    program, option, module, *rest = SERVICES["earn"]["command"]
-    assert (program, option, rest) == ("faust", "-A", ["worker"])
+
+
+@pytest.mark.parametrize("service", WORKERS)
+def test_worker_named_exists(service: str) -> None:
+    assert SERVICES[service]["command"] == ["faust", "--quiet", "-A", f"services.{service}.app", "worker"]
     # Not imported: an app that is made would set this process's event loop and logs.
-    spec = importlib.util.find_spec(module)
+    spec = importlib.util.find_spec(f"services.{service}.app")
     assert spec is not None
     assert spec.origin is not None
     assert "\napp = create_app(" in Path(spec.origin).read_text()
+
+
+def test_workers_are_alike_but_for_their_name() -> None:
+    alike = [
+        {key: value for key, value in SERVICES[service].items() if key not in {"command", "environment"}}
+        for service in WORKERS
+    ]
+    assert all(one == alike[0] for one in alike)
+    assert {frozenset(SERVICES[service]["environment"]) for service in WORKERS} == {
+        frozenset({"LOYALTY_KAFKA_BROKERS", "LOYALTY_KAFKA_IDEMPOTENCE", "LOYALTY_DATABASE_URL", "PGPASSWORD"})
+    }
 
 
 def test_all_speak_of_one_web_port() -> None:
@@ -234,10 +270,13 @@ def test_all_speak_of_one_web_port() -> None:
     assert "LOYALTY_WEB_PORT" not in COMPOSE_TEXT, "it would have to be followed below"
     assert "http://127.0.0.1:${LOYALTY_WEB_PORT}/healthz" in arguments("HEALTHCHECK")[0]
     assert re.findall(r":(\d+)/(?:healthz|readyz)", COMPOSE_TEXT) == [port]
-    (job,) = YAML(typ="safe").load((PROMETHEUS / "prometheus.yml").read_text())["scrape_configs"]
-    (found,) = job["dns_sd_configs"]
-    assert (found["names"], str(found["port"])) == (["earn"], port)
-    assert set(re.findall(r'job="(\w+)"', ALERTS_TEXT)) == {job["job_name"]}
+    jobs = YAML(typ="safe").load((PROMETHEUS / "prometheus.yml").read_text())["scrape_configs"]
+    for job in jobs:
+        (found,) = job["dns_sd_configs"]
+        assert (found["names"], str(found["port"])) == ([job["job_name"]], port)
+    assert tuple(job["job_name"] for job in jobs) == WORKERS
+    assert set(re.findall(r'job="(\w+)"', ALERTS_TEXT)) == set(WORKERS)
+    assert set(re.findall(r'job=~"([^"]+)"', ALERTS_TEXT)) == {"|".join(WORKERS)}
 
 
 @pytest.mark.parametrize("alert", ALERTS, ids=lambda alert: alert["alert"])

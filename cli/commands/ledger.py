@@ -11,9 +11,10 @@ from cli import clock
 from cli.commands.clock import parse_instant
 from cli.home import DEFAULT_HOME, Home, database, settings_for
 from cli.output import AsCsv, AsJson, command, console, errors, print_json, say, show
-from services.earn.rehearsal import from_archive
+from cli.replaying import differences, from_archive
 from shared.ledger import read
 from shared.ledger.audit import Finding, audit
+from shared.program.store import load_versions
 
 
 def add_to(app: typer.Typer) -> None:
@@ -34,12 +35,13 @@ async def balances(
     instant = None if as_of is None else parse_instant(as_of)
     settings = settings_for(home)
     async with database(settings) as connection:
-        rows = await read.balances(connection, now=await clock.now(connection, settings), as_of=instant)
-    if member is not None:
-        rows = [row for row in rows if row.member_id == member]
-        if not rows:
-            say(f"no member {member!r}: none of their purchases was accepted yet")
-            raise typer.Exit(1)
+        program = (await load_versions(connection))[-1]
+        rows = await read.balances(
+            connection, program, now=await clock.now(connection, settings), as_of=instant, member=member
+        )
+    if member is not None and not rows:
+        say(f"no member {member!r}: none of their purchases was accepted yet")
+        raise typer.Exit(1)
     if top:
         rows = sorted(rows, key=lambda row: (-row.available, row.member_id))[:top]
     show(read.Balance._fields, rows, as_json=as_json, as_csv=as_csv)
@@ -47,7 +49,7 @@ async def balances(
 
 async def audit_ledger(
     replay: Annotated[
-        bool, typer.Option("--replay", help="Also replay the archive in memory and compare the ledger row for row.")
+        bool, typer.Option("--replay", help="Also replay the archive in memory and compare everything row for row.")
     ] = False,
     as_json: AsJson = False,
     home: Home = DEFAULT_HOME,
@@ -82,16 +84,10 @@ async def _replayed(connection: Any, record_bytes: int, quiet: bool) -> list[Fin
         bar = progress.add_task("replay", total=total)
         async for rehearsal, records in from_archive(connection, record_bytes):  # noqa: B007 - the last one counts
             progress.advance(bar, records)
-    names = {account.account: key for key, account in rehearsal.accounts.items()} if rehearsal else {}
-    rehearsed = (
-        {(*names[entry.account], entry.version): tuple(entry)[2:] for entry in rehearsal.entries} if rehearsal else {}
-    )
-    stored = {(row[0], row[1], row[2]): tuple(row)[3:] for row in await connection.fetch(read.ENTRIES)}
-    wrong = sorted(key for key in rehearsed.keys() | stored.keys() if rehearsed.get(key) != stored.get(key))
+    wrong = await differences(connection, rehearsal) if rehearsal else []
     if not quiet:
-        promise = "the archive, replayed in order, gives this ledger row for row"
-        console.print(f"{'✗' if wrong else '✓'} replay: {promise} ({len(stored):,} entries)", markup=False)
-    return [
-        Finding("replay", f"{member} {wallet} version {version}", "differs, or stands on one side only")
-        for member, wallet, version in wrong[:100]
-    ]
+        promise = (
+            "the archive, replayed in order, gives entries, balances, redemptions, tiers and notifications row for row"
+        )
+        console.print(f"{'✗' if wrong else '✓'} replay: {promise}", markup=False)
+    return [Finding(f"replay: {what}", where, difference) for what, where, difference in wrong]

@@ -15,7 +15,7 @@ from shared.contracts import control
 from shared.errors import UsageError
 from shared.instants import iso
 from shared.program import store
-from shared.program.loader import json_schema, load
+from shared.program.loader import json_schema
 
 app = typer.Typer(help="The program file: check, publish, and look at its versions.", no_args_is_help=True)
 
@@ -25,8 +25,8 @@ File = Annotated[Path, typer.Argument(help="A program file (YAML).")]
 @app.command()
 @command
 def check(file: File) -> None:
-    """Say what is wrong with a program file, line by line; exit status 1 if anything is."""
-    program = load(read_program(file), str(file))
+    """Say what is wrong with a program file and its templates, line by line; exit status 1 if anything is."""
+    program = read_program(file).program
     console.print(
         f"{file}: {program.name}, {len(program.earning)} earning rules, "
         f"wallets {', '.join(program.wallets)}, effective {program.effective}: no mistakes found"
@@ -38,8 +38,9 @@ def check(file: File) -> None:
 async def publish(file: File, home: Home = DEFAULT_HOME) -> None:
     """Store a program file as the next version; running workers pick it up with their next batch."""
     settings = settings_for(home)
+    texts = read_program(file)
     async with database(settings) as connection:
-        published = await store.publish(connection, read_program(file), str(file))
+        published = await store.publish(connection, texts.text, texts.filename, texts.templates)
     if not published.fresh:
         console.print(f"version {published.version} has this content already; nothing was published")
         return

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import heapq
 import itertools
 import time
 from collections.abc import Iterable, Iterator
@@ -27,7 +28,8 @@ from cli import clock
 from cli.home import DEFAULT_HOME, Home, database, settings_for
 from cli.output import command, console, errors, say
 from cli.progress import Watcher
-from cli.sending import Sender
+from cli.sending import TOPIC_OF, Sender
+from shared.contracts import purchases
 from shared.contracts.envelope import seal
 from shared.errors import UsageError
 from shared.instants import microseconds
@@ -45,6 +47,10 @@ async def completejourney(
     rate: Rate = None,
     first: Annotated[datetime | None, typer.Option("--from", formats=["%Y-%m-%d"], help="First day.")] = None,
     last: Annotated[datetime | None, typer.Option("--to", formats=["%Y-%m-%d"], help="Last day.")] = None,
+    extra: Annotated[
+        str,
+        typer.Option("--with", help="Also publish, comma-separated: returns, referrals, redemptions, profiles."),
+    ] = "",
     barrier: Annotated[
         bool, typer.Option(help="Day by day: wait until all services are idle, then move the manual clock on.")
     ] = True,
@@ -52,6 +58,7 @@ async def completejourney(
 ) -> None:
     """Publish the Complete Journey: 155,848 baskets of 2,469 households in 2017, in order of time."""
     from cli.completejourney import ZONE, Baskets  # noqa: PLC0415 - reads 35 MB of Parquet with pyarrow
+    from cli.journey_extras import KINDS, Extra, extras  # noqa: PLC0415 - the same
 
     if first and last and first > last:
         raise UsageError("--from is after --to")
@@ -59,6 +66,12 @@ async def completejourney(
         baskets = Baskets(first and first.date(), last and last.date(), limit)
     if not len(baskets):
         raise UsageError("no baskets in that range; the data set covers 2017-01-01 to 2017-12-31")
+    kinds = [kind.strip() for kind in extra.split(",") if kind.strip()]
+    unknown = sorted(set(kinds) - set(KINDS))
+    if unknown:
+        raise UsageError(f"--with {', '.join(unknown)}: there are {', '.join(KINDS)}")
+    beside = extras(baskets, kinds)
+    total = len(baskets) + len(beside)
     settings = settings_for(home)
     started = time.monotonic()
     async with (
@@ -69,25 +82,29 @@ async def completejourney(
         if barrier:
             await watcher.wait_idle()
         with _progress() as progress:
-            bar = progress.add_task("replaying", total=len(baskets))
-            for day, of_day in itertools.groupby(baskets, key=lambda purchase: purchase.day):
-                for purchase in of_day:
-                    await sender.send(purchase.member_id, purchase.value, purchase.headers)
+            bar = progress.add_task("replaying", total=total)
+            events = heapq.merge(
+                (Extra(p.moment, purchases.TOPIC, *p[1:]) for p in baskets), beside, key=lambda event: event.moment
+            )
+            for day, of_day in itertools.groupby(events, key=lambda event: event.moment.date()):
+                for event in of_day:
+                    await sender.send(event.member_id, event.value, event.headers, event.topic)
                     progress.advance(bar)
                 if barrier:
                     await sender.flush()
-                    await watcher.passed(sender.ends)
+                    await watcher.settled()
                     await _end_of_day(connection, settings, day, ZONE)
             await sender.flush()
         published = time.monotonic() - started
         say("waiting until everything is in the ledger")
-        await watcher.passed(sender.ends)
+        await watcher.settled()
         if not barrier:
             await _end_of_day(connection, settings, day, ZONE)
+            await watcher.settled()
     seconds = time.monotonic() - started
     console.print(
-        f"{len(baskets):,} purchases published in {published:.1f} s and in the ledger after {seconds:.1f} s "
-        f"({len(baskets) / seconds:,.0f} a second)"
+        f"{len(baskets):,} purchases{f' and {len(beside):,} other events' if beside else ''} published in "
+        f"{published:.1f} s and in the ledger after {seconds:.1f} s ({total / seconds:,.0f} a second)"
     )
 
 
@@ -105,8 +122,8 @@ async def file(
         with _progress() as progress:
             events = list(_read_events(path))
             bar = progress.add_task("publishing", total=len(events))
-            for member, value, headers in events:
-                await sender.send(member, value, headers)
+            for member, value, headers, topic in events:
+                await sender.send(member, value, headers, topic)
                 progress.advance(bar)
                 count += 1
             await sender.flush()
@@ -141,7 +158,7 @@ async def _end_of_day(connection: Any, settings: Settings, day: date, zone: Any)
         await clock.move(connection, settings, end)
 
 
-def _read_events(path: Path) -> Iterator[tuple[str, bytes, list[tuple[str, bytes]]]]:
+def _read_events(path: Path) -> Iterator[tuple[str, bytes, list[tuple[str, bytes]], str]]:
     """Read structured events; they are sent in binary mode, keyed by member."""
     for number, line in enumerate(_lines(path), start=1):
         try:
@@ -153,7 +170,10 @@ def _read_events(path: Path) -> Iterator[tuple[str, bytes, list[tuple[str, bytes
             )  # fmt: skip
         except (ValueError, KeyError, TypeError) as problem:
             raise UsageError(f"{path}:{number}: not a structured CloudEvent with data.member_id: {problem!r}") from None
-        yield member, pydantic_core.to_json(data), headers
+        topic = TOPIC_OF.get(str(event["type"]))
+        if topic is None:
+            raise UsageError(f"{path}:{number}: nobody reads events of type {event['type']!r}")
+        yield member, pydantic_core.to_json(data), headers, topic
 
 
 def _lines(path: Path) -> Iterable[str]:

@@ -16,7 +16,7 @@ from cli import stack, supervision
 from cli.embedded import postgres
 from cli.home import DEFAULT_HOME, Home, Stack, database, load_stack, settings_for
 from cli.output import UNREACHABLE, AsJson, command, console, print_json, say, show
-from cli.progress import Watcher
+from cli.progress import SERVICES, Watcher
 from shared.errors import UsageError
 from shared.instants import iso
 from shared.settings import Clock, Settings
@@ -118,7 +118,7 @@ async def _progress_of(settings: Settings, wait_idle: bool) -> dict[str, Any]:
         now = await clocks.now(connection, settings)
     return {
         "idle": behind.idle, "waiting": behind.records, "outbox_batches": behind.outbox,
-        "unclaimed_partitions": behind.unclaimed, "open_dead_letters": refused,
+        "unclaimed_partitions": behind.unclaimed, "due": behind.due, "open_dead_letters": refused,
         "clock": f"{iso(now)} ({settings.clock.value})",
     }  # fmt: skip
 
@@ -136,13 +136,14 @@ def _show_status(found: dict[str, Any], processes: dict[str, dict[str, Any]], as
     show(("service", "records waiting"), list(found["waiting"].items()))
     console.print(
         f"batches waiting for Kafka: {found['outbox_batches']} · partitions that no worker has claimed: "
-        f"{found['unclaimed_partitions']} · open dead letters: {found['open_dead_letters']}\n"
+        f"{found['unclaimed_partitions']} · due and not swept: {found['due']} · "
+        f"open dead letters: {found['open_dead_letters']}\n"
         f"idle: {found['idle']} · clock: {found['clock']} · Kafka: {found['kafka']}"
     )
 
 
 def _show_addresses(started: Stack, home: Path) -> None:
     console.print(f"[bold]{started.program}[/bold] is up; its state is in {home}, its logs in {home}/logs")
-    for service in stack.SERVICES:
+    for service in SERVICES:
         console.print(f"  metrics of {service}: http://127.0.0.1:{started.ports[service]}/metrics")
     console.print(f"  Kafka: 127.0.0.1:{started.ports['broker']} · topic {started.program}.purchases")

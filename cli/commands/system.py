@@ -10,6 +10,7 @@ from cli import home as homes
 from cli.home import DEFAULT_HOME, Home, settings_for
 from cli.output import command, console
 from shared.database.migrate import migrate
+from shared.database.roles import grant_roles
 from shared.stream.brokers import Admin
 
 topics = typer.Typer(help="The topics in Kafka.", no_args_is_help=True)
@@ -51,8 +52,11 @@ def url(home: Home = DEFAULT_HOME) -> None:
 @database.command("migrate")
 @command
 async def migrate_tables(home: Home = DEFAULT_HOME) -> None:
-    """Bring the tables up to date."""
+    """Bring the tables up to date, and the rights of the services' roles, where there are such roles."""
     settings = settings_for(home)
     async with homes.database(settings) as connection:
         applied = await migrate(connection, settings.database_schema)
+        granted = await grant_roles(connection, settings.database_schema)
     console.print(f"applied {', '.join(applied)}" if applied else "the tables were up to date already")
+    if granted:
+        console.print(f"granted their rights to {', '.join(granted)}")

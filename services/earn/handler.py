@@ -1,125 +1,193 @@
-"""Load, decide, store, for one batch of purchases."""
+"""Load, decide, store, for one batch of purchases, returns, fulfilments and referrals."""
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
-import pydantic_core
+import msgpack
 
 from services.earn import store
-from services.earn.earning import Earned, Refused, earn
-from shared.contracts import points, purchases
-from shared.contracts.contract import Contract
-from shared.contracts.envelope import seal
-from shared.contracts.points import PointsEarned
+from services.earn.deciding import Deciding
+from services.earn.state import Effects, Parked, State
+from shared.contracts import purchases, referrals
+from shared.contracts.contract import Contract, business_key
 from shared.database.pool import Connection
 from shared.errors import LoadAgain, Transient
-from shared.instants import iso
+from shared.instants import BEGINNING
 from shared.ledger import store as ledger
-from shared.ledger.model import Account, Posting
-from shared.program.compiled import Program, in_force
+from shared.ledger.model import Account
+from shared.program.compiled import Program
 from shared.program.store import load_versions, newest_version
+from shared.standings.read import load as load_standings
+from shared.standings.state import Ladders, ladders_by_wallet
 from shared.stream import metrics
-from shared.stream.handler import Mark
-from shared.stream.records import Decisions, Message, Received, Refusal
+from shared.stream.handler import Due, Mark
+from shared.stream.records import Decisions, Received
 
 SERVICE = "earn"
 #: Accounts that the running audit looks at each time: enough to see a bug at once, cheap enough to run for ever.
 _AUDITED = 2000
 
 
-@dataclass(slots=True)
-class State:
-    """What a batch of purchases must know before it decides.
-
-    Attributes:
-        accounts: Locked, by (member, wallet).
-        known: Content hashes of orders that were accepted before, by key.
-        programs: Every version, oldest first.
-    """
-
-    accounts: dict[tuple[str, str], Account]
-    known: dict[bytes, bytes]
-    programs: Sequence[Program]
-
-
-@dataclass(slots=True)
-class Effects:
-    """What a batch of purchases writes."""
-
-    posting: Posting = field(default_factory=Posting)
-    orders: list[tuple[object, ...]] = field(default_factory=list)
-    issued: Counter[tuple[str, str]] = field(default_factory=Counter)
-
-
 class EarnHandler:
-    """Turns purchases into points."""
+    """Turns purchases into points, takes them back for returns, and rewards referrals."""
 
     service = SERVICE
-    contracts: Mapping[str, Contract] = {purchases.COMPLETED: purchases.PURCHASE_COMPLETED}
+    contracts: Mapping[str, Contract] = {
+        purchases.COMPLETED: purchases.PURCHASE_COMPLETED,
+        purchases.RETURNED: purchases.PURCHASE_RETURNED,
+        purchases.FULFILLED: purchases.PURCHASE_FULFILLED,
+        referrals.REGISTERED: referrals.REFERRAL_REGISTERED,
+    }
+    private: frozenset[str] = frozenset()
+    sweeps = True
 
-    def __init__(self, source: str) -> None:
-        """Make the handler; ``source`` is the ``source`` of the events that it publishes."""
+    def __init__(self, source: str, parked_seconds: float = 7 * 86_400) -> None:
+        """Make the handler.
+
+        Args:
+            source: The ``source`` of the events that it publishes.
+            parked_seconds: How long a return waits for its order.
+        """
         self._source = source
+        self._parked = round(parked_seconds * 1_000_000)
         self._programs: list[Program] = []
+        self._ladders: dict[str, Ladders] = {}
         self._touched: set[int] = set()
 
     async def refresh(self, connection: Connection) -> None:
         """Read versions of the program that are newer than those we have."""
         after = self._programs[-1].version if self._programs else 0
         self._programs += [p for p in await load_versions(connection, after) if p.version > after]
+        self._ladders = ladders_by_wallet(self._programs)
 
     async def load(self, connection: Connection, events: Sequence[Received]) -> State:
         """Lock the members' accounts, then read what is known (the order matters: design §4 step 3)."""
-        if not self._programs:
-            await self.refresh(connection)
-            if not self._programs:
-                raise Transient("no program is published; run `loyalty program publish FILE`")
+        await self._need_program(connection)
         wallets = self._wallets()
-        members = list({received.event.member_id for received in events})
-        accounts = await ledger.lock_accounts(connection, members, wallets) if members else []
-        known = await store.known_orders(connection, [received.key for received in events])
+        touched = {received.event.member_id for received in events}
+        registrations = [received.event for received in events if received.type == referrals.REGISTERED]
+        touched.update(event.referrer_id for event in registrations)
+        pays_referrals = any(program.referral for program in self._programs)
+        links = await store.links(connection, list(touched)) if pays_referrals and touched else {}
+        touched.update(links.values())
+        locked = await ledger.lock_accounts(connection, list(touched), wallets) if touched else []
+        state = State({(a.member, a.wallet): a for a in locked}, ())
+        await self._load_known(connection, state, events)
+        if registrations:
+            await self._load_registrations(connection, state, registrations)
+        if pays_referrals:
+            await self._load_referrals(connection, state, touched, links)
+        await self._load_lots(connection, state, events)
+        await self._load_standings(connection, state, locked)
         if await newest_version(connection) > self._programs[-1].version:
             await self.refresh(connection)
             if self._wallets() != wallets:
                 raise LoadAgain("a new version has other wallets", _nothing)
-        return State({(a.member, a.wallet): a for a in accounts}, known, tuple(self._programs))
+        state.programs, state.ladders = tuple(self._programs), self._ladders
+        return state
+
+    async def _need_program(self, connection: Connection) -> None:
+        if not self._programs:
+            await self.refresh(connection)
+            if not self._programs:
+                raise Transient("no program is published; run `loyalty program publish FILE`")
+
+    async def _load_known(self, connection: Connection, state: State, events: Sequence[Received]) -> None:
+        bought = [received.key for received in events if received.type == purchases.COMPLETED]
+        others = [received for received in events if received.type != purchases.COMPLETED]
+        state.known = await store.known_keys(connection, bought, [received.key for received in others])
+        if bought:
+            state.parked = await store.load_parked(connection, self.contracts, bought)
+        named = {_order_key(received) for received in others if received.type != referrals.REGISTERED}
+        if named:
+            state.orders = await store.load_orders(connection, list(named))
+
+    async def _load_registrations(self, connection: Connection, state: State, registrations: Sequence[Any]) -> None:
+        await store.lock_referrals(connection)
+        state.referrer_of = await store.above(connection, [event.referrer_id for event in registrations])
+        state.bought = await store.orders_of(connection, list({event.member_id for event in registrations}))
+
+    async def _load_referrals(
+        self, connection: Connection, state: State, touched: set[str], links: Mapping[str, str]
+    ) -> None:
+        state.referrals = await store.load_referrals(connection, list(touched))
+        for referral in state.referrals.values():
+            if referral.state in {"open", "qualified"} and referral.referrer not in touched:
+                raise LoadAgain("a referral was registered meanwhile", _nothing)
+        referrers = {referral.referrer for referral in state.referrals.values()} | set(links.values()) | touched
+        state.rewarded = await store.rewarded_at(connection, list(referrers))
+
+    async def _load_lots(self, connection: Connection, state: State, events: Sequence[Received]) -> None:
+        """Load lots where something may be due in this batch, or where points may be taken back."""
+        until: dict[str, int] = {}
+        whole: set[str] = set()
+
+        def reach(member: str, instant: int, *, takes: bool) -> None:
+            until[member] = max(until.get(member, BEGINNING), instant)
+            if takes:
+                whole.add(member)
+
+        waiting = [parked.received for of_order in state.parked.values() for parked in of_order]
+        referrers = {friend: [referral.referrer] for friend, referral in state.referrals.items()}
+        for received in events:
+            if received.type == referrals.REGISTERED:
+                referrers.setdefault(received.event.member_id, []).append(received.event.referrer_id)
+        for received in [*events, *waiting]:
+            takes = received.type in {purchases.RETURNED, purchases.FULFILLED}
+            member = received.event.member_id
+            for one in (member, *referrers.get(member, ())):
+                reach(one, received.occurred_at, takes=takes)
+            for order in state.bought.get(member, ()):
+                # A registration after the purchase rewards both at the time of the purchase.
+                reach(member, order.occurred_at, takes=False)
+                reach(received.event.referrer_id, order.occurred_at, takes=False)
+        needed = {id(account): account for account in ledger.due_within(state.accounts, until)}
+        needed |= {id(a): a for (member, _), a in state.accounts.items() if member in whole}
+        await ledger.load_lots(connection, list(needed.values()))
+
+    async def _load_standings(self, connection: Connection, state: State, locked: Sequence[Account]) -> None:
+        ladders = {p.ladder.wallet for p in self._programs if p.ladder is not None and p.ladder.multiplies}
+        accounts = [account.account for account in locked if account.wallet in ladders]
+        if accounts:
+            state.standings = await load_standings(connection, accounts)
 
     def decide(self, state: State, events: Sequence[Received], mark: Mark) -> Decisions:
-        """Decide about purchases in offset order; pure but for the state, which belongs to this batch."""
-        effects = Effects()
-        decisions = Decisions(effects)
+        """Decide about events in offset order; pure but for the state, which belongs to this batch."""
+        deciding = Deciding(state, mark, self._source)
         for received in events:
-            known = state.known.get(received.key)
-            if known is not None:
-                if known == received.content_hash:
-                    decisions.duplicates += 1
-                else:
-                    decisions.refused.append(_conflict(received, known))
-                continue
-            program = in_force(state.programs, received.event.occurred_at)
-            outcome = earn(
-                program, received.event, source=received.source, key=received.key,
-                occurred_at=received.occurred_at, accounts=state.accounts, posting=effects.posting,
-            )  # fmt: skip
-            if program is None or isinstance(outcome, Refused):
-                assert isinstance(outcome, Refused), "without a program a purchase is refused"
-                decisions.refused.append(Refusal.of(received, *outcome))
-                continue
-            state.known[received.key] = received.content_hash
-            decisions.accepted += 1
-            decisions.latest_at = max(decisions.latest_at, received.occurred_at)
-            self._accept(decisions, effects, received, outcome, mark, program)
-        return decisions
+            deciding.one(received)
+        return deciding.decisions
 
     async def store(self, connection: Connection, decisions: Decisions, mark: Mark) -> None:
-        """Write orders, entries, lots and accounts."""
+        """Write orders, returns, referrals, entries, lots and accounts."""
         effects: Effects = decisions.effects
-        await store.add_orders(connection, effects.orders)
+        await store.write(connection, effects)
         await ledger.write(connection, effects.posting, mark.recorded_at)
+
+    async def load_due(self, connection: Connection, due: Due) -> State | None:
+        """Find what has waited too long for its order, and lock its members."""
+        before = due.recorded_at - self._parked
+        members = await store.parked_too_long(connection, before, due.shards, due.shard, due.limit)
+        if not members:
+            return None
+        await self._need_program(connection)
+        locked = await ledger.lock_accounts(connection, members, self._wallets())
+        state = State({(a.member, a.wallet): a for a in locked}, tuple(self._programs))
+        state.parked = await store.parked_of(connection, self.contracts, members, before)
+        return state if state.parked else None
+
+    def decide_due(self, state: State, due: Due, mark: Mark) -> Decisions:
+        """Give up on what has waited too long; ``facts`` are the keys of what waited and of its order."""
+        del due
+        deciding = Deciding(state, mark, self._source)
+        given_up: list[Parked] = [parked for of_order in state.parked.values() for parked in of_order]
+        for parked in given_up:
+            deciding.give_up(parked)
+        keys = [[parked.order_key, parked.received.key] for parked in given_up]
+        deciding.decisions.facts = msgpack.packb({"given_up": keys})
+        return deciding.decisions
 
     def touched(self) -> list[int]:
         """Return (once) accounts that were written lately, for the running audit."""
@@ -127,53 +195,21 @@ class EarnHandler:
         return touched
 
     def count(self, decisions: Decisions) -> None:
-        """Count points issued by wallet and rule, and remember some accounts for the running audit."""
+        """Count points issued and taken back by wallet and rule; remember some accounts for the running audit."""
+        effects: Effects = decisions.effects
         if len(self._touched) < _AUDITED:
-            self._touched.update(decisions.effects.posting.accounts)
-        for (wallet, rule), issued in decisions.effects.issued.items():
+            self._touched.update(effects.posting.accounts)
+        for (wallet, rule), issued in effects.issued.items():
             metrics.POINTS_ISSUED.labels(wallet, rule).inc(issued)
-
-    def _accept(
-        self,
-        decisions: Decisions,
-        effects: Effects,
-        received: Received,
-        earned: Earned,
-        mark: Mark,
-        program: Program,
-    ) -> None:
-        purchase = received.event
-        effects.orders.append((
-            received.key, received.content_hash, mark.seq, received.position, program.version, received.occurred_at,
-            received.source, purchase.order_id, purchase.member_id, pydantic_core.to_json(earned.result).decode(),
-        ))  # fmt: skip
-        for wallet, rule, issued in earned.issued:
-            effects.issued[wallet, rule] += issued
-        time = iso(mark.recorded_at)
-        decisions.messages.extend(self._message(event, received.key, time) for event in earned.events)
-
-    def _message(self, event: PointsEarned, key: bytes, time: str) -> Message:
-        member = event["member_id"]
-        headers = seal(
-            event_id=f"earned-{key.hex()}-{event['wallet']}",
-            source=self._source,
-            event_type=points.EARNED,
-            time=time,
-            key=member,
-        )
-        return Message(points.TOPIC, member.encode(), pydantic_core.to_json(event), headers)
+        for (wallet, kind), reversed_points in effects.reversed.items():
+            metrics.POINTS_REVERSED.labels(wallet, kind).inc(reversed_points)
 
     def _wallets(self) -> list[str]:
         return sorted({wallet for program in self._programs for wallet in program.wallets})
 
 
-def _conflict(received: Received, known: bytes) -> Refusal:
-    return Refusal.of(
-        received,
-        "conflict",
-        f"order {received.event.order_id} of {received.source} was accepted with other content: "
-        f"hash {known.hex()} then, {received.content_hash.hex()} now; nothing was changed",
-    )
+def _order_key(received: Received) -> bytes:
+    return business_key(received.event.order_source or received.source, received.event.order_id)
 
 
 async def _nothing(_connection: Any) -> None:

@@ -9,12 +9,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
+from fractions import Fraction
 
 from shared.contracts.purchases import Line, PurchaseCompleted
 from shared.program.compiled import Program, Rule
 
 #: Far beyond any receipt; an order above it is a mistake in the data or in the program.
 POINTS_MAX = 1_000_000_000_000
+ONE = Fraction(1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,25 +42,34 @@ class Rating:
         reason: Why it earns nothing; None if it earns.
         qualifying: Minor units of the lines that may earn at all.
         day: Of the purchase, where the program lives.
+        earning: Positions of the lines that may earn at all.
     """
 
     awards: list[Award]
     reason: str | None
     qualifying: int
     day: date
+    earning: list[int]
 
 
-def rate(program: Program, purchase: PurchaseCompleted) -> Rating:
-    """Rate one purchase by the version of the program in force when it happened."""
+def rate(program: Program, purchase: PurchaseCompleted, multiplier: Fraction = ONE) -> Rating:
+    """Rate one purchase by the version of the program in force when it happened.
+
+    Args:
+        program: That version.
+        purchase: The purchase.
+        multiplier: Of the member's tier; it multiplies what rules pay into the ladder's wallet, before rounding.
+    """
     lines = purchase.lines
     never_earns = program.never_earns
     earning = [i for i, line in enumerate(lines) if not line.is_gift_card and not never_earns(line)]
     qualifying = sum([lines[i].amount for i in earning])
     day = program.day_of(purchase.occurred_at)
     if not earning:
-        return Rating([], "every line is of a kind that never earns", 0, day)
+        return Rating([], "every line is of a kind that never earns", 0, day, earning)
     awards: list[Award] = []
     applied = matched_any = False
+    tier_wallet = program.ladder.wallet if program.ladder else None
     for rule in program.rules:
         if rule.applies is not None and not rule.applies(purchase, day):
             continue
@@ -68,32 +79,32 @@ def rate(program: Program, purchase: PurchaseCompleted) -> Rating:
         if not matched:
             continue
         matched_any = True
-        award = _award(rule, lines, matched)
+        award = _award(rule, lines, matched, multiplier if rule.wallet == tier_wallet else ONE)
         if award is not None:
             awards.append(award)
     if awards:
-        return Rating(awards, None, qualifying, day)
+        return Rating(awards, None, qualifying, day, earning)
     if not applied:
-        return Rating([], "no rule applies to this channel, store or date", qualifying, day)
+        return Rating([], "no rule applies to this channel, store or date", qualifying, day, earning)
     if not matched_any:
-        return Rating([], "no line is what a rule rewards", qualifying, day)
-    return Rating([], "what the rules pay for this order rounds to nothing", qualifying, day)
+        return Rating([], "no line is what a rule rewards", qualifying, day, earning)
+    return Rating([], "what the rules pay for this order rounds to nothing", qualifying, day, earning)
 
 
-def _award(rule: Rule, lines: Sequence[Line], matched: Sequence[int]) -> Award | None:
+def _award(rule: Rule, lines: Sequence[Line], matched: Sequence[int], multiplier: Fraction) -> Award | None:
     line_points = [0] * len(lines)
     if rule.rounding.scope == "line":
         for i in matched:
-            line_points[i] = rule.rounding.apply(rule.rate(lines[i].amount, lines[i].quantity))
+            line_points[i] = rule.rounding.apply(rule.rate(lines[i].amount, lines[i].quantity) * multiplier)
         points = sum(line_points)
         return Award(rule, points, line_points) if points else None
     amounts = [lines[i].amount for i in matched]
     amount = sum(amounts)
-    if rule.step is not None:
+    if rule.step is not None and multiplier is ONE:
         minor, per_step = rule.step
         points = amount // minor * per_step
     else:
-        points = rule.rounding.apply(rule.rate(amount, sum([lines[i].quantity for i in matched])))
+        points = rule.rounding.apply(rule.rate(amount, sum([lines[i].quantity for i in matched])) * multiplier)
     if not points:
         return None
     for i, share in zip(matched, split(points, amounts), strict=True):

@@ -1,34 +1,232 @@
-"""The SQL that is earn's own: which orders are known, and what each order earned."""
+"""The SQL that is earn's own: orders, returns, fulfilments, what is parked, referrals.
+
+Everything here is read after the account locks: what another worker was storing is visible only then.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
 
+import jiter
+
+from services.earn.orders import Order, read_result
+from services.earn.referring import Referral
+from services.earn.state import Effects, Parked
+from shared.contracts.contract import Contract
 from shared.database.pool import Connection
+from shared.stream.decode import decode
+from shared.stream.packing import unpack_records
+
+#: Registrations are decided one after another: who brought whom must never become a circle.
+_REFERRALS_LOCK = "select pg_advisory_xact_lock(hashtext('loyalty referrals ' || current_schema()))"
+
+_KNOWN = """
+select key, content_hash from purchase where key = any($1::uuid[])
+union all select key, content_hash from purchase_return where key = any($2::uuid[])
+union all select key, content_hash from fulfilment where key = any($2::uuid[])
+union all select key, content_hash from referral where key = any($2::uuid[])
+union all select key, content_hash from parked where key = any($2::uuid[]) and state = 'waiting'
+"""
+_PARKED = """
+select order_key, parked_at, topic, partition, epoch, record
+from parked where order_key = any($1::uuid[]) and state = 'waiting' order by archive_seq, archive_index
+"""
+_ORDER = """
+select key, source, order_id, member, occurred_at, program_version, result from purchase
+"""
+_REFERRAL = """
+select key, content_hash, source, referral_id, referrer, friend, registered_at, state, reason, order_key, order_id,
+       order_source, qualified_at, minimum, program_version, referrer_points, friend_points
+from referral
+"""
+_ABOVE = """
+with recursive above(friend, referrer) as (
+    select friend, referrer from referral where state <> 'refused' and friend = any($1::text[])
+    union
+    select r.friend, r.referrer from referral r join above a on r.friend = a.referrer where r.state <> 'refused'
+)
+select friend, referrer from above
+"""
 
 
-async def known_orders(connection: Connection, keys: Sequence[bytes]) -> dict[bytes, bytes]:
-    """Return the content hash of each order that was accepted before, by key.
+async def known_keys(connection: Connection, orders: Sequence[bytes], others: Sequence[bytes]) -> dict[bytes, bytes]:
+    """Return the content hash of what was accepted before, by key: orders, and everything else."""
+    return dict(await connection.fetch(_KNOWN, orders, others))
 
-    Must be a statement after the account locks: an order that another worker was storing is visible only then.
-    """
-    found = await connection.fetch("select key, content_hash from purchase where key = any($1::uuid[])", keys)
+
+async def load_orders(connection: Connection, keys: Sequence[bytes]) -> dict[bytes, Order]:
+    """Return orders with what came back of them, by key."""
+    return await _with_returns(connection, await connection.fetch(_ORDER + "where key = any($1::uuid[])", keys))
+
+
+async def orders_of(connection: Connection, members: Sequence[str]) -> dict[str, list[Order]]:
+    """Return all orders of some members; each of them has a list."""
+    found: dict[str, list[Order]] = {member: [] for member in members}
+    rows = await connection.fetch(_ORDER + "where member = any($1::text[])", members)
+    for order in (await _with_returns(connection, rows)).values():
+        found[order.member].append(order)
+    return found
+
+
+async def _with_returns(connection: Connection, rows: Sequence[Sequence[object]]) -> dict[bytes, Order]:
+    orders = {}
+    for key, source, order_id, member, occurred_at, version, result in rows:
+        lines, awards = read_result(result)  # type: ignore[arg-type]
+        orders[key] = Order(key, source, order_id, member, occurred_at, version, lines, awards)  # type: ignore[arg-type]
+    returns = await connection.fetch(
+        "select order_key, result from purchase_return where order_key = any($1::uuid[])", list(orders)
+    )
+    for key, result in returns:
+        orders[key].add_return([tuple(line) for line in jiter.from_json(result.encode())["lines"]])
+    return orders  # type: ignore[return-value]
+
+
+async def load_parked(
+    connection: Connection, contracts: Mapping[str, Contract], orders: Sequence[bytes]
+) -> dict[bytes, list[Parked]]:
+    """Return what waits for some orders."""
+    return _parked(await connection.fetch(_PARKED, orders), contracts)
+
+
+async def parked_too_long(connection: Connection, before: int, shards: int, shard: int, limit: int) -> list[str]:
+    """Return members with something that was parked before an instant."""
+    rows = await connection.fetch(
+        "select distinct p.member from (select member from parked where state = 'waiting' and parked_at < $1 "
+        "and (hashtext(member) & 2147483647) % $2 = $3 order by parked_at limit $4) p",
+        before, shards, shard, limit,
+    )  # fmt: skip
+    return [member for (member,) in rows]
+
+
+async def parked_of(
+    connection: Connection, contracts: Mapping[str, Contract], members: Sequence[str], before: int
+) -> dict[bytes, list[Parked]]:
+    """Return what members have parked before an instant."""
+    rows = await connection.fetch(
+        "select order_key, parked_at, topic, partition, epoch, record from parked "
+        "where member = any($1::text[]) and state = 'waiting' and parked_at < $2 order by archive_seq, archive_index",
+        members, before,
+    )  # fmt: skip
+    return _parked(rows, contracts)
+
+
+def _parked(rows: Sequence[Sequence[object]], contracts: Mapping[str, Contract]) -> dict[bytes, list[Parked]]:
+    found: dict[bytes, list[Parked]] = defaultdict(list)
+    for order_key, parked_at, topic, partition, epoch, record in rows:
+        (received,) = decode(unpack_records(record), contracts, 2**31, (topic, partition, epoch)).events  # type: ignore[arg-type]
+        found[order_key].append(Parked(order_key, received._replace(position=-1), parked_at))  # type: ignore[index,arg-type]
     return dict(found)
 
 
-_ADD = """
+async def lock_referrals(connection: Connection) -> None:
+    """Wait until no other batch registers referrals; taken after the account locks, so it closes no circle."""
+    await connection.execute(_REFERRALS_LOCK)
+
+
+async def links(connection: Connection, members: Sequence[str]) -> dict[str, str]:
+    """Return the referrers of members whose referral may still change, by friend; read before any lock."""
+    return dict(await connection.fetch(
+        "select friend, referrer from referral where friend = any($1::text[]) and state in ('open', 'qualified')",
+        members,
+    ))  # fmt: skip
+
+
+async def load_referrals(connection: Connection, friends: Sequence[str]) -> dict[str, Referral]:
+    """Return the referrals of friends that were not refused."""
+    rows = await connection.fetch(_REFERRAL + "where friend = any($1::text[]) and state <> 'refused'", friends)
+    return {row["friend"]: Referral(*row) for row in rows}
+
+
+async def rewarded_at(connection: Connection, referrers: Sequence[str]) -> dict[str, list[int]]:
+    """Return the instants at which referrers were rewarded."""
+    found: dict[str, list[int]] = {referrer: [] for referrer in referrers}
+    rows = await connection.fetch(
+        "select referrer, qualified_at from referral where referrer = any($1::text[]) and qualified_at is not null",
+        referrers,
+    )
+    for referrer, instant in rows:
+        found[referrer].append(instant)
+    return found
+
+
+async def above(connection: Connection, referrers: Sequence[str]) -> dict[str, str]:
+    """Return who brought the referrers, and those, and so on."""
+    return dict(await connection.fetch(_ABOVE, referrers))
+
+
+_ADD_ORDERS = """
 insert into purchase (key, content_hash, archive_seq, archive_index, program_version, occurred_at, source, order_id,
                       member, result)
 select * from unnest($1::uuid[], $2::uuid[], $3::bigint[], $4::int[], $5::int[], $6::timestamptz[], $7::text[],
                      $8::text[], $9::text[], $10::text[])
 """
+_ADD_RETURNS = """
+insert into purchase_return (key, content_hash, order_key, archive_seq, archive_index, occurred_at, source, return_id,
+                             member, result)
+select * from unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::bigint[], $5::int[], $6::timestamptz[], $7::text[],
+                     $8::text[], $9::text[], $10::text[])
+"""
+_ADD_FULFILMENTS = """
+insert into fulfilment (key, content_hash, order_key, archive_seq, archive_index, occurred_at, member)
+select * from unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::bigint[], $5::int[], $6::timestamptz[], $7::text[])
+"""
+_PARK = """
+insert into parked (key, content_hash, order_key, member, parked_at, archive_seq, archive_index, topic, partition,
+                    epoch, record)
+select * from unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::text[], $5::timestamptz[], $6::bigint[], $7::int[],
+                     $8::text[], $9::int[], $10::int[], $11::bytea[])
+"""
+_REGISTER = """
+insert into referral (key, content_hash, source, referral_id, referrer, friend, registered_at, state, reason,
+                      order_key, order_id, order_source, qualified_at, minimum, program_version, referrer_points,
+                      friend_points, archive_seq, archive_index)
+values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19)
+"""
+_CHANGE_REFERRAL = """
+update referral
+set state = $2, reason = $3, order_key = $4, order_id = $5, order_source = $6, qualified_at = $7, minimum = $8,
+    program_version = $9, referrer_points = $10, friend_points = $11
+where key = $1
+"""
 
 
-async def add_orders(connection: Connection, orders: Sequence[Sequence[object]]) -> None:
-    """Store accepted orders, each in the order of the columns above.
+async def write(connection: Connection, effects: Effects) -> None:
+    """Store what a batch decided, apart from the ledger: nothing, or one statement of each kind.
 
     Raises:
-        asyncpg.UniqueViolationError: Another partition stored one of them meanwhile; load again and see it.
+        asyncpg.UniqueViolationError: Another partition stored a key meanwhile; load again and see it.
     """
-    if orders:
-        await connection.execute(_ADD, *zip(*orders, strict=True))
+    for sql, rows in (
+        (_ADD_ORDERS, effects.orders),
+        (_PARK, effects.parked),
+        (_ADD_RETURNS, effects.returns),
+        (_ADD_FULFILMENTS, effects.fulfilments),
+    ):
+        if rows:
+            await connection.execute(sql, *zip(*rows, strict=True))
+    if effects.unparked:
+        await connection.execute(
+            "update parked p set state = u.state from unnest($1::uuid[], $2::text[]) as u(key, state) "
+            "where p.key = u.key and p.state = 'waiting'",
+            list(effects.unparked), list(effects.unparked.values()),
+        )  # fmt: skip
+    await _write_referrals(connection, effects)
+
+
+async def _write_referrals(connection: Connection, effects: Effects) -> None:
+    new = {referral.key for referral, _seq, _index in effects.registered}
+    changed = [referral for key, referral in effects.changed.items() if key not in new]
+    if changed:
+        await connection.executemany(
+            _CHANGE_REFERRAL,
+            [(r.key, r.state, r.reason, r.order_key, r.order_id, r.order_source, r.qualified_at, r.minimum,
+              r.program_version, r.referrer_points, r.friend_points) for r in changed],
+        )  # fmt: skip
+    if effects.registered:
+        await connection.executemany(
+            _REGISTER,
+            [(r.key, r.content_hash, r.source, r.referral_id, r.referrer, r.friend, r.registered_at, r.state,
+              r.reason, r.order_key, r.order_id, r.order_source, r.qualified_at, r.minimum, r.program_version,
+              r.referrer_points, r.friend_points, seq, index) for r, seq, index in effects.registered],
+        )  # fmt: skip

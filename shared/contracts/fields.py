@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated, Literal
+from zoneinfo import ZoneInfo, available_timezones
 
 import iso4217
 from pydantic import AfterValidator, AwareDatetime, BeforeValidator, ConfigDict, Field, StringConstraints
@@ -45,6 +46,19 @@ def _not_before_earliest(moment: datetime) -> datetime:
 
 #: RFC 3339 with an offset; a time without one would mean another instant in every store.
 Moment = Annotated[AwareDatetime, Field(strict=False), BeforeValidator(_rfc_3339), AfterValidator(_not_before_earliest)]
+
+#: Files that systems keep beside the zones; they mean another place on each machine.
+_NOT_PLACES = {"localtime", "posixrules", "Factory"}
+
+
+def _iana(name: str) -> str:
+    if name not in available_timezones() or name in _NOT_PLACES:
+        raise ValueError("is not an IANA time zone")
+    ZoneInfo(name)
+    return name
+
+
+TimeZone = Annotated[str, AfterValidator(_iana)]
 
 CURRENCY_CODES: tuple[str, ...] = tuple(sorted(currency.code for currency in iso4217.Currency))
 

@@ -8,11 +8,22 @@ from pydantic import Field, TypeAdapter, model_validator
 from pydantic.dataclasses import dataclass
 
 from shared.contracts.contract import Contract
-from shared.contracts.fields import CONTRACT, MINOR_UNITS_MAX, CurrencyCode, Identifier, Label, MinorUnits, Moment
+from shared.contracts.fields import (
+    CONTRACT,
+    MINOR_UNITS_MAX,
+    CurrencyCode,
+    Identifier,
+    Label,
+    MinorUnits,
+    Moment,
+    Source,
+)
 from shared.contracts.fields import Quantity as QuantityField
 
 TOPIC = "purchases"
 COMPLETED = "loyalty.purchase.completed.v1"
+RETURNED = "loyalty.purchase.returned.v1"
+FULFILLED = "loyalty.purchase.fulfilled.v1"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, config=CONTRACT)
@@ -79,4 +90,65 @@ PURCHASE_COMPLETED = Contract(
     type=COMPLETED,
     adapter=TypeAdapter(PurchaseCompleted),
     business_key=lambda purchase: purchase.order_id,
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, config=CONTRACT)
+class ReturnedLine:
+    """What came back of one line: how many, and what was paid back for them, in minor units."""
+
+    line_id: Identifier
+    quantity: QuantityField = 0
+    amount: MinorUnits = 0
+
+    @model_validator(mode="after")
+    def _returns_something(self) -> Self:
+        if not self.quantity and not self.amount:
+            raise ValueError("returns neither a quantity nor an amount")
+        return self
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, config=CONTRACT)
+class PurchaseReturned:
+    """An order, or a part of it, came back.
+
+    Attributes:
+        order_source: The ``source`` of the order's own event; that of this event unless given.
+        lines: What came back, line by line. None: everything that is not back yet.
+    """
+
+    return_id: Identifier
+    order_id: Identifier
+    order_source: Source | None = None
+    member_id: Identifier
+    occurred_at: Moment
+    lines: Annotated[tuple[ReturnedLine, ...], Field(min_length=1, max_length=10_000)] | None = None
+
+    @model_validator(mode="after")
+    def _names_a_line_once(self) -> Self:
+        if self.lines and len({line.line_id for line in self.lines}) < len(self.lines):
+            raise ValueError("names a line twice; add its quantities and amounts")
+        return self
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, config=CONTRACT)
+class PurchaseFulfilled:
+    """An order was shipped, or handed over: points that waited for that become available."""
+
+    order_id: Identifier
+    order_source: Source | None = None
+    member_id: Identifier
+    occurred_at: Moment
+
+
+#: The word before the id keeps an order and a return of the same number apart: keys are causes in the ledger.
+PURCHASE_RETURNED = Contract(
+    type=RETURNED,
+    adapter=TypeAdapter(PurchaseReturned),
+    business_key=lambda event: f"return {event.return_id}",
+)
+PURCHASE_FULFILLED = Contract(
+    type=FULFILLED,
+    adapter=TypeAdapter(PurchaseFulfilled),
+    business_key=lambda event: f"fulfilment {event.order_source or ''} {event.order_id}",
 )

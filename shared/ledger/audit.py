@@ -1,4 +1,4 @@
-"""Every invariant of the ledger, as SQL that an auditor can read. Each check returns what breaks it."""
+"""Makes every check of the ledger and of what stands on it. Each returns what breaks its invariant."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ from collections.abc import AsyncIterator, Sequence
 from typing import NamedTuple
 
 from shared.database.pool import Connection
+from shared.ledger.checks import LEDGER_CHECKS, Check
+from shared.ledger.flow_checks import FLOW_CHECKS
 from shared.ledger.model import Terms
-from shared.ledger.operations import effects_as_values
 
 _SHOWN = 100
-_EFFECTS = f"(values {effects_as_values()}) as f(operation, available, pending, reserved, debt, lot, lifetime)"
-#: Every query takes the accounts to look at; null for all of them.
-_CHOSEN = "($1::bigint[] is null or {0}.account = any($1))"
+
+CHECKS: tuple[Check, ...] = (*LEDGER_CHECKS, *FLOW_CHECKS)
 
 
 class Finding(NamedTuple):
@@ -21,203 +21,6 @@ class Finding(NamedTuple):
     check: str
     where: str
     what: str
-
-
-class Check(NamedTuple):
-    """One invariant.
-
-    Attributes:
-        promise: What must be true, in words.
-        sql: Returns (where, what) of each violation.
-        per_account: Whether it can be asked of some accounts only.
-    """
-
-    name: str
-    promise: str
-    sql: str
-    per_account: bool
-
-
-CHECKS: tuple[Check, ...] = (
-    Check(
-        "versions",
-        "each account's entries are numbered 1, 2, 3 … without a gap",
-        f"""
-        select a.member || ' ' || a.wallet, 'version ' || e.version || ' follows ' || e.before
-        from (select account, version, lag(version, 1, 0::bigint) over (partition by account order by version) as before
-              from entry e where {_CHOSEN.format("e")}) e
-        join account a using (account)
-        where e.version <> e.before + 1
-        """,
-        True,
-    ),
-    Check(
-        "balances",
-        "balances after an entry = balances after the one before + the operation's effect",
-        f"""
-        select a.member || ' ' || a.wallet, 'version ' || e.version || ' does not follow from the one before'
-        from (select e.*, lag(available, 1, 0::bigint) over w as a0, lag(pending, 1, 0::bigint) over w as p0,
-                     lag(reserved, 1, 0::bigint) over w as r0, lag(debt, 1, 0::bigint) over w as d0
-              from entry e where {_CHOSEN.format("e")} window w as (partition by account order by version)) e
-        join account a using (account)
-        left join {_EFFECTS} on f.operation = e.operation
-        where f.operation is null
-           or (e.available, e.pending, e.reserved, e.debt) is distinct from
-              (e.a0 + f.available * e.points, e.p0 + f.pending * e.points, e.r0 + f.reserved * e.points,
-               e.d0 + f.debt * e.points)
-           or least(e.available, e.pending, e.reserved, e.debt) < 0
-        """,
-        True,
-    ),
-    Check(
-        "accounts",
-        "an account is the sum of its entries",
-        f"""
-        select a.member || ' ' || a.wallet,
-               'account says ' || (a.available, a.pending, a.reserved, a.debt, a.lifetime, a.version)::text ||
-               ', entries say ' || (s.available, s.pending, s.reserved, s.debt, s.lifetime, s.version)::text
-        from account a
-        cross join lateral (
-            select coalesce(sum(e.points * f.available), 0) as available,
-                   coalesce(sum(e.points * f.pending), 0) as pending,
-                   coalesce(sum(e.points * f.reserved), 0) as reserved,
-                   coalesce(sum(e.points * f.debt), 0) as debt,
-                   coalesce(sum(e.points * f.lifetime), 0) as lifetime, count(*) as version
-            from entry e join {_EFFECTS} on f.operation = e.operation where e.account = a.account) s
-        where {_CHOSEN.format("a")}
-          and (a.available, a.pending, a.reserved, a.debt, a.lifetime, a.version) is distinct from
-              (s.available, s.pending, s.reserved, s.debt, s.lifetime, s.version)
-        """,
-        True,
-    ),
-    Check(
-        "lots",
-        "what remains of a lot is the sum of its entries, and never negative",
-        f"""
-        select coalesce(a.member || ' ' || a.wallet, 'account ' || coalesce(l.account, s.account)),
-               'lot ' || coalesce(l.lot, s.lot) || ' says ' || coalesce((l.earned, l.remaining)::text, 'nothing') ||
-               ', entries say ' || coalesce((s.earned, s.remaining)::text, 'nothing')
-        from (select * from lot where {_CHOSEN.format("lot")}) l
-        full join (
-            select e.account, e.lot, sum(e.points * greatest(f.lot, 0)) as earned, sum(e.points * f.lot) as remaining
-            from entry e join {_EFFECTS} on f.operation = e.operation
-            where {_CHOSEN.format("e")} group by e.account, e.lot) s
-            on s.account = l.account and s.lot = l.lot
-        left join account a on a.account = coalesce(l.account, s.account)
-        where (l.earned, l.remaining) is distinct from (s.earned, s.remaining) or l.remaining < 0
-        """,
-        True,
-    ),
-    Check(
-        "owners",
-        "every entry and every lot belongs to an account, and entries to the member of their order",
-        f"""
-        select 'account ' || e.account, 'has entries and does not exist'
-        from (select distinct account from entry e where {_CHOSEN.format("e")}) e
-        where not exists (select from account a where a.account = e.account)
-        union all
-        select 'account ' || l.account, 'has lots and does not exist'
-        from (select distinct account from lot where {_CHOSEN.format("lot")}) l
-        where not exists (select from account a where a.account = l.account)
-        union all
-        select a.member || ' ' || a.wallet, 'version ' || e.version || ' was caused by an order of ' || p.member
-        from entry e join account a using (account) join purchase p on p.key = e.cause
-        where {_CHOSEN.format("e")} and p.member <> a.member
-        """,
-        True,
-    ),
-    Check(
-        "times",
-        "an account's entries are in the order of time, and the account stands at the last one",
-        f"""
-        select a.member || ' ' || a.wallet, 'version ' || e.version || ' is earlier than the one before'
-        from (select account, version, occurred_at,
-                     lag(occurred_at) over (partition by account order by version) as before
-              from entry e where {_CHOSEN.format("e")}) e
-        join account a using (account)
-        where e.occurred_at < e.before
-        union all
-        select a.member || ' ' || a.wallet, 'stands at ' || a.as_of || ', its last entry at ' || e.occurred_at
-        from account a join entry e on e.account = a.account and e.version = a.version
-        where {_CHOSEN.format("a")} and a.as_of <> e.occurred_at
-        """,
-        True,
-    ),
-    Check(
-        "due",
-        "no account sleeps past the expiry of one of its lots",
-        f"""
-        select a.member || ' ' || a.wallet, 'next due ' || a.next_due || ' is after lot ' || l.lot || ' expires'
-        from account a join lot l using (account)
-        where {_CHOSEN.format("a")} and l.remaining > 0 and l.expires_at < a.next_due
-        """,
-        True,
-    ),
-    Check(
-        "orders",
-        "what an order's lines earned is what its entries paid, and every entry has its order",
-        """
-        select coalesce(o.source || ' order ' || o.order_id, 'cause ' || e.cause::text),
-               'rule ' || coalesce(p.rule, e.rule) || ' lot ' || coalesce(p.lot, e.lot) ||
-               ': lines say ' || coalesce(p.points::text, 'nothing') ||
-               ', entries say ' || coalesce(e.points::text, 'nothing')
-        from (select key, program_version, (award ->> 0)::bigint as rule, (award ->> 1)::bigint as lot,
-                     (select sum(x::bigint) from jsonb_array_elements_text(award -> 2) x) as points
-              from purchase, jsonb_array_elements(result::jsonb -> 'awards') award) p
-        full join (select cause, program_version, rule::bigint, lot, sum(points) as points
-                   from entry group by cause, program_version, rule, lot) e
-            on (e.cause, e.program_version, e.rule, e.lot) = (p.key, p.program_version, p.rule, p.lot)
-        left join purchase o on o.key = coalesce(p.key, e.cause)
-        where p.points is distinct from e.points
-        """,
-        False,
-    ),
-    Check(
-        "reasons",
-        "an order that earned nothing says why",
-        """
-        select source || ' order ' || order_id, 'earned nothing and has no reason'
-        from purchase where result::jsonb -> 'awards' = '[]' and not result::jsonb ? 'reason'
-        """,
-        False,
-    ),
-    Check(
-        "inputs",
-        "every record became an accepted event, a duplicate, a dead letter or was counted as not ours",
-        """
-        select 'batch ' || seq, records || ' records, ' || (accepted, duplicates, refused, ignored)::text
-        from archive where kind = 'batch' and records <> accepted + duplicates + refused + ignored
-        union all
-        select 'all batches', 'accepted ' || sum(accepted) || ', orders ' || (select count(*) from purchase) ||
-               ', refused ' || sum(refused) || ', dead letters ' || (select count(*) from dead_letter)
-        from archive where kind = 'batch'
-        having sum(accepted) <> (select count(*) from purchase) or sum(refused) <> (select count(*) from dead_letter)
-        """,
-        False,
-    ),
-    Check(
-        "progress",
-        "batches of a partition follow each other, and the watermark stands at the end of the last",
-        """
-        select topic || '[' || partition || '] epoch ' || epoch, 'batch ' || seq || ' begins at ' || first_offset ||
-               ' before ' || before
-        from (select *, lag(next_offset) over (partition by service, topic, partition, epoch order by seq) as before
-              from archive where kind = 'batch') b
-        where first_offset < before
-        union all
-        select distinct b.topic || '[' || b.partition || ']', 'has batches of ' || b.service || ' and no watermark'
-        from archive b where b.kind = 'batch' and not exists (
-            select from watermark w where (w.service, w.topic, w.partition) = (b.service, b.topic, b.partition))
-        union all
-        select w.topic || '[' || w.partition || ']', 'watermark ' || (w.epoch, w.next_offset)::text
-        from watermark w
-        where w.next_offset <> coalesce((
-            select max(b.next_offset) from archive b where b.kind = 'batch'
-              and (b.service, b.topic, b.partition, b.epoch) = (w.service, w.topic, w.partition, w.epoch)), 0)
-        """,
-        False,
-    ),
-)
 
 
 #: The one check that SQL cannot make: a lot's id is a hash of its terms.
@@ -247,11 +50,11 @@ async def audit(connection: Connection) -> AsyncIterator[tuple[Check, list[Findi
 
 async def changed_terms(connection: Connection) -> list[Finding]:
     """Return lots whose terms are not those that their id was made of: somebody moved an expiry."""
-    rows = await connection.fetch("select account, lot, available_at, expires_at from lot")
+    rows = await connection.fetch("select account, lot, available_at, expires_at, fulfils from lot")
     return [
         Finding("terms", f"account {account}", f"lot {lot} has other terms than those it was made for")
-        for account, lot, available_at, expires_at in rows
-        if Terms(available_at, expires_at).lot_id() != lot
+        for account, lot, available_at, expires_at, fulfils in rows
+        if Terms(available_at, expires_at, fulfils or b"").lot_id() != lot
     ][:_SHOWN]
 
 

@@ -10,22 +10,64 @@ class Operation(IntEnum):
     """What an entry does. The number stands in the ledger and never changes its meaning."""
 
     EARN = 1
+    EARN_PENDING = 2
+    ACTIVATE = 3
+    RESERVE = 4
+    RELEASE = 5
+    REDEEM = 6
+    EXPIRE = 7
+    REVERSE = 8
+    REVERSE_PENDING = 9
+    REPAY = 10
+    #: A return of points that were spent already: the member owes them …
+    REVERSE_OWED = 11
+    #: … or they are let go (wallet policy "clamp") …
+    REVERSE_WAIVED = 12
+    #: … or the refund is less by what they were worth.
+    REVERSE_WITHHELD = 13
+    #: A redemption taken back after its confirmation.
+    REFUND = 14
+
+    @property
+    def word(self) -> str:
+        """The operation as events and the command line call it: ``earn-pending``."""
+        return self.name.lower().replace("_", "-")
 
 
 class Effect(NamedTuple):
-    """By how many times its points an operation moves each balance, the lot and the lifetime total."""
+    """By how many times its points an operation moves each balance, what remains of the lot, and the two totals."""
 
-    available: int
-    pending: int
-    reserved: int
-    debt: int
-    lot: int
-    lifetime: int
+    available: int = 0
+    pending: int = 0
+    reserved: int = 0
+    debt: int = 0
+    lot: int = 0
+    earned: int = 0
+    lifetime: int = 0
 
 
 EFFECTS: dict[Operation, Effect] = {
-    Operation.EARN: Effect(available=1, pending=0, reserved=0, debt=0, lot=1, lifetime=1),
+    Operation.EARN: Effect(available=1, lot=1, earned=1, lifetime=1),
+    Operation.EARN_PENDING: Effect(pending=1, lot=1, earned=1, lifetime=1),
+    Operation.ACTIVATE: Effect(available=1, pending=-1),
+    Operation.RESERVE: Effect(available=-1, reserved=1, lot=-1),
+    Operation.RELEASE: Effect(available=1, reserved=-1, lot=1),
+    Operation.REDEEM: Effect(reserved=-1),
+    Operation.EXPIRE: Effect(available=-1, lot=-1),
+    Operation.REVERSE: Effect(available=-1, lot=-1, lifetime=-1),
+    Operation.REVERSE_PENDING: Effect(pending=-1, lot=-1, lifetime=-1),
+    Operation.REPAY: Effect(available=-1, debt=-1, lot=-1),
+    Operation.REVERSE_OWED: Effect(debt=1, lifetime=-1),
+    Operation.REVERSE_WAIVED: Effect(lifetime=-1),
+    Operation.REVERSE_WITHHELD: Effect(lifetime=-1),
+    Operation.REFUND: Effect(available=1, lot=1),
 }
+
+#: What a return writes; together they are the points that it took back.
+REVERSALS = frozenset({
+    Operation.REVERSE, Operation.REVERSE_PENDING, Operation.REVERSE_OWED, Operation.REVERSE_WAIVED,
+    Operation.REVERSE_WITHHELD,
+})  # fmt: skip
 
 
 def effects_as_values() -> str:

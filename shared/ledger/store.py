@@ -2,21 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import json
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from shared.database.pool import Connection
 from shared.errors import LoadAgain
-from shared.ledger.model import Account, Posting
+from shared.instants import NEVER
+from shared.ledger.model import Account, Hold, Lot, Part, Posting, Terms
 
-_LOCK = """
-select a.account, a.member, a.wallet, a.available, a.pending, a.reserved, a.debt, a.lifetime, a.version, a.as_of,
-       a.next_due
+_COLUMNS = """a.account, a.member, a.wallet, a.available, a.pending, a.reserved, a.debt, a.lifetime, a.version, a.as_of,
+       a.next_due"""
+
+_LOCK = f"""
+select {_COLUMNS}
 from unnest($1::text[]) as touched(member)
 join account a on a.member = touched.member
 where a.wallet = any($2::text[])
 order by a.account
 for update of a
+"""
+
+# A sweep waits for nobody: whoever holds an account now applies what is due by itself.
+_LOCK_DUE = f"""
+select {_COLUMNS}
+from account a
+where a.next_due <= $1 and a.account % $2 = $3
+order by a.next_due
+limit $4
+for update skip locked
 """
 
 _CREATE = """
@@ -26,30 +40,56 @@ order by member, wallet
 on conflict (member, wallet) do nothing
 """
 
+_LOTS = """
+select account, lot, remaining, available_at, expires_at, fulfils, pending
+from lot where account = any($1::bigint[]) and remaining > 0
+"""
+
+_HOLDS = """
+select account, key, held_until, parts, source, redemption_id, reward
+from redemption where account = any($1::bigint[]) and state = 'reserved'
+"""
+
 # One statement for all three tables, and never COPY: a backend that waits for COPY data does not hear
 # transaction_timeout, so a worker frozen there would hold its locks for ever (docs/decisions/0006).
 _WRITE = """
 with entries as (
     insert into entry (account, version, points, lot, available, pending, reserved, debt, qualifying, occurred_at,
-                       cause, program_version, rule, operation, recorded_at)
-    select e.*, $15::timestamptz
+                       event_at, cause, program_version, rule, operation, recorded_at)
+    select e.*, $16::timestamptz
     from unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::bigint[], $5::bigint[], $6::bigint[], $7::bigint[],
-                $8::bigint[], $9::bigint[], $10::timestamptz[], $11::uuid[], $12::int[], $13::smallint[],
-                $14::smallint[]) e
-), lots as (
-    insert into lot (account, lot, earned, remaining, available_at, expires_at)
-    select * from unnest($16::bigint[], $17::bigint[], $18::bigint[], $19::bigint[], $20::timestamptz[],
-                         $21::timestamptz[])
+                $8::bigint[], $9::bigint[], $10::timestamptz[], $11::timestamptz[], $12::uuid[], $13::int[],
+                $14::smallint[], $15::smallint[]) e
+), change as (
+    select * from unnest($17::bigint[], $18::bigint[], $19::bigint[], $20::bigint[], $21::timestamptz[],
+                         $22::timestamptz[], $23::uuid[], $24::boolean[])
+                  as c(account, lot, earned, remaining, available_at, expires_at, fulfils, pending)
+), moved as (
+    update lot l
+    set earned = l.earned + c.earned, remaining = l.remaining + c.remaining, pending = c.pending
+    from change c
+    where c.remaining not between 0 and c.earned and (l.account, l.lot) = (c.account, c.lot)
+), gathered as (
+    insert into lot (account, lot, earned, remaining, available_at, expires_at, fulfils, pending)
+    select * from change where remaining between 0 and earned
     on conflict (account, lot) do update
-    set earned = lot.earned + excluded.earned, remaining = lot.remaining + excluded.remaining
+    set earned = lot.earned + excluded.earned, remaining = lot.remaining + excluded.remaining,
+        pending = excluded.pending
 )
 update account a
 set available = u.available, pending = u.pending, reserved = u.reserved, debt = u.debt, lifetime = u.lifetime,
     version = u.version, as_of = u.as_of, next_due = u.next_due
-from unnest($22::bigint[], $23::bigint[], $24::bigint[], $25::bigint[], $26::bigint[], $27::bigint[], $28::bigint[],
-            $29::timestamptz[], $30::timestamptz[])
+from unnest($25::bigint[], $26::bigint[], $27::bigint[], $28::bigint[], $29::bigint[], $30::bigint[], $31::bigint[],
+            $32::timestamptz[], $33::timestamptz[])
      as u(account, available, pending, reserved, debt, lifetime, version, as_of, next_due)
 where a.account = u.account
+"""
+_ENTRY_COLUMNS = 15
+
+_TIMED_OUT = """
+update redemption r set state = 'released', reason = 'timed-out', settled_at = t.at
+from unnest($1::uuid[], $2::timestamptz[]) as t(key, at)
+where r.key = t.key and r.state = 'reserved'
 """
 
 
@@ -57,7 +97,7 @@ async def lock_accounts(connection: Connection, members: Sequence[str], wallets:
     """Lock every account of the members in the wallets, in the order of account ids, and return them.
 
     Must be the first statement of a batch that reads anything of these members: what it waits for, later
-    statements see (READ COMMITTED takes a snapshot a statement).
+    statements see (READ COMMITTED takes a snapshot a statement). Lots are not loaded: see ``load_lots``.
 
     Raises:
         LoadAgain: Some accounts do not exist yet. They are made in a transaction of their own, in the order of
@@ -70,18 +110,66 @@ async def lock_accounts(connection: Connection, members: Sequence[str], wallets:
             await own.execute(_CREATE, sorted(members), sorted(wallets))
 
         raise LoadAgain("accounts of new members", create)
-    return [Account(*record) for record in records]
+    return [_unseen(record) for record in records]
+
+
+async def lock_due(connection: Connection, horizon: int, shards: int, shard: int, limit: int) -> list[Account]:
+    """Lock accounts of a shard that have something due up to the horizon; those that others hold are left to them."""
+    return [_unseen(record) for record in await connection.fetch(_LOCK_DUE, horizon, shards, shard, limit)]
+
+
+def _unseen(record: Sequence[Any]) -> Account:
+    account = Account(*record)
+    account.complete = False
+    account.unseen_due = account.next_due
+    return account
+
+
+async def load_lots(connection: Connection, accounts: Sequence[Account]) -> None:
+    """Load what is left in the lots of locked accounts, and their open reservations."""
+    if not accounts:
+        return
+    by_number = {account.account: account for account in accounts}
+    numbers = list(by_number)
+    for number, lot, remaining, available_at, expires_at, fulfils, pending in await connection.fetch(_LOTS, numbers):
+        terms = Terms(available_at, expires_at, fulfils or b"")
+        by_number[number].lots[lot] = Lot(lot, terms, remaining, pending)
+    for number, key, held_until, parts, *about in await connection.fetch(_HOLDS, numbers):
+        by_number[number].holds[key] = Hold(key, held_until, parts_from_json(parts), *about)
+    for account in accounts:
+        account.complete, account.unseen_due = True, NEVER
+
+
+def parts_to_json(parts: Sequence[Part]) -> str:
+    """Return the parts of a redemption as they stand in its row."""
+    return json.dumps([[terms.available_at, terms.expires_at, terms.fulfils.hex(), points] for terms, points in parts])
+
+
+def parts_from_json(text: str) -> tuple[Part, ...]:
+    """Return the parts of a redemption from its row."""
+    return tuple(
+        Part(Terms(available_at, expires_at, bytes.fromhex(fulfils)), points)
+        for available_at, expires_at, fulfils, points in json.loads(text)
+    )
+
+
+def due_within(accounts: Mapping[tuple[str, str], Account], until: Mapping[str, int]) -> list[Account]:
+    """Return the accounts that have something due before their member's last event of the batch, or at it."""
+    return [account for (member, _), account in accounts.items() if account.next_due <= until.get(member, -NEVER)]
 
 
 async def write(connection: Connection, posting: Posting, recorded_at: int) -> None:
     """Write what a batch posted in one statement, whatever the number of events."""
-    if not posting.entries:
+    if not posting.accounts:
         return
+    if posting.timed_out:
+        await connection.execute(_TIMED_OUT, list(posting.timed_out), list(posting.timed_out.values()))
     lots = sorted(posting.lots.values(), key=lambda change: (change.account, change.lot))
     accounts = list(posting.accounts.values())
+    entries = list(zip(*posting.entries, strict=True)) or [()] * _ENTRY_COLUMNS
     await connection.execute(
         _WRITE,
-        *zip(*posting.entries, strict=True),
+        *entries,
         recorded_at,
         [change.account for change in lots],
         [change.lot for change in lots],
@@ -89,6 +177,8 @@ async def write(connection: Connection, posting: Posting, recorded_at: int) -> N
         [change.remaining for change in lots],
         [change.terms.available_at for change in lots],
         [change.terms.expires_at for change in lots],
+        [change.terms.fulfils or None for change in lots],
+        [change.pending for change in lots],
         [a.account for a in accounts],
         [a.available for a in accounts],
         [a.pending for a in accounts],

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import MAXYEAR, UTC, date, datetime, time, timedelta
 from fractions import Fraction
@@ -12,9 +12,12 @@ from dateutil.relativedelta import relativedelta
 
 from shared.contracts.fields import minor_digits
 from shared.contracts.purchases import Line, PurchaseCompleted
+from shared.instants import BEGINNING, NEVER, microseconds
 from shared.program.grammar import Expiry, Rounding
-from shared.program.loader import wallet_of
-from shared.program.model import EarningRule, ProductMatch, ProgramFile
+from shared.program.ladder import Ladder, compile_ladder
+from shared.program.model import EarningRule, ProductMatch, ProgramFile, wallet_with_unit
+from shared.program.phrases import Money, Pending
+from shared.program.sections import Notifications
 
 LineTest = Callable[[Line], bool]
 #: Points that a rule pays, not yet rounded, from (minor units, items) of the matched lines.
@@ -42,6 +45,45 @@ class Rule:
 
 
 @dataclass(frozen=True, slots=True)
+class Wallet:
+    """How a wallet treats its points.
+
+    Attributes:
+        pending: When they become available; None: at once.
+        on_return: What happens to points of a return that are spent already: debt, clamp or withhold.
+        remind: Days before an expiry on which it is announced, the most first.
+    """
+
+    pending: Pending | None
+    on_return: str
+    remind: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Referral:
+    """What a referral pays, and when. Amounts are minor units."""
+
+    referrer: tuple[str, int]
+    friend: tuple[str, int]
+    minimum: int
+    within_days: int
+    at_most_a_month: int
+
+
+@dataclass(frozen=True, slots=True)
+class Reward:
+    """What points buy. ``worth`` is minor units of the program's currency, ``hold`` microseconds."""
+
+    reward: str
+    wallet: str
+    cost: int
+    worth: int
+    tier: str | None
+    limit: int | None
+    hold: int
+
+
+@dataclass(frozen=True, slots=True)
 class Program:
     """One version of a program, compiled."""
 
@@ -53,8 +95,16 @@ class Program:
     rules: tuple[Rule, ...]
     wallets: tuple[str, ...]
     never_earns: LineTest
+    terms: dict[str, Wallet]
+    referral: Referral | None
+    rewards: dict[str, Reward]
+    ladder: Ladder | None
+    notifications: Notifications | None
+    templates: dict[str, str]
     _expiries: dict[str, Expiry]
     _expires_at: dict[tuple[str, date], datetime | None] = field(default_factory=dict)
+    _reminders: dict[tuple[str, int], tuple[tuple[int, int], ...]] = field(default_factory=dict)
+    _available_at: dict[tuple[str, date], int] = field(default_factory=dict)
 
     def day_of(self, moment: datetime) -> date:
         """Return the calendar day of an instant where the program lives."""
@@ -68,6 +118,41 @@ class Program:
                 self._expires_at.clear()
             self._expires_at[key] = expiry_instant(self._expiries[wallet], day, self.zone)
         return self._expires_at[key]
+
+    def available_at(self, wallet: str, day: date) -> int:
+        """Return when points earned on ``day`` become available (microseconds since 1970).
+
+        BEGINNING: at once. NEVER: when the order is fulfilled. Else the beginning of the day that the count reaches.
+        """
+        pending = self.terms[wallet].pending
+        if pending is None:
+            return BEGINNING
+        if pending.days is None:
+            return NEVER
+        key = (wallet, day)
+        if key not in self._available_at:
+            if len(self._available_at) > 10_000:
+                self._available_at.clear()
+            self._available_at[key] = microseconds(start_of_day(day + timedelta(days=pending.days), self.zone))
+        return self._available_at[key]
+
+    def reminders(self, wallet: str, expires_at: int) -> tuple[tuple[int, int], ...]:
+        """Return (instant, days before) of each announcement of an expiry, the earliest first.
+
+        The last day that points live is counted back by whole days; announcements come at the beginning of a day.
+        """
+        if expires_at == NEVER or wallet not in self.terms or not self.terms[wallet].remind:
+            return ()
+        key = (wallet, expires_at)
+        if key not in self._reminders:
+            if len(self._reminders) > 10_000:
+                self._reminders.clear()
+            gone = self.day_of(datetime.fromtimestamp(expires_at / 1_000_000, UTC))
+            self._reminders[key] = tuple(
+                (microseconds(start_of_day(gone - timedelta(days=days), self.zone)), days)
+                for days in self.terms[wallet].remind
+            )
+        return self._reminders[key]
 
 
 def expiry_instant(expiry: Expiry, day: date, zone: ZoneInfo) -> datetime | None:
@@ -95,8 +180,14 @@ def start_of_day(day: date, zone: ZoneInfo) -> datetime:
     return datetime.combine(day, time(), tzinfo=zone).astimezone(UTC)
 
 
-def compile_program(program: ProgramFile, version: int) -> Program:
-    """Compile a program file that ``loader.load`` accepted."""
+def compile_program(program: ProgramFile, version: int, templates: Mapping[str, str] | None = None) -> Program:
+    """Compile a program file that ``loader.load`` accepted.
+
+    Args:
+        program: The file.
+        version: The number under which it is published.
+        templates: The texts of its notifications by file name, if it has any.
+    """
     zone = ZoneInfo(program.time_zone)
     rules = tuple(_compile_rule(program, rule, index) for index, rule in enumerate(program.earning))
     return Program(
@@ -106,10 +197,49 @@ def compile_program(program: ProgramFile, version: int) -> Program:
         zone=zone,
         effective_at=start_of_day(program.effective, zone),
         rules=rules,
-        wallets=tuple(sorted({rule.wallet for rule in rules})),
+        wallets=tuple(sorted(program.wallets)),
         never_earns=_any_of(program.never_earns or ()),
+        terms={
+            slug: Wallet(wallet.pending, wallet.on_return, tuple(sorted(set(wallet.remind), reverse=True)))
+            for slug, wallet in program.wallets.items()
+        },
+        referral=_compile_referral(program),
+        rewards={reward.reward: reward for reward in _compile_rewards(program)},
+        ladder=compile_ladder(program.ladder, program, zone) if program.ladder else None,
+        notifications=program.notifications,
+        templates=dict(templates or {}),
         _expiries={slug: wallet.expiry for slug, wallet in program.wallets.items()},
     )
+
+
+def _compile_referral(program: ProgramFile) -> Referral | None:
+    section = program.referral
+    if section is None:
+        return None
+    return Referral(
+        referrer=(wallet_with_unit(program, section.referrer.unit)[0], section.referrer.points),
+        friend=(wallet_with_unit(program, section.friend.unit)[0], section.friend.points),
+        minimum=_minor(section.purchase_of_at_least),
+        within_days=section.within_days,
+        at_most_a_month=section.at_most_a_month,
+    )
+
+
+def _compile_rewards(program: ProgramFile) -> Iterator[Reward]:
+    for section in program.rewards:
+        yield Reward(
+            reward=section.reward,
+            wallet=wallet_with_unit(program, section.cost.unit)[0],
+            cost=section.cost.points,
+            worth=_minor(section.worth),
+            tier=section.tier,
+            limit=section.limit,
+            hold=section.hold.microseconds,
+        )
+
+
+def _minor(money: Money) -> int:
+    return int(money.amount * 10 ** minor_digits(money.currency))
 
 
 def in_force(versions: Sequence[Program], moment: datetime) -> Program | None:
@@ -133,7 +263,7 @@ def _compile_rule(program: ProgramFile, rule: EarningRule, index: int) -> Rule:
     return Rule(
         index=index,
         name=rule.rule,
-        wallet=wallet_of(program, rule.give)[0],
+        wallet=wallet_with_unit(program, rule.give.unit)[0],
         applies=_compile_when(rule),
         matches=matches,
         rate=rate,

@@ -1,4 +1,4 @@
-"""The short phrases of a program file: rates, expiries and roundings, as a marketer writes them.
+"""The phrases of earning: rates, expiries and roundings, as a marketer writes them. The others are in ``phrases``.
 
 Each class has ``FORM`` (what is allowed, for error messages), ``PATTERN`` (for editors) and ``parse``.
 """
@@ -11,7 +11,7 @@ from fractions import Fraction
 from typing import ClassVar, Literal, Self
 
 #: Above this a rate is a typing mistake, and an order could overflow a balance.
-_POINTS_MAX = 1_000_000
+POINTS_MAX = 1_000_000
 #: A phrase is short; a longer one would keep the pattern busy.
 _LENGTH_MAX = 200
 _NUMBER = r"\d+(?:\.\d+)?(?:/\d+)?"
@@ -64,8 +64,8 @@ class Give:
         if match is None:
             raise ValueError("is not a rate")
         points, unit = _number(match[1]), match[2]
-        if not 0 < points <= _POINTS_MAX:
-            raise ValueError(f"the points must be more than 0 and at most {_POINTS_MAX:,}")
+        if not 0 < points <= POINTS_MAX:
+            raise ValueError(f"the points must be more than 0 and at most {POINTS_MAX:,}")
         if match[3]:
             if points.denominator != 1:
                 raise ValueError(f"points per {match[3]} must be a whole number")

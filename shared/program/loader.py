@@ -3,35 +3,74 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterator
-from typing import Any
+from typing import Any, get_args
 
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from shared.contracts.contract import own_mistakes
-from shared.contracts.fields import minor_digits
 from shared.errors import ProgramFileError
+from shared.program.contradictions import contradictions
 from shared.program.grammar import Expiry, Give, Rounding
 from shared.program.model import Dates, EarningRule, ProductMatch, ProgramFile, Wallet, When
+from shared.program.phrases import Duration, Hours, Money, Pending, Points, Threshold
+from shared.program.sections import Kind, Ladder, Notifications, Referral, Reward, Tier
 from shared.program.source import Path, Source, parse
 
-#: What is allowed where a field is wrong, by the field's name; the rest is what pydantic says.
+_NAME = "lower-case letters, digits and hyphens, beginning with a letter"
+_DATE = "a date such as 2026-01-31"
+#: What is allowed where a field is wrong, by the field's name (with its section where two share a name).
 _ALLOWED = {
-    "give": Give.FORM,
-    "expiry": Expiry.FORM,
-    "rounding": Rounding.FORM,
+    "program": _NAME,
+    "name": "what the members call it",
     "currency": "an ISO 4217 code such as USD",
     "time_zone": "an IANA time zone such as America/New_York",
-    "program": "lower-case letters, digits and hyphens, beginning with a letter",
-    "rule": "lower-case letters, digits and hyphens, beginning with a letter",
-    "effective": "a date such as 2026-01-31",
-    "from": "a date such as 2026-01-31",
-    "to": "a date such as 2026-01-31",
-    "unit": 'a word such as "point"',
-    "name": "what the program or the wallet is called",
+    "effective": _DATE,
     "wallets": "a mapping such as points: {name: Points, unit: point, expiry: never}",
+    "unit": 'a word such as "point"',
+    "expiry": Expiry.FORM,
+    "pending": Pending.FORM,
+    "on_return": '"debt", "clamp" or "withhold"',
+    "remind": "1 to 366 days before an expiry, such as [30, 7, 1]",
     "earning": "a list of rules, each with rule: and give:",
+    "rule": _NAME,
+    "give": Give.FORM,
+    "rounding": Rounding.FORM,
+    "from": _DATE,
+    "to": _DATE,
+    "referral": "a mapping with referrer:, friend:, purchase_of_at_least: and within_days:",
+    "referrer": Points.FORM,
+    "friend": Points.FORM,
+    "purchase_of_at_least": Money.FORM,
+    "within_days": "1 to 366",
+    "at_most_a_month": "1 to 10000",
+    "rewards": "a list of rewards, each with reward:, name:, cost: and worth:",
+    "reward": _NAME,
+    "cost": Points.FORM,
+    "worth": Money.FORM,
+    "tier": _NAME,
+    "limit": "how often one member may have it, such as 1",
+    "hold": Duration.FORM,
+    "ladder": "a mapping with metric:, window:, keep: and tiers:",
+    "metric": '"spend" or "points"',
+    "window": '"calendar year", "membership year", "rolling 12 months" or "lifetime"',
+    "keep": '"the rest of the period and the next" or "while the metric holds"',
+    "soft_landing": "true or false",
+    "grace_days": "0 to 366",
+    "warn_days": "0 to 366",
+    "wallet": "the name of one of the wallets",
+    "tiers": "a list of 2 to 32 tiers, the lowest first, each with tier:, name: and from:",
+    "tiers.from": Threshold.FORM,
+    "multiplier": "a number from 1 to 100 such as 1.25",
+    "notifications": "a mapping with templates:",
+    "templates": "the name of a folder beside this file, such as messages",
+    "languages": "codes such as en or [en, fr]",
+    "tell": ", ".join(get_args(Kind)),
+    "channels": "email, sms or push, or a list of them",
+    "quiet_hours": Hours.FORM,
+    "send_window": Hours.FORM,
+    "points_earned_over": "1 or more",
+    "good_for_days": "1 to 366",
 }
 #: What pydantic says in its own words, in those of the file.
 _PLAINLY = {
@@ -40,10 +79,15 @@ _PLAINLY = {
     "dict_type": "is not a mapping (name: value)",
     "model_type": "is not a mapping (name: value)",
     "too_short": "has no entries; at least one is needed",
+    "int_parsing": "is no whole number",
+    "int_type": "is no whole number",
+    "fraction_parsing": "is no number",
+    "bool_parsing": "is neither true nor false",
 }
 _SECTIONS: dict[str, type[BaseModel]] = {
     "wallets": Wallet, "earning": EarningRule, "for": ProductMatch, "except": ProductMatch,
     "never_earns": ProductMatch, "when": When, "dates": Dates,
+    "referral": Referral, "rewards": Reward, "ladder": Ladder, "tiers": Tier, "notifications": Notifications,
 }  # fmt: skip
 
 
@@ -60,80 +104,48 @@ def load(text: str, filename: str = "program.yaml") -> ProgramFile:
         program = ProgramFile.model_validate(source.data)
     except ValidationError as problem:
         raise ProgramFileError([_describe(error, source) for error in own_mistakes(problem)]) from None
-    problems = [f"{source.at(path)}: {_field(path)}: {what}" for path, what in _contradictions(program)]
+    problems = [f"{source.at(path)}: {_field(path)}: {what}" for path, what in contradictions(program)]
     if problems:
         raise ProgramFileError(problems)
     return program
 
 
-def wallet_of(program: ProgramFile, give: Give) -> list[str]:
-    """Return the wallets whose unit the rate names, singular or plural."""
-    return [slug for slug, wallet in program.wallets.items() if _singular(wallet.unit) == _singular(give.unit)]
-
-
-def _contradictions(program: ProgramFile) -> Iterator[tuple[Path, str]]:
-    """Find what is right field by field and wrong together."""
-    units = ", ".join(f'"{wallet.unit}"' for wallet in program.wallets.values())
-    seen: set[str] = set()
-    paid: set[str] = set()
-    for index, rule in enumerate(program.earning):
-        path: Path = ("earning", index)
-        if rule.rule in seen:
-            yield (*path, "rule"), f'found "{rule.rule}" again; allowed: a name that no other rule has'
-        seen.add(rule.rule)
-        wallets = wallet_of(program, rule.give)
-        if len(wallets) != 1:
-            yield (*path, "give"), f'found the unit "{rule.give.unit}"; allowed: the unit of one wallet: {units}'
-        paid.update(wallets)
-        yield from _money_contradictions(program, rule, (*path, "give"))
-        dates = rule.when.dates if rule.when else None
-        if dates and dates.from_ and dates.to and dates.from_ > dates.to:
-            yield (*path, "when", "dates"), f"found {dates.from_} to {dates.to}; allowed: from on or before to"
-        if dates and dates.to and dates.to < program.effective:
-            yield (
-                (*path, "when", "dates", "to"),
-                f"found {dates.to}, before the program is effective ({program.effective}); this rule could never apply",
-            )
-    for slug in program.wallets:
-        if slug not in paid:
-            yield ("wallets", slug), "found a wallet that no rule pays into; add a rule or take the wallet out"
-
-
-def _money_contradictions(program: ProgramFile, rule: EarningRule, path: Path) -> Iterator[tuple[Path, str]]:
-    give: Give = rule.give
-    if give.per != "money":
-        return
-    if give.currency != program.currency:
-        yield path, f"found the currency {give.currency}; allowed: the program's currency, {program.currency}"
-        return
-    minor = give.amount * 10 ** minor_digits(give.currency)
-    if minor.denominator != 1:
-        yield path, f"found an amount below the smallest unit of {give.currency}; allowed: whole minor units"
-
-
 def _describe(error: ErrorDetails, source: Source) -> str:
     at_key = error["loc"][-1:] == ("[key]",)
     path = source.real(tuple(part for part in error["loc"] if part != "[key]"))
-    name = next((part for part in reversed(path) if isinstance(part, str)), "")
     if error["type"] == "extra_forbidden":
         return f"{source.at(path, key=True)}: {_field(path)}: found an unknown field{_instead(path)}"
     if error["type"] == "missing":
-        allowed = _ALLOWED.get(name)
+        allowed = _allowed(path)
         hint = f"; allowed: {allowed}" if allowed else ""
         return f"{source.at(path[:-1])}: {_field(path)}: found nothing; this field is required{hint}"
     found = f"found {_excerpt(error['input'])}"
     message = error["msg"].removeprefix("Value error, ")
     message = _PLAINLY.get(error["type"], message)
-    allowed = _ALLOWED["program"] if at_key else _ALLOWED.get(name)
+    allowed = _NAME if at_key else _allowed(path)
     return (
         f"{source.at(path, key=at_key)}: {_field(path)}: {found}: {message}{f'; allowed: {allowed}' if allowed else ''}"
     )
 
 
+def _allowed(path: Path) -> str | None:
+    """Say what may stand there; a wallet's own name says nothing about its fields."""
+    if path[:1] == ("wallets",) and len(path) == 2:
+        return _ALLOWED["wallets"]
+    name = next((part for part in reversed(path) if isinstance(part, str)), "")
+    return _ALLOWED.get(f"{_section(path)}.{name}") or _ALLOWED.get(name)
+
+
+def _section(path: Path) -> str:
+    """Return the section that a field belongs to; of one at the top, nothing."""
+    if path[:1] == ("wallets",):
+        return "wallets"
+    return next((part for part in reversed(path[:-1]) if isinstance(part, str) and part in _SECTIONS), "")
+
+
 def _instead(path: Path) -> str:
     """Say which fields may stand there, the nearest first."""
-    sections = [part for part in path[:-1] if isinstance(part, str) and part in _SECTIONS]
-    model = _SECTIONS[sections[-1]] if sections else ProgramFile
+    model = _SECTIONS.get(_section(path), ProgramFile)
     names = [field.alias or name for name, field in model.model_fields.items()]
     near = difflib.get_close_matches(str(path[-1]), names, n=1)
     return f"; allowed: {', '.join(names)}{f' (did you mean {near[0]}?)' if near else ''}"
@@ -149,10 +161,6 @@ def _field(path: Path) -> str:
 def _excerpt(value: object) -> str:
     text = f'"{value}"' if isinstance(value, str) else "a list" if isinstance(value, list) else "a mapping"
     return text if len(text) <= 80 else f'{text[:77]}..."'
-
-
-def _singular(unit: str) -> str:
-    return unit.lower().removesuffix("s")
 
 
 def json_schema() -> dict[str, Any]:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import hashlib
+import json
+from collections.abc import Mapping
 from typing import NamedTuple
 
 from shared.database.pool import Connection
-from shared.errors import UsageError
+from shared.errors import ProgramFileError, UsageError
 from shared.instants import iso, microseconds
 from shared.program.compiled import Program, compile_program
 from shared.program.loader import load
+from shared.program.templates import check_templates
 
 #: The advisory lock (SQL) of publishing: exclusive while a version is stored, shared while a partition is claimed.
 PUBLISHING = "hashtext('loyalty publish ' || current_schema())"
@@ -31,22 +34,39 @@ async def newest_version(connection: Connection) -> int:
 
 async def load_versions(connection: Connection, after: int = 0) -> list[Program]:
     """Return the compiled versions after a number, oldest first."""
-    rows = await connection.fetch("select version, content from program where version > $1 order by version", after)
-    return [compile_program(load(row["content"], f"version {row['version']}"), row["version"]) for row in rows]
+    rows = await connection.fetch(
+        "select version, content, templates from program where version > $1 order by version", after
+    )
+    return [
+        compile_program(load(row["content"], f"version {row['version']}"), row["version"], json.loads(row["templates"]))
+        for row in rows
+    ]
 
 
-async def publish(connection: Connection, text: str, filename: str) -> Published:
+async def publish(
+    connection: Connection, text: str, filename: str, templates: Mapping[str, str] | None = None
+) -> Published:
     """Store a program file as the next version; the same content again is no new version.
 
     All watermarks are locked meanwhile, and none is made: batches in hand finish first and later ones see the new
     version, so no purchase at or after the effective date has been rated by the old one.
 
+    Args:
+        connection: Not in a transaction.
+        text: The program file.
+        filename: Where it was read, for messages.
+        templates: The words of its notifications by file name (``templates.read_templates``). None: it has none, and
+            what it would tell fails with ``template-error``.
+
     Raises:
-        ProgramFileError: The file has mistakes.
+        ProgramFileError: The file, or a template, has mistakes.
         UsageError: It is another program's, or takes effect before a purchase that was already rated.
     """
     program_file = load(text, filename)
-    content_hash = hashlib.sha256(text.encode()).hexdigest()
+    if templates is not None and (problems := check_templates(program_file, templates)):
+        raise ProgramFileError(problems)
+    words = json.dumps(dict(templates or {}), ensure_ascii=False, sort_keys=True)
+    content_hash = hashlib.sha256(f"{text}\0{words}".encode() if templates else text.encode()).hexdigest()
     async with connection.transaction():
         await connection.execute(f"select pg_advisory_xact_lock({PUBLISHING})")
         marks = await connection.fetch("select latest_at from watermark order by service, topic, partition for update")
@@ -54,7 +74,7 @@ async def publish(connection: Connection, text: str, filename: str) -> Published
             "select version, program_id, content_hash from program order by version desc limit 1"
         )
         version = newest["version"] + 1 if newest else 1
-        program = compile_program(program_file, version)
+        program = compile_program(program_file, version, templates)
         if newest:
             if newest["program_id"] != program_file.program:
                 raise UsageError(
@@ -62,7 +82,8 @@ async def publish(connection: Connection, text: str, filename: str) -> Published
                     f"start another one (loyalty up --home …) for {program_file.program!r}"
                 )
             if newest["content_hash"] == content_hash:
-                return Published(newest["version"], compile_program(program_file, newest["version"]), fresh=False)
+                known = compile_program(program_file, newest["version"], templates)
+                return Published(newest["version"], known, fresh=False)
             latest = max((row["latest_at"] for row in marks), default=microseconds(program.effective_at) - 1)
             if microseconds(program.effective_at) <= latest:
                 raise UsageError(
@@ -70,14 +91,14 @@ async def publish(connection: Connection, text: str, filename: str) -> Published
                     f"{newest['version']}; choose a later date"
                 )
         await connection.execute(
-            "insert into program (version, program_id, effective_at, content, content_hash) "
-            "values ($1, $2, $3, $4, $5)",
-            version, program_file.program, microseconds(program.effective_at), text, content_hash,
+            "insert into program (version, program_id, effective_at, content, content_hash, templates) "
+            "values ($1, $2, $3, $4, $5, $6)",
+            version, program_file.program, microseconds(program.effective_at), text, content_hash, words,
         )  # fmt: skip
         await connection.execute(
             "insert into archive (seq, kind, service, topic, partition, epoch, first_offset, next_offset, records, "
-            "accepted, duplicates, refused, ignored, judged_at, recorded_at, body) values (nextval('archive_seq'), "
-            "'program', '', '', 0, 0, 0, 0, 0, 0, 0, 0, 0, now(), now(), $1)",
-            text.encode(),
-        )
+            "accepted, duplicates, refused, ignored, judged_at, recorded_at, body, facts) values "
+            "(nextval('archive_seq'), 'program', '', '', 0, 0, 0, 0, 0, 0, 0, 0, 0, now(), now(), $1, $2)",
+            text.encode(), words.encode(),
+        )  # fmt: skip
     return Published(version, program, fresh=True)

@@ -9,11 +9,33 @@ from typing import Any, NamedTuple
 from kafka.admin import KafkaAdminClient, NewTopic
 from kafka.errors import TopicAlreadyExistsError
 
-from shared.contracts import control, dead_letters, points, purchases
+from shared.contracts import (
+    control,
+    dead_letters,
+    notifications,
+    points,
+    profiles,
+    purchases,
+    redemptions,
+    referrals,
+    rewards,
+    tiers,
+)
 from shared.settings import Settings
 
 #: Every topic that the product reads or writes, by short name.
-TOPICS = (purchases.TOPIC, points.TOPIC, dead_letters.TOPIC, control.TOPIC)
+TOPICS = (
+    purchases.TOPIC,
+    referrals.TOPIC,
+    redemptions.TOPIC,
+    profiles.TOPIC,
+    points.TOPIC,
+    rewards.TOPIC,
+    tiers.TOPIC,
+    notifications.TOPIC,
+    dead_letters.TOPIC,
+    control.TOPIC,
+)
 
 _REQUEST_MS = 8_000
 #: Room for the largest record that may be refused (8 MB are kept) and its headers.

@@ -66,6 +66,7 @@ class BatchConsumer(Service):
         self._session_over = asyncio.Event()
         self._ended = asyncio.Event()
         self._topic_ids: dict[str, str] = {}
+        self._partitions: dict[str, int] = {}
         self._pipelines: dict[Any, tuple[Pipeline, asyncio.Task[None]]] = {}
         self._consumer: Any = None
 
@@ -186,6 +187,7 @@ class BatchConsumer(Service):
 
     async def _find_topic_ids(self) -> dict[str, str]:
         found = await self._admin.topics(list(self._topics))
+        self._partitions = {name: topic.partitions for name, topic in found.items()}
         return {name: topic.id for name, topic in found.items()}
 
     def _new_consumer(self) -> Any:
@@ -222,11 +224,18 @@ class BatchConsumer(Service):
                 partition=tp,
                 topic=name,
                 claim=functools.partial(self._claim, tp, name),
+                shards=self._shards(tp),
             )
             task = asyncio.create_task(pipeline.run(), name=f"pipeline {name}[{tp.partition}]")
             task.add_done_callback(self._on_pipeline_done)
             self._pipelines[tp] = pipeline, task
         _log.info("partitions assigned", partitions=sorted(tp.partition for tp in partitions))
+
+    def _shards(self, tp: Any) -> int:
+        """Sweeps are shared out by the partitions of the service's first topic."""
+        if not self.handler.sweeps or tp.topic != next(iter(self._topics)):
+            return 0
+        return self._partitions[tp.topic]
 
     async def _claim(self, tp: Any, name: str, shorter: bool) -> Claim:
         topic_ids = await self._find_topic_ids()

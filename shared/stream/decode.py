@@ -8,14 +8,26 @@ from shared.contracts.contract import Contract, business_key
 from shared.contracts.envelope import open_record
 from shared.errors import PoisonEvent
 from shared.instants import iso, microseconds
-from shared.stream.records import Decoded, Received, Record, Refusal
+from shared.stream.records import Decoded, Origin, Received, Record, Refusal
 
 #: A till whose clock is further ahead than this must not expire a wallet (microseconds).
 FUTURE_TOLERANCE = 5 * 60 * 1_000_000
 
 
-def decode(records: Sequence[Record], contracts: Mapping[str, Contract], value_bytes_max: int) -> Decoded:
-    """Decode a batch. Types that the service does not read are ignored, and counted."""
+def decode(
+    records: Sequence[Record],
+    contracts: Mapping[str, Contract],
+    value_bytes_max: int,
+    place: tuple[str, int, int] = ("", 0, 0),
+) -> Decoded:
+    """Decode a batch. Types that the service does not read are ignored, and counted.
+
+    Args:
+        records: In offset order.
+        contracts: What the service reads, by type.
+        value_bytes_max: A larger record is refused.
+        place: Topic (short name), partition and epoch of the records.
+    """
     decoded = Decoded()
     for position, record in enumerate(records):
         envelope = None
@@ -39,6 +51,7 @@ def decode(records: Sequence[Record], contracts: Mapping[str, Contract], value_b
                     business_key(envelope.source, contract.business_key(event)),
                     contract.content_hash(event),
                     microseconds(event.occurred_at),
+                    Origin(*place, record),
                 )
             )
         except PoisonEvent as poison:

@@ -24,6 +24,23 @@ class Mark(NamedTuple):
     judged_at: int
 
 
+class Due(NamedTuple):
+    """What a sweep is to look for.
+
+    Attributes:
+        horizon: Apply what is due up to here: the program's clock less ``LOYALTY_LATENESS_SECONDS``.
+        recorded_at: The wall clock of Postgres; what waits for real time goes by it.
+        shard: This sweep's part of the members, of ``shards``: ``account % shards = shard``.
+        limit: Most accounts at a time.
+    """
+
+    horizon: int
+    recorded_at: int
+    shard: int
+    shards: int
+    limit: int
+
+
 class Handler(Protocol):
     """One service's work on a batch. ``decide`` is pure: rehearsals and property tests call it without a database."""
 
@@ -35,6 +52,14 @@ class Handler(Protocol):
     def contracts(self) -> Mapping[str, Contract]:
         """The event types that this service reads, by CloudEvents type."""
 
+    @property
+    def private(self) -> frozenset[str]:
+        """Short names of topics with personal data: their records are neither archived nor kept in dead letters."""
+
+    @property
+    def sweeps(self) -> bool:
+        """Whether time alone makes anything happen here."""
+
     async def load(self, connection: Connection, events: Sequence[Received]) -> Any:
         """Lock what the events touch, in the order of design §4, and return the state that ``decide`` needs."""
 
@@ -43,6 +68,12 @@ class Handler(Protocol):
 
     async def store(self, connection: Connection, decisions: Decisions, mark: Mark) -> None:
         """Write the decisions' effects, in the transaction of ``load``."""
+
+    async def load_due(self, connection: Connection, due: Due) -> Any:
+        """Lock (``for update skip locked``) what is due, and return the state for it; None if nothing is."""
+
+    def decide_due(self, state: Any, due: Due, mark: Mark) -> Decisions:
+        """Decide what time alone makes happen. ``facts`` must say of what, for the replay."""
 
     async def refresh(self, connection: Connection) -> None:
         """Read ahead what was hinted at on the control topic, so that the next batch need not."""

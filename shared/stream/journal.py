@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -13,11 +14,12 @@ from shared.contracts import dead_letters
 from shared.contracts.envelope import seal
 from shared.database.pool import Connection
 from shared.errors import Fenced
-from shared.instants import iso
+from shared.instants import BEGINNING, iso
 from shared.program.store import PUBLISHING
+from shared.settings import Clock
 from shared.stream.handler import Mark
 from shared.stream.packing import pack, unpack_messages
-from shared.stream.records import Batch, Message, Record, Refusal
+from shared.stream.records import Batch, Message, Origin, Record, Refusal
 
 _EXCERPT_BYTES = 500
 _KEY_BYTES = 1_000
@@ -87,6 +89,13 @@ async def lock_watermark(connection: Connection, service: str, claim: Claim) -> 
         raise Fenced(f"{claim.topic}[{claim.partition}] is at {row and tuple(row)}, not at {claim.next_offset}")
 
 
+async def horizon(connection: Connection, clock: Clock, lateness: int) -> tuple[int, int]:
+    """Return up to when things are due (the program's clock less ``lateness`` microseconds), and the wall clock."""
+    recorded_at, manual = await connection.fetchrow("select clock_timestamp(), (select now from clock)")
+    now = recorded_at if clock is Clock.WALL else BEGINNING if manual is None else manual
+    return (now - lateness if now > BEGINNING else BEGINNING), recorded_at
+
+
 async def take_mark(connection: Connection) -> Mark:
     """Take the batch's place in the history; call it after the account locks."""
     seq, recorded_at, manual = await connection.fetchrow(
@@ -106,6 +115,8 @@ async def store(
     messages: list[Message],
     forget: Sequence[int],
     latest_at: int,
+    facts: bytes = b"",
+    private: bool = False,
 ) -> OutboxRow | None:
     """Write everything about a batch that is not the service's own, and move the watermark.
 
@@ -120,25 +131,23 @@ async def store(
         messages: What the handler wants to publish; messages about dead letters are added.
         forget: Outbox rows whose messages Kafka has acknowledged.
         latest_at: The latest accepted ``occurred_at`` of the batch.
+        facts: What a replay must know beside the records.
+        private: The records hold personal data: they are counted, not kept.
 
     Raises:
         Fenced: The watermark moved under the lock, which only a bug or a restored backup can do.
     """
-    messages = messages + await _store_dead_letters(connection, service, program_source, batch, mark, refused)
+    messages = messages + await _store_dead_letters(
+        connection, service, program_source, batch, mark, refused, private=private
+    )
     await connection.execute(
         "insert into archive (seq, kind, service, topic, partition, epoch, first_offset, next_offset, records, "
-        "accepted, duplicates, refused, ignored, judged_at, recorded_at, body) "
-        "values ($1, 'batch', $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)",
+        "accepted, duplicates, refused, ignored, judged_at, recorded_at, body, facts) "
+        "values ($1, 'batch', $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)",
         mark.seq, service, batch.topic, batch.partition, batch.epoch, batch.first_offset, batch.next_offset,
-        len(batch.records), *counts, mark.judged_at, mark.recorded_at, pack(batch.records),
+        len(batch.records), *counts, mark.judged_at, mark.recorded_at, pack([] if private else batch.records), facts,
     )  # fmt: skip
-    if messages:
-        await connection.execute(
-            "insert into outbox (seq, service, topic, partition, body) values ($1, $2, $3, $4, $5)",
-            mark.seq, service, batch.topic, batch.partition, pack(messages),
-        )  # fmt: skip
-    if forget:
-        await forget_published(connection, forget)
+    outbox = await _store_outbox(connection, service, batch, mark, messages, forget)
     moved = await connection.execute(
         "update watermark set next_offset = $5, updated_at = $6, latest_at = greatest(latest_at, $7) "
         "where service = $1 and topic = $2 and partition = $3 and epoch = $4 and next_offset < $5",
@@ -146,24 +155,88 @@ async def store(
     )  # fmt: skip
     if moved != "UPDATE 1":
         raise Fenced(f"{batch.topic}[{batch.partition}] was moved while it was locked")
+    return outbox
+
+
+async def store_sweep(
+    connection: Connection,
+    service: str,
+    program_source: str,
+    claim: Claim,
+    mark: Mark,
+    messages: list[Message],
+    refused: Sequence[Refusal],
+    facts: bytes,
+    horizon: int,
+    forget: Sequence[int],
+) -> OutboxRow | None:
+    """Write everything about a sweep that is not the service's own. The claim's watermark is locked and stays.
+
+    Args:
+        connection: In the sweep's transaction.
+        service: Who swept.
+        program_source: The ``source`` of outgoing events.
+        claim: The partition in whose name the sweep publishes.
+        mark: The sweep's place in the history.
+        messages: What to publish; messages about dead letters are added.
+        refused: Parked records that become dead letters; each has its origin.
+        facts: What was swept; the replay applies it.
+        horizon: Up to when.
+        forget: Outbox rows whose messages Kafka has acknowledged.
+    """
+    batch = Batch(claim.topic, claim.partition, claim.epoch, [], claim.next_offset)
+    messages = messages + await _store_dead_letters(connection, service, program_source, batch, mark, refused)
+    await connection.execute(
+        "insert into archive (seq, kind, service, topic, partition, epoch, first_offset, next_offset, records, "
+        "accepted, duplicates, refused, ignored, judged_at, recorded_at, body, facts) "
+        "values ($1, 'sweep', $2, $3, $4, $5, $6, $6, 0, 0, 0, 0, 0, $7, $8, ''::bytea, $9)",
+        mark.seq, service, claim.topic, claim.partition, claim.epoch, claim.next_offset, horizon, mark.recorded_at,
+        facts,
+    )  # fmt: skip
+    return await _store_outbox(connection, service, batch, mark, messages, forget)
+
+
+async def _store_outbox(
+    connection: Connection, service: str, batch: Batch, mark: Mark, messages: list[Message], forget: Sequence[int]
+) -> OutboxRow | None:
+    if messages:
+        await connection.execute(
+            "insert into outbox (seq, service, topic, partition, body) values ($1, $2, $3, $4, $5)",
+            mark.seq, service, batch.topic, batch.partition, pack(messages),
+        )  # fmt: skip
+    if forget:
+        await forget_published(connection, forget)
     return OutboxRow(mark.seq, messages) if messages else None
 
 
 async def _store_dead_letters(
-    connection: Connection, service: str, source: str, batch: Batch, mark: Mark, refused: Sequence[Refusal]
+    connection: Connection,
+    service: str,
+    source: str,
+    batch: Batch,
+    mark: Mark,
+    refused: Sequence[Refusal],
+    *,
+    private: bool = False,
 ) -> list[Message]:
     if not refused:
         return []
     rows, messages = [], []
     for refusal in refused:
-        record = batch.records[refusal.position]
-        letter = dead_letter_id(service, batch, record)
+        origin = refusal.origin or Origin(batch.topic, batch.partition, batch.epoch, batch.records[refusal.position])
+        letter = dead_letter_id(service, origin)
+        record = origin.record
+        if private:
+            # Neither bytes nor values: the operator sees where it stood, and which field was wrong.
+            record = Record(record.offset, record.timestamp, None, None, ())
+            origin = origin._replace(record=record)
+            refusal = refusal._replace(detail=_without_values(refusal.detail))  # noqa: PLW2901 - the same refusal
         rows.append((
-            letter, service, batch.topic, batch.partition, batch.epoch, record.offset, refusal.reason,
+            letter, service, origin.topic, origin.partition, origin.epoch, record.offset, refusal.reason,
             _storable(refusal.detail), _storable(refusal.event_id), _storable(refusal.type), _storable(refusal.source),
             pack([record]), mark.recorded_at,
         ))  # fmt: skip
-        messages.append(_refusal_message(letter, service, source, batch, mark, refusal, record))
+        messages.append(_refusal_message(letter, service, source, mark, refusal, origin))
     await connection.executemany(
         "insert into dead_letter (id, service, topic, partition, epoch, record_offset, reason, detail, event_id, "
         "event_type, event_source, record, recorded_at) "
@@ -173,15 +246,19 @@ async def _store_dead_letters(
     return messages
 
 
-def _refusal_message(
-    letter: str, service: str, source: str, batch: Batch, mark: Mark, refusal: Refusal, record: Record
-) -> Message:
+def _without_values(detail: str) -> str:
+    """Cut what was found out of an explanation: ``field: message (found …)``."""
+    return re.sub(r" ?\(found .*", "", detail, flags=re.DOTALL) if " (found " in detail else "not shown: private topic"
+
+
+def _refusal_message(letter: str, service: str, source: str, mark: Mark, refusal: Refusal, origin: Origin) -> Message:
+    record = origin.record
     event: dead_letters.EventRefused = {
         "dead_letter_id": letter,
         "service": service,
-        "topic": batch.topic,
-        "partition": batch.partition,
-        "epoch": batch.epoch,
+        "topic": origin.topic,
+        "partition": origin.partition,
+        "epoch": origin.epoch,
         "offset": record.offset,
         "reason": refusal.reason,
         "detail": refusal.detail,
@@ -203,9 +280,9 @@ def _refusal_message(
     return Message(dead_letters.TOPIC, key, pydantic_core.to_json(event), headers)
 
 
-def dead_letter_id(service: str, batch: Batch, record: Record) -> str:
+def dead_letter_id(service: str, origin: Origin) -> str:
     """Return the id of a dead letter: a function of the record's position, short enough to type."""
-    position = f"{service}|{batch.topic}|{batch.partition}|{batch.epoch}|{record.offset}"
+    position = f"{service}|{origin.topic}|{origin.partition}|{origin.epoch}|{origin.record.offset}"
     return hashlib.blake2b(position.encode(), digest_size=8).hexdigest()
 
 

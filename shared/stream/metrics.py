@@ -8,6 +8,11 @@ EVENTS = Counter("loyalty_events", "Records handled, by outcome", ["service", "o
 DUPLICATES = Counter("loyalty_duplicates", "Events seen before, without a second effect", ["service"])
 DEAD_LETTERS = Counter("loyalty_dead_letters", "Records refused", ["service", "reason"])
 POINTS_ISSUED = Counter("loyalty_points_issued", "Points earned", ["wallet", "rule"])
+POINTS_REVERSED = Counter("loyalty_points_reversed", "Points taken back", ["wallet", "kind"])
+POINTS_DUE = Counter(
+    "loyalty_points_due", "Points that time moved: activated, expired, expiring, timed-out", ["wallet", "what"]
+)
+REDEMPTIONS = Counter("loyalty_redemptions", "Answers to redemptions", ["state", "reason"])
 BATCH_RECORDS = Histogram(
     "loyalty_batch_records", "Records in a batch", ["service"], buckets=(1, 5, 20, 50, 100, 250, 500, 1000, 2000, 5000)
 )

@@ -23,7 +23,7 @@ from shared.stream.journal import Claim, OutboxRow
 from shared.stream.publisher import Publisher
 from shared.stream.records import Batch, Record
 from shared.stream.retrying import attempts, is_transient
-from shared.stream.transact import Committed, transact
+from shared.stream.transact import Committed, Swept, sweep, transact
 
 _log = logger(__name__)
 
@@ -57,6 +57,7 @@ class Pipeline:
         partition: Any,
         topic: str,
         claim: Callable[[bool], Awaitable[Claim]],
+        shards: int,
     ) -> None:
         """Make a pipeline.
 
@@ -72,6 +73,8 @@ class Pipeline:
             topic: The topic's short name.
             claim: Finds out where the partition stands, and writes it down if that is new; told whether the log
                 was seen to end before the watermark.
+            shards: Into how many parts the sweeps are divided, of which this partition's number is one; 0 if this
+                pipeline does not sweep.
         """
         self._settings = settings
         self._handler = handler
@@ -83,6 +86,8 @@ class Pipeline:
         self._tp = partition
         self._topic = topic
         self._find_claim = claim
+        self._shards = shards
+        self._swept_at = 0.0
         self._claim: Claim | None = None
         self._shorter = False
         self._shorter_since: float | None = None
@@ -138,6 +143,7 @@ class Pipeline:
         self._consumer.seek(self._tp, self._claim.next_offset)
 
     async def _next_batch(self) -> None:
+        await self._sweep()
         records = await self._fetch()
         if not records:
             await self._tidy_up()
@@ -159,6 +165,29 @@ class Pipeline:
         if committed.outbox is not None:
             await self._settle()
             self._publishing = asyncio.create_task(self._publish_batch(committed.outbox))
+
+    async def _sweep(self) -> None:
+        """Apply what time alone makes happen in this partition's share of the accounts, until nothing more is due."""
+        if not self._shards or time.monotonic() - self._swept_at < self._settings.sweep_seconds:
+            return
+        while not self._stopping.is_set():
+            async with self._turns:
+                swept = await self._retried(self._sweep_once)
+            if swept is None:
+                break
+            self._handler.count(swept.decisions)
+            if swept.outbox is not None:
+                await self._settle()
+                self._publishing = asyncio.create_task(self._publish_batch(swept.outbox))
+        self._swept_at = time.monotonic()
+
+    async def _sweep_once(self) -> Swept | None:
+        assert self._claim is not None
+        forget = self._published[:]
+        swept = await sweep(self._pool, self._handler, self._settings, self._source, self._claim, self._shards, forget)
+        if swept is not None:
+            self._published = self._published[len(forget) :]
+        return swept
 
     def _look_whether_log_is_shorter(self) -> None:
         """Notice a broker that lost records which we have handled: we would wait for ever at an offset beyond its end.
@@ -198,7 +227,8 @@ class Pipeline:
         return [Record(raw.offset, raw.timestamp, raw.key, raw.value, raw.headers) for raw in found.get(self._tp, ())]
 
     async def _commit(self, batch: Batch) -> Committed:
-        decoded = decode(batch.records, self._handler.contracts, self._settings.record_bytes)
+        place = (batch.topic, batch.partition, batch.epoch)
+        decoded = decode(batch.records, self._handler.contracts, self._settings.record_bytes, place)
 
         async def once() -> Committed:
             assert self._claim is not None
@@ -212,7 +242,7 @@ class Pipeline:
         return committed
 
     async def _publish(self, row: OutboxRow) -> None:
-        await self._retried(lambda: self._publisher.publish(row.messages, self._tp.partition))
+        await self._retried(lambda: self._publisher.publish(row.messages))
         reach("published")
         self._published.append(row.seq)
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import time
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from typing import Any
 
 from aiokafka import AIOKafkaProducer
+from aiokafka.partitioner import murmur2
 
 from shared.settings import Settings
 from shared.stream.records import Message
@@ -23,8 +25,8 @@ _ACKNOWLEDGE_SECONDS = 30.0
 class Publisher:
     """One producer a worker.
 
-    A batch's messages go to the partition from which the batch came (modulo the target's number of partitions),
-    so everything that one partition's owner says about a member is in one place, in order.
+    A message goes to the partition that its key hashes to, as Kafka's own clients do it: everything about a member is
+    in one place, whoever says it, and what one partition's owner says stays in order.
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -32,7 +34,7 @@ class Publisher:
         self._producer: Any = None
         self._changing = asyncio.Lock()
 
-    async def publish(self, messages: Sequence[Message], partition: int) -> None:
+    async def publish(self, messages: Sequence[Message]) -> None:
         """Publish and wait until Kafka has acknowledged everything.
 
         Raises:
@@ -42,7 +44,10 @@ class Publisher:
         try:
             async with asyncio.timeout(_ACKNOWLEDGE_SECONDS):
                 for topic, group in _by_topic(messages):
-                    await self._send(producer, topic, group, partition)
+                    name = self._settings.topic(topic)
+                    partitions = len(await producer.partitions_for(name))
+                    for partition, part in _by_partition(group, partitions):
+                        await self._send(producer, name, part, partition)
         except BaseException:
             # A producer that failed once may be in any state; the next attempt gets a fresh one.
             await self._discard(producer)
@@ -53,9 +58,7 @@ class Publisher:
         if self._producer is not None:
             await self._discard(self._producer)
 
-    async def _send(self, producer: Any, topic: str, messages: Iterable[Message], partition: int) -> None:
-        name = self._settings.topic(topic)
-        target = partition % len(await producer.partitions_for(name))
+    async def _send(self, producer: Any, name: str, messages: Iterable[Message], target: int) -> None:
         now = int(time.time() * 1000)
         batch = producer.create_batch()
         for message in messages:
@@ -108,3 +111,16 @@ def _by_topic(messages: Sequence[Message]) -> Iterable[tuple[str, list[Message]]
     for message in messages:
         groups[message.topic].append(message)
     return groups.items()
+
+
+def _by_partition(messages: Sequence[Message], partitions: int) -> Iterable[tuple[int, list[Message]]]:
+    groups: dict[int, list[Message]] = defaultdict(list)
+    for message in messages:
+        groups[partition_of(message.key, partitions)].append(message)
+    return groups.items()
+
+
+@functools.lru_cache(maxsize=50_000)
+def partition_of(key: bytes, partitions: int) -> int:
+    """Return the partition of a key by murmur2, as Kafka's default partitioner does."""
+    return int((murmur2(key) & 0x7FFFFFFF) % partitions)

@@ -40,8 +40,17 @@ class Batch:
         return self.records[0].offset
 
 
+class Origin(NamedTuple):
+    """A record and where it stood."""
+
+    topic: str
+    partition: int
+    epoch: int
+    record: Record
+
+
 class Received(NamedTuple):
-    """A valid event: its envelope's identity, its content, its business key and the hash of its content."""
+    """A valid event: its envelope's identity, its content, its business key, the hash of its content, its record."""
 
     position: int
     event_id: str
@@ -51,6 +60,7 @@ class Received(NamedTuple):
     key: bytes
     content_hash: bytes
     occurred_at: int
+    origin: Origin
 
 
 class Message(NamedTuple):
@@ -63,7 +73,7 @@ class Message(NamedTuple):
 
 
 class Refusal(NamedTuple):
-    """Why the record at ``position`` in the batch becomes a dead letter."""
+    """Why the record at ``position`` in the batch becomes a dead letter; with ``origin``, one that came earlier."""
 
     position: int
     reason: str
@@ -71,6 +81,7 @@ class Refusal(NamedTuple):
     event_id: str | None = None
     type: str | None = None
     source: str | None = None
+    origin: Origin | None = None
 
     @classmethod
     def of(cls, received: Received, reason: str, detail: str) -> Refusal:
@@ -93,14 +104,18 @@ class Decisions:
 
     Attributes:
         effects: What its store writes; the runtime does not look inside.
+        refused_later: Records of earlier batches that were accepted then, parked, and are refused now.
         accepted: How many events had an effect, or a stored reason for having none.
         duplicates: How many were seen before, with the same content.
         latest_at: The latest instant of an accepted event; a program version may not reach back behind it.
+        facts: What a replay must know beside the records, such as which accounts a sweep found; archived as it is.
     """
 
     effects: Any
     messages: list[Message] = field(default_factory=list)
     refused: list[Refusal] = field(default_factory=list)
+    refused_later: list[Refusal] = field(default_factory=list)
     accepted: int = 0
     duplicates: int = 0
     latest_at: int = BEGINNING
+    facts: bytes = b""

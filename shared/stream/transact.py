@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Awaitable, Callable
+from typing import NamedTuple, TypeVar
 
 from shared.database.pool import Connection, Pool
 from shared.errors import LoadAgain
+from shared.settings import Settings
 from shared.stream import journal
 from shared.stream.crashpoints import reach
 from shared.stream.decode import refuse_future
-from shared.stream.handler import Handler
+from shared.stream.handler import Due, Handler
 from shared.stream.journal import Claim, Counts, OutboxRow
 from shared.stream.records import Batch, Decisions, Decoded
 
 #: New members, and at the same moment a program with a new wallet, need three; more is a race that a pause ends.
 _LOADS = 5
+
+
+_Result = TypeVar("_Result")
 
 
 class Committed(NamedTuple):
@@ -26,6 +31,13 @@ class Committed(NamedTuple):
     reasons: list[str]
 
 
+class Swept(NamedTuple):
+    """What a committed sweep leaves to do."""
+
+    decisions: Decisions
+    outbox: OutboxRow | None
+
+
 async def transact(
     pool: Pool, handler: Handler, source: str, claim: Claim, batch: Batch, decoded: Decoded, forget: list[int]
 ) -> Committed:
@@ -35,21 +47,32 @@ async def transact(
         Fenced: Another worker owns the partition; nothing was written.
         Transient: Try again later; nothing was written.
     """
+
+    async def work(connection: Connection) -> Committed:
+        return await _in_transaction(connection, handler, source, claim, batch, decoded, forget)
+
+    committed = await _loading(pool, work)
+    claim.next_offset = batch.next_offset
+    reach("committed")
+    return committed
+
+
+async def _loading(pool: Pool, work: Callable[[Connection], Awaitable[_Result]]) -> _Result:
+    """Do work in one transaction; where its load finds that rows must be made first, make them and begin again."""
     async with pool.acquire() as connection:
         for attempt in range(1, _LOADS + 1):
             try:
                 async with connection.transaction():
-                    committed = await _in_transaction(connection, handler, source, claim, batch, decoded, forget)
+                    result = await work(connection)
                     reach("stored")
-                break
             except LoadAgain as again:
                 if attempt == _LOADS:
                     raise
                 # The transaction is rolled back: no lock is held while the rows are made. No pause: nobody is away.
                 await again.prepare(connection)
-    claim.next_offset = batch.next_offset
-    reach("committed")
-    return committed
+            else:
+                return result
+    raise AssertionError("the loop returns or raises")
 
 
 async def _in_transaction(
@@ -74,7 +97,58 @@ async def _in_transaction(
     refused = [*decoded.refused, *from_the_future, *decisions.refused]
     counts = Counts(decisions.accepted, decisions.duplicates, len(refused), decoded.ignored.total())
     outbox = await journal.store(
-        connection, handler.service, source, batch, mark, counts, refused, decisions.messages, forget,
-        decisions.latest_at,
+        connection, handler.service, source, batch, mark, counts, [*refused, *decisions.refused_later],
+        decisions.messages, forget, decisions.latest_at, decisions.facts, batch.topic in handler.private,
     )  # fmt: skip
     return Committed(decisions, counts, outbox, [refusal.reason for refusal in refused])
+
+
+async def sweep(
+    pool: Pool, handler: Handler, settings: Settings, source: str, claim: Claim, shards: int, forget: list[int]
+) -> Swept | None:
+    """Apply what time alone makes happen, for some accounts of one shard, in one transaction.
+
+    Returns:
+        What it led to; None if nothing was due.
+
+    Raises:
+        Fenced: Another worker owns the partition; nothing was written.
+        Transient: Try again later; nothing was written.
+    """
+
+    async def work(connection: Connection) -> Swept | None:
+        return await _sweep(connection, handler, settings, source, claim, shards, forget)
+
+    swept = await _loading(pool, work)
+    if swept is not None:
+        reach("committed")
+    return swept
+
+
+async def _sweep(
+    connection: Connection,
+    handler: Handler,
+    settings: Settings,
+    source: str,
+    claim: Claim,
+    shards: int,
+    forget: list[int],
+) -> Swept | None:
+    await journal.lock_watermark(connection, handler.service, claim)
+    horizon, recorded_at = await journal.horizon(
+        connection, settings.clock, round(settings.lateness_seconds * 1_000_000)
+    )
+    due = Due(horizon, recorded_at, claim.partition, shards, settings.sweep_accounts)
+    state = await handler.load_due(connection, due)
+    if state is None:
+        return None
+    mark = await journal.take_mark(connection)
+    reach("loaded")
+    decisions = handler.decide_due(state, due, mark)
+    reach("decided")
+    await handler.store(connection, decisions, mark)
+    outbox = await journal.store_sweep(
+        connection, handler.service, source, claim, mark, decisions.messages, decisions.refused_later,
+        decisions.facts, horizon, forget,
+    )  # fmt: skip
+    return Swept(decisions, outbox)

@@ -10,7 +10,8 @@ import asyncpg
 import pytest
 
 from services.earn import store
-from services.earn.handler import EarnHandler, State
+from services.earn.handler import EarnHandler
+from services.earn.state import State
 from shared.database.pool import open_pool
 from shared.errors import Fenced, LoadAgain
 from shared.ledger import store as ledger
@@ -27,9 +28,9 @@ class MergedLoad(EarnHandler):
 
     async def load(self, connection: Any, events: Sequence[Received]) -> State:
         await self.refresh(connection)
-        known = await store.known_orders(connection, [received.key for received in events])
+        known = await store.known_keys(connection, [received.key for received in events], [])
         accounts = await ledger.lock_accounts(connection, [received.event.member_id for received in events], ["points"])
-        return State({(a.member, a.wallet): a for a in accounts}, known, tuple(self._programs))
+        return State({(a.member, a.wallet): a for a in accounts}, tuple(self._programs), known)
 
 
 def batch_of(sent: Sent, partition: int) -> tuple[Batch, Decoded]:

@@ -16,7 +16,7 @@ from cloudevents.core.v1.event import CloudEvent
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from services.earn.rehearsal import Rehearsal
+from cli.rehearsal import Rehearsal
 from shared.contracts.envelope import seal
 from shared.contracts.points import EARNED, POINTS_EARNED
 from shared.contracts.purchases import COMPLETED, PURCHASE_COMPLETED, Line, PurchaseCompleted, Tender

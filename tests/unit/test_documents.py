@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import shlex
+from copy import deepcopy
 from pathlib import Path
 
 import jsonschema
@@ -12,8 +13,10 @@ import pytest
 import typer.main
 from typer.testing import CliRunner
 
-from cli.documents import EVENTS, ROOT, documents
+import cli.documents
+from cli.documents import ROOT, documents, promises_broken, schema_of, schema_path
 from cli.main import app
+from shared.contracts.catalogue import EVENTS, Event
 from shared.program.compiled import compile_program
 from shared.program.grammar import Give
 from shared.program.loader import load
@@ -27,11 +30,38 @@ def test_a_generated_document_is_up_to_date(path: Path) -> None:
     assert (ROOT / path).read_text() == documents()[path], "run `make docs`"
 
 
-@pytest.mark.parametrize("event_type", EVENTS)
-def test_an_event_schema_is_valid(event_type: str) -> None:
-    jsonschema.Draft202012Validator.check_schema(
-        json.loads((ROOT / f"docs/events/{event_type}.schema.json").read_text())
-    )
+@pytest.mark.parametrize("event", EVENTS.values(), ids=EVENTS)
+def test_an_event_schema_is_valid(event: Event) -> None:
+    jsonschema.Draft202012Validator.check_schema(json.loads((ROOT / schema_path(event)).read_text()))
+
+
+def test_every_file_about_an_event_is_of_one_that_exists() -> None:
+    names = {path.name for path in (ROOT / "docs/events").iterdir()}
+    expected = {f"{event_type}.{kind}.json" for event_type in EVENTS for kind in ("schema", "example")}
+    assert names == expected | {"README.md", "asyncapi.json"}
+
+
+def test_no_committed_promise_is_broken() -> None:
+    assert promises_broken() == [], "an incompatible change needs a new event type"
+
+
+@pytest.mark.parametrize("event", [EVENTS["loyalty.points.earned.v1"], EVENTS["loyalty.purchase.completed.v1"]])
+def test_a_broken_promise_is_refused_and_nothing_is_written(event: Event, monkeypatch: pytest.MonkeyPatch) -> None:
+    held = deepcopy(schema_of(event))
+    if event.direction == "out":
+        held["properties"]["gone"] = {"type": "string"}
+    else:
+        held["required"].remove("currency")
+    monkeypatch.setattr(cli.documents, "committed", lambda _revision: {schema_path(event): held})
+    monkeypatch.setattr(cli.documents, "ROOT", Path("/nowhere"))
+    with pytest.raises(SystemExit, match=f"{event.type}, since HEAD: (gone: is gone|currency: may be missing)"):
+        cli.documents.main()
+
+
+def test_an_event_type_may_not_vanish(monkeypatch: pytest.MonkeyPatch) -> None:
+    gone = Path("docs/events/loyalty.points.lent.v1.schema.json")
+    monkeypatch.setattr(cli.documents, "committed", lambda revision: {gone: {}} if revision == "HEAD" else {})
+    assert promises_broken() == ["loyalty.points.lent.v1, since HEAD: the event type is gone"]
 
 
 def commands_of_readme() -> list[str]:

@@ -17,6 +17,7 @@ from shared.errors import ProgramFileError
 from shared.program.compiled import compile_program
 from shared.program.grammar import Expiry, Give, Rounding
 from shared.program.loader import json_schema, load
+from shared.program.phrases import Duration, Hours, Money, Pending, Points, Threshold
 from tests.unit.build import FRESH_MARKET, program_text
 
 properties = settings(deadline=None, max_examples=100)
@@ -49,15 +50,58 @@ earning:                                                        # 13
 """
 
 
+#: The other sections, counted on.
+SECTIONS = (
+    TEXT.replace("expiry: 12 months, to the end of that month                 # 10", "expiry: 90 days")
+    + """\
+referral:                                                       # 24
+  referrer: 500 points                                          # 25
+  friend: 200 points                                            # 26
+  purchase_of_at_least: 25 USD                                  # 27
+  within_days: 30                                               # 28
+  at_most_a_month: 10                                           # 29
+rewards:                                                        # 30
+  - reward: five-off                                            # 31
+    name: 5 dollars off                                         # 32
+    cost: 500 points                                            # 33
+    worth: 5 USD                                                # 34
+    tier: silver                                                # 35
+    limit: 3                                                    # 36
+    hold: 15 minutes                                            # 37
+  - { reward: ten-off, name: Ten, cost: 900 points, worth: 10 USD }  # 38
+ladder:                                                         # 39
+  metric: spend                                                 # 40
+  window: calendar year                                         # 41
+  keep: the rest of the period and the next                     # 42
+  soft_landing: true                                            # 43
+  grace_days: 30                                                # 44
+  warn_days: 30                                                 # 45
+  tiers:                                                        # 46
+    - { tier: bronze, name: Bronze, from: 0 }                   # 47
+    - { tier: silver, name: Silver, from: 500 USD, multiplier: 1.25 }  # 48
+    - { tier: gold, name: Gold, from: 1000.50 USD, multiplier: 3/2 }   # 49
+notifications:                                                  # 50
+  templates: messages                                           # 51
+  languages: [en, fr]                                           # 52
+  tell: [tier-upgraded, points-earned]                          # 53
+  channels: [email, push]                                       # 54
+  quiet_hours: 21:00 to 08:00                                   # 55
+  send_window: 09:00 to 20:00                                   # 56
+  points_earned_over: 100                                       # 57
+  good_for_days: 2                                              # 58
+"""
+)
+
+
 def _problems(text: str) -> list[str]:
     with pytest.raises(ProgramFileError) as caught:
         load(text, "shop.yaml")
     return caught.value.problems
 
 
-def _with(number: int, text: str) -> str:
+def _with(number: int, text: str, file: str = TEXT) -> str:
     """The file with one line replaced."""
-    lines = TEXT.splitlines()
+    lines = file.splitlines()
     lines[number - 1] = text
     return "\n".join(lines) + "\n"
 
@@ -70,7 +114,33 @@ def test_the_file_without_a_mistake_is_read() -> None:
     assert program.earning[1].rounding == Rounding("down", "order")
 
 
-@pytest.mark.parametrize("text", [FRESH_MARKET, TEXT, TEXT.replace("\n", "\r\n"), "\ufeff" + TEXT])
+def test_every_section_is_read() -> None:
+    program = load(SECTIONS)
+    assert program.referral is not None
+    assert program.referral.referrer == Points(500, "points")
+    assert program.referral.purchase_of_at_least == Money(Fraction(25), "USD")
+    assert [(reward.reward, reward.hold.microseconds) for reward in program.rewards] == [
+        ("five-off", 15 * 60 * 1_000_000), ("ten-off", 15 * 60 * 1_000_000),
+    ]  # fmt: skip
+    assert program.ladder is not None
+    assert [(tier.from_.amount, tier.multiplier) for tier in program.ladder.tiers] == [
+        (0, 1), (500, Fraction(5, 4)), (Fraction("1000.5"), Fraction(3, 2)),
+    ]  # fmt: skip
+    assert program.ladder.soft_landing is True
+    assert program.notifications is not None
+    assert program.notifications.quiet_hours == Hours(21 * 60, 8 * 60)
+
+
+def test_one_value_may_stand_for_a_list() -> None:
+    text = SECTIONS.replace("expiry: 90 days", "expiry: 90 days\n    remind: 30").replace("[en, fr]", "de")
+    program = load(text.replace("[tier-upgraded, points-earned]", "points-expiring").replace("[email, push]", "sms"))
+    assert program.wallets["points"].remind == (30,)
+    assert program.notifications is not None
+    assert program.notifications.languages == ("de",)
+    assert (program.notifications.tell, program.notifications.channels) == (("points-expiring",), ("sms",))
+
+
+@pytest.mark.parametrize("text", [FRESH_MARKET, TEXT, SECTIONS, TEXT.replace("\n", "\r\n"), "\ufeff" + TEXT])
 def test_line_ends_and_a_byte_order_mark_do_not_matter(text: str) -> None:
     assert compile_program(load(text), 1).rules
 
@@ -169,6 +239,143 @@ def test_a_mistake_is_answered_with_line_field_and_hint(
     assert about, problems
     assert about[0].startswith(f"shop.yaml:{named}:")
     assert hint in about[0]
+
+
+NAME, DURATION = "lower-case letters, digits and hyphens", '"15 minutes", "2 hours" or "1 day"'
+POINTS, MONEY, HOURS = 'allowed: "500 points"', 'allowed: "25 USD"', 'allowed: "21:00 to 08:00"'
+IN_SECTIONS: list[tuple[int, str, int, str, str]] = [
+    (10, "    expiry: 90 days\n    pending: 2 weeks", 11, "wallets.points.pending", '"14 days" or "until fulfilled"'),
+    (10, "    expiry: 90 days\n    pending: 0 days", 11, "wallets.points.pending", "must be 1 to 366 days"),
+    (10, "    expiry: 90 days\n    pending: 90 days", 11, "wallets.points.pending", "lapse before they are available"),
+    (10, "    expiry: 90 days\n    on_return: forgive", 11, "wallets.points.on_return", '"clamp" or "withhold"'),
+    (10, "    expiry: 90 days\n    remind: soon", 11, "wallets.points.remind", "such as [30, 7, 1]"),
+    (10, "    expiry: 90 days\n    remind: [7, 0]", 11, "wallets.points.remind[1]", "greater than or equal to 1"),
+    (10, "    expiry: 90 days\n    remind: [120, 7]", 11, "wallets.points.remind", "found 120 days"),
+    (10, "    expiry: never\n    remind: 7", 11, "wallets.points.remind", "points that never expire"),
+    (10, "    expiry: 90 days\n    reminds: 7", 11, "wallets.points.reminds", "did you mean remind?"),
+    (24, "referal:", 24, "referal", "did you mean referral?"),
+    (24, "referral: yes\nx:", 24, "referral", "a mapping with referrer:, friend:"),
+    (25, "  referrer: 500", 25, "referral.referrer", POINTS),
+    (25, "  referrer: 0 points", 25, "referral.referrer", "more than 0 and at most 1,000,000"),
+    (25, "  referrer: 5 miles", 25, "referral.referrer", 'the unit "miles"; allowed: the unit of one wallet: "point"'),
+    (26, "", 25, "referral.friend", f"this field is required; {POINTS}"),
+    (26, "  friend: [200 points]", 26, "referral.friend", "is not text"),
+    (27, "  purchase_of_at_least: 25 dollars", 27, "referral.purchase_of_at_least", MONEY),
+    (27, "  purchase_of_at_least: 25 EUR", 27, "referral.purchase_of_at_least", "the program's currency, USD"),
+    (27, "  purchase_of_at_least: 0.005 USD", 27, "referral.purchase_of_at_least", "below the smallest unit of USD"),
+    (28, "  within_days: a month", 28, "referral.within_days", "is no whole number; allowed: 1 to 366"),
+    (28, "  within_days: 367", 28, "referral.within_days", "less than or equal to 366"),
+    (29, "  at_most: 10", 29, "referral.at_most", "did you mean at_most_a_month?"),
+    (29, "  at_most_a_month: 0", 29, "referral.at_most_a_month", "allowed: 1 to 10000"),
+    (30, "rewards: five-off\nx:", 30, "rewards", "a list of rewards, each with reward:"),
+    (31, "  - reward: Five Off", 31, "rewards[0].reward", NAME),
+    (31, "  - reward: ten-off", 38, "rewards[1].reward", "a name that no other reward has"),
+    (31, "  - id: five-off", 31, "rewards[0].id", "allowed: reward, name, cost, worth, tier, limit, hold"),
+    (32, "", 31, "rewards[0].name", "required"),
+    (33, "    cost: 500", 33, "rewards[0].cost", POINTS),
+    (33, "    cost: 500 stars", 33, "rewards[0].cost", 'the unit "stars"'),
+    (34, "    worth: 5", 34, "rewards[0].worth", MONEY),
+    (34, "    worth: 5 CAD", 34, "rewards[0].worth", "the program's currency, USD"),
+    (35, "    tier: platinum", 35, "rewards[0].tier", "a tier of the ladder: bronze, silver, gold"),
+    (36, "    limit: 0", 36, "rewards[0].limit", "how often one member may have it"),
+    (36, "    limits: 3", 36, "rewards[0].limits", "did you mean limit?"),
+    (37, "    hold: 15", 37, "rewards[0].hold", DURATION),
+    (37, "    hold: 0 minutes", 37, "rewards[0].hold", DURATION),
+    (40, "  metric: visits", 40, "ladder.metric", '"spend" or "points"'),
+    (40, "  metric: points", 48, "ladder.tiers[1].from", 'the unit "USD"; allowed: point, for the metric is points'),
+    (40, "  metric: spend\n  wallet: stars", 41, "ladder.wallet", 'found "stars"; allowed: points'),
+    (41, "  window: year", 41, "ladder.window", '"rolling 12 months" or "lifetime"'),
+    (41, "  window: lifetime", 42, "ladder.keep", "allowed: while the metric holds"),
+    (42, "  keep: for ever", 42, "ladder.keep", '"the rest of the period and the next"'),
+    (42, "  keep: while the metric holds", 43, "ladder.soft_landing", "only where a tier is kept for a period"),
+    (43, "  soft_landing: perhaps", 43, "ladder.soft_landing", "neither true nor false; allowed: true or false"),
+    (44, "  grace_days: -1", 44, "ladder.grace_days", "allowed: 0 to 366"),
+    (45, "  warn: 30", 45, "ladder.warn", "did you mean warn_days?"),
+    (46, "  steps:", 46, "ladder.steps", "did you mean tiers?"),
+    (47, "    - { tier: bronze, name: Bronze, from: 1 USD }", 47, "ladder.tiers[0].from", "everybody needs a tier"),
+    (47, "    - { tier: silver, name: Bronze, from: 0 }", 48, "ladder.tiers[1].tier", "a name that no other tier has"),
+    (47, "    - { name: Bronze, from: 0 }", 47, "ladder.tiers[0].tier", NAME),
+    (48, "    - { tier: silver, name: S, from: 500 }", 48, "ladder.tiers[1].from", '"0", "500 USD" or "500 points"'),
+    (48, "    - { tier: silver, name: S, from: 500 EUR }", 48, "ladder.tiers[1].from", 'found the unit "EUR"'),
+    (48, "    - { tier: silver, name: S, from: 2000 USD }", 49, "ladder.tiers[2].from", "the lowest first"),
+    (48, "    - { tier: silver, name: S, from: 0.001 USD }", 48, "ladder.tiers[1].from", "below the smallest unit"),
+    (48, "    - { tier: silver, name: S, from: 5 USD, multiplier: 0.5 }", 48, "ladder.tiers[1].multiplier", "1 to 100"),
+    (48, "    - { tier: silver, name: S, from: 5 USD, multiplier: x }", 48, "ladder.tiers[1].multiplier", "no number"),
+    (48, "    - { tier: silver, name: S, from: 5 USD, rate: 2 }", 48, "ladder.tiers[1].rate", "allowed: tier, name"),
+    (50, "notification:", 50, "notification", "did you mean notifications?"),
+    (51, "  templates: ../messages", 51, "notifications.templates", "a folder beside this file"),
+    (52, "  languages: English", 52, "notifications.languages", "codes such as en or [en, fr]"),
+    (52, "  languages: []", 52, "notifications.languages", "at least one is needed"),
+    (53, "  tell: [birthday]", 53, "notifications.tell[0]", "allowed: points-expiring, tier-upgraded"),
+    (53, "  tell: [points-expiring]", 53, "notifications.tell[0]", "only where a wallet has remind:"),
+    (54, "  channels: [fax]", 54, "notifications.channels[0]", "email, sms or push"),
+    (55, "  quiet_hours: 9pm to 8am", 55, "notifications.quiet_hours", HOURS),
+    (55, "  quiet_hours: 08:00 to 24:00", 55, "notifications.quiet_hours", HOURS),
+    (55, "  quiet_hours: 08:00 to 08:00", 55, "notifications.quiet_hours", "begins when it ends"),
+    (56, "  send_window: 22:00 to 07:00", 56, "notifications.send_window", "one with a minute that is not quiet"),
+    (57, "  points_earned_over: 0", 57, "notifications.points_earned_over", "allowed: 1 or more"),
+    (58, "  good_for_days: 400", 58, "notifications.good_for_days", "allowed: 1 to 366"),
+    (58, "  good_for: 2", 58, "notifications.good_for", "did you mean good_for_days?"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("replaced", "by", "named", "field", "hint"),
+    [pytest.param(*mistake, id=f"{mistake[0]}: {' '.join(mistake[1].split())[:60]}") for mistake in IN_SECTIONS],
+)
+def test_a_mistake_in_another_section_is_answered_the_same_way(
+    replaced: int, by: str, named: int, field: str, hint: str
+) -> None:
+    problems = _problems(_with(replaced, by, SECTIONS))
+    about = [problem for problem in problems if f": {field}: " in problem]
+    assert about, problems
+    assert about[0].startswith(f"shop.yaml:{named}:")
+    assert "found " in about[0]
+    assert hint in about[0]
+
+
+SECTION_OF = {"referral": (24, 29), "rewards": (30, 38), "ladder": (39, 49), "notifications": (50, 58)}
+
+
+@pytest.mark.parametrize(
+    ("without", "tell", "field", "hint"),
+    [
+        ("ladder", "tier-upgraded", "notifications.tell", "only in a program with ladder:"),
+        ("ladder", "points-earned", "rewards[0].tier", "none, for there is no ladder"),
+        ("referral", "referral-rewarded", "notifications.tell", "only in a program with referral:"),
+        ("rewards", "redemption-done", "notifications.tell", "only in a program with rewards:"),
+    ],
+)
+def test_what_needs_a_section_says_which(without: str, tell: str, field: str, hint: str) -> None:
+    first, last = SECTION_OF[without]
+    lines = _with(53, f"  tell: {tell}", SECTIONS).splitlines()
+    problems = _problems("\n".join(lines[: first - 1] + lines[last:]) + "\n")
+    (about,) = [problem for problem in problems if f": {field}" in problem]
+    assert hint in about
+
+
+@pytest.mark.parametrize("section", SECTION_OF)
+def test_every_section_may_be_left_out(section: str) -> None:
+    first, last = SECTION_OF[section]
+    lines = _with(53, "  tell: points-earned", _with(35, "", SECTIONS)).splitlines()
+    load("\n".join(lines[: first - 1] + lines[last:]) + "\n")
+
+
+def test_several_wallets_must_say_whose_points_carry_the_ladder() -> None:
+    second = "    expiry: 90 days\n  stars: { name: Stars, unit: star, expiry: never }"
+    text = _with(10, second, SECTIONS).replace(
+        "  - rule: base", "  - { rule: more, give: 1 star per item }\n  - rule: base"
+    )
+    (problem,) = _problems(text)
+    assert "ladder: found several wallets; say whose points carry the ladder: wallet: points" in problem
+    load(text.replace("  metric: spend", "  metric: spend\n  wallet: stars"))
+
+
+def test_a_wallet_may_be_called_like_a_section() -> None:
+    text = TEXT.replace("  points:   ", "  ladder:   ")
+    load(text)
+    (problem,) = _problems(text.replace("    expiry:", "    expires:  never\n    expiry:"))
+    assert "wallets.ladder.expires: found an unknown field; allowed: name, unit, expiry" in problem
 
 
 def test_the_column_is_that_of_the_value_or_of_the_unknown_key() -> None:
@@ -371,6 +578,50 @@ def test_every_expiry_reads_back(count: int, unit: Any, plural: str, end: Any) -
     assert Expiry.parse(f"{count} {unit}{plural}, to the end of that {end}") == Expiry(count, unit, end)
 
 
+PHRASES: list[tuple[Any, str, Any]] = [
+    (Pending, "14 days", Pending(14)),
+    (Pending, " 1  day ", Pending(1)),
+    (Pending, "until fulfilled", Pending(None)),
+    (Points, "500 points", Points(500, "points")),
+    (Points, " 1  gold star ", Points(1, "gold star")),
+    (Money, "25 USD", Money(Fraction(25), "USD")),
+    (Money, "0.5 KWD", Money(Fraction(1, 2), "KWD")),
+    (Threshold, "0", Threshold(Fraction(0), "")),
+    (Threshold, "500 USD", Threshold(Fraction(500), "USD")),
+    (Threshold, "500 gold stars", Threshold(Fraction(500), "gold stars")),
+    (Duration, "15 minutes", Duration(15, "minute")),
+    (Duration, "1 day", Duration(1, "day")),
+    (Hours, "21:00 to 08:00", Hours(1260, 480)),
+    (Hours, "9:05 to 17:30", Hours(545, 1050)),
+]
+
+
+@pytest.mark.parametrize(("kind", "text", "read"), PHRASES)
+def test_a_phrase_is_read(kind: Any, text: str, read: Any) -> None:
+    assert kind.parse(text) == read
+
+
+@pytest.mark.parametrize(
+    ("kind", "text"),
+    [
+        *[(Pending, text) for text in ("", "14", "0 days", "367 days", "1.5 days", "2 weeks", "when fulfilled")],
+        *[(Points, text) for text in ("", "500", "points", "0 points", "-5 points", "1.5 points", "1000001 points")],
+        *[(Money, text) for text in ("", "25", "USD", "25 usd", "-25 USD", "25,00 USD", "1e3 USD", "1.00001 USD")],
+        *[(Threshold, text) for text in ("", "500", "USD", "-1 USD", "1e3 USD", "500USD")],
+        *[(Duration, text) for text in ("", "15", "0 minutes", "15 seconds", "1.5 hours", "10000 days")],
+        *[(Hours, text) for text in ("", "21:00", "21 to 8", "24:00 to 08:00", "21:60 to 08:00", "08:00 to 08:00")],
+    ],
+)
+def test_what_is_not_the_phrase_is_refused(kind: Any, text: str) -> None:
+    with pytest.raises(ValueError):
+        kind.parse(text)
+
+
+def test_hours_go_over_midnight() -> None:
+    assert Hours.parse("23:58 to 00:02").minutes() == {1438, 1439, 0, 1}
+    assert Hours.parse("00:00 to 00:02").minutes() == {0, 1}
+
+
 @pytest.mark.parametrize("mode", ["down", "half-up"])
 @pytest.mark.parametrize("scope", ["order", "line"])
 def test_every_rounding_reads_back(mode: Any, scope: Any) -> None:
@@ -411,7 +662,7 @@ def test_the_schema_is_a_schema() -> None:
     jsonschema.Draft202012Validator.check_schema(json_schema())
 
 
-@pytest.mark.parametrize("text", [FRESH_MARKET, TEXT], ids=["fresh-market", "corner-shop"])
+@pytest.mark.parametrize("text", [FRESH_MARKET, TEXT, SECTIONS], ids=["fresh-market", "corner-shop", "sections"])
 def test_the_schema_accepts_what_the_loader_accepts(text: str) -> None:
     assert _schema_says(text) == []
 
@@ -421,6 +672,29 @@ def test_the_schema_accepts_numbers_where_texts_stand() -> None:
     text = program_text("give: 1 point per item, when: {store: [330, 331], channel: web}, for: [{product: 12}]")
     load(text)
     assert _schema_says(text) == []
+
+
+def test_the_schema_accepts_one_value_for_a_list() -> None:
+    text = (
+        SECTIONS.replace("[en, fr]", "en")
+        .replace("[email, push]", "sms")
+        .replace("expiry: 90 days", "expiry: 90 days\n    remind: 7")
+    )
+    text = text.replace("[tier-upgraded, points-earned]", "points-expiring")
+    load(text)
+    assert _schema_says(text) == []
+
+
+@pytest.mark.parametrize(
+    ("replaced", "by"),
+    [
+        (10, "    expiry: 90 days\n    pending: 2 weeks"), (25, "  referrer: 500"), (28, "  within_days: 367"),
+        (34, "    worth: 5 dollars"), (37, "    hold: soon"), (41, "  window: year"), (45, "  warn: 30"),
+        (52, "  languages: English"), (54, "  channels: fax"), (55, "  quiet_hours: 9pm to 8am"),
+    ],
+)  # fmt: skip
+def test_the_schema_marks_mistakes_of_the_other_sections(replaced: int, by: str) -> None:
+    assert len(_schema_says(_with(replaced, by, SECTIONS))) == 1
 
 
 @pytest.mark.parametrize(

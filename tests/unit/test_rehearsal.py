@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from services.earn.rehearsal import Rehearsal
+from cli.rehearsal import Rehearsal
 from shared.contracts.points import POINTS_EARNED
 from shared.contracts.purchases import PURCHASE_COMPLETED
 from shared.instants import microseconds

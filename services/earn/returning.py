@@ -1,0 +1,175 @@
+"""How a return takes back what an order earned: pure decisions. The rule is design §5's.
+
+Cumulative reversed = floor(award x amount returned ÷ amount bought) a line and rule (by quantity where the line's
+amount is 0); each return takes the difference, and the one that makes the line whole takes the rest.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+from services.earn.earning import Refused, balance_of, qualified_event
+from services.earn.orders import Line, Order
+from shared.contracts.points import PointsReversed, SpendQualified
+from shared.contracts.purchases import PurchaseFulfilled, PurchaseReturned
+from shared.instants import iso
+from shared.ledger.book import Book, Taken, Want
+from shared.ledger.model import NO_RULE, Account, Cause
+from shared.ledger.operations import Operation
+from shared.program.compiled import Program
+
+#: Position of the line, quantity and amount that come back.
+Back = tuple[int, int, int]
+
+
+class Returned(NamedTuple):
+    """What an accepted return led to.
+
+    Attributes:
+        lines: What came back, by line.
+        taken_back: Points by award of the order.
+        events: One a wallet that paid for the order.
+        qualified: The amount that counts no more, where no points moved in the ladder's wallet.
+    """
+
+    lines: list[Back]
+    taken_back: list[int]
+    events: list[PointsReversed]
+    qualified: SpendQualified | None
+
+    def result(self) -> dict[str, Any]:
+        """Return what is kept with the return."""
+        return {"lines": self.lines, "awards": self.taken_back}
+
+
+def plan(order: Order, event: PurchaseReturned) -> list[Back] | Refused:
+    """Return what comes back of each line, checked against what was bought and what came back before."""
+    if event.lines is None:
+        back = [
+            (index, line.quantity - before[0], line.amount - before[1])
+            for index, line in enumerate(order.lines)
+            if (before := order.returned.get(index, (0, 0))) != (line.quantity, line.amount)
+            or index not in order.returned
+        ]
+        if not back:
+            return Refused("returned-already", f"everything of order {order.order_id} had come back before")
+        return back
+    positions = {line.line_id: index for index, line in enumerate(order.lines)}
+    back = []
+    for returned in event.lines:
+        position = positions.get(returned.line_id)
+        if position is None:
+            return Refused("unknown-line", f"order {order.order_id} has no line {returned.line_id!r}")
+        line, before = order.lines[position], order.returned.get(position, (0, 0))
+        if before[0] + returned.quantity > line.quantity or before[1] + returned.amount > line.amount:
+            return Refused(
+                "more-returned-than-bought",
+                f"line {returned.line_id!r} of order {order.order_id}: bought {line.quantity} for {line.amount}, "
+                f"returned before {before[0]} for {before[1]}, now {returned.quantity} for {returned.amount}",
+            )
+        back.append((position, returned.quantity, returned.amount))
+    return back
+
+
+def reversed_share(points: int, line: Line, returned: tuple[int, int] | None) -> int:
+    """Return how many of the points that a line earned are taken back once (quantity, amount) of it has come back."""
+    if returned is None:
+        return 0
+    quantity, amount = returned
+    if (line.quantity and quantity == line.quantity) or (line.amount and amount == line.amount):
+        return points
+    if line.amount:
+        return points * amount // line.amount
+    return points * quantity // line.quantity if line.quantity else points
+
+
+def take_back(
+    order: Order, event: PurchaseReturned, *, key: bytes, occurred_at: int, program: Program, book: Book
+) -> Returned | Refused:
+    """Post the reversal of what came back.
+
+    Args:
+        order: The order; what came back is counted in it.
+        event: The return.
+        key: The return's business key.
+        occurred_at: Its instant.
+        program: The version that rated the order: its rules and its wallets' policies hold.
+        book: The member's locked accounts, with all their lots.
+    """
+    back = plan(order, event)
+    if isinstance(back, Refused):
+        return back
+    before = dict(order.returned)
+    order.add_return(back)
+    points = [
+        sum(
+            reversed_share(award.line_points[index], order.lines[index], order.returned[index])
+            - reversed_share(award.line_points[index], order.lines[index], before.get(index))
+            for index, _quantity, _amount in back
+        )
+        for award in order.awards
+    ]
+    qualifying = sum(amount for index, _quantity, amount in back if order.lines[index].qualifies)
+    by_wallet: dict[str, list[tuple[Want, str]]] = {}
+    for award, wanted in zip(order.awards, points, strict=True):
+        rule = program.rules[award.rule]
+        want = Want(Cause(key, program.version, award.rule), award.lot, wanted)
+        by_wallet.setdefault(rule.wallet, []).append((want, rule.name))
+    events: list[PointsReversed] = []
+    qualified = None
+    ladder_wallet = program.ladder.wallet if program.ladder else None
+    for wallet in dict.fromkeys([*by_wallet, *([ladder_wallet] if ladder_wallet else [])]):
+        account = book.accounts[order.member, wallet]
+        book.bring_to(account, occurred_at)
+        wants = [(want, name) for want, name in by_wallet.get(wallet, []) if want.points]
+        if wants:
+            taken = book.take_back(
+                account, [want for want, _ in wants], policy=program.terms[wallet].on_return, event_at=occurred_at,
+                qualifying=-qualifying,
+            )  # fmt: skip
+            events.append(_event(program, account, order, event.return_id, wants, taken, occurred_at))
+        elif wallet == ladder_wallet and qualifying:
+            book.qualify(
+                account, Operation.REVERSE, -qualifying, cause=Cause(key, program.version, NO_RULE),
+                event_at=occurred_at,
+            )  # fmt: skip
+            qualified = qualified_event(program, account, Operation.REVERSE, -qualifying, order, occurred_at)
+    return Returned(back, points, events, qualified)
+
+
+def fulfil(
+    order: Order, event: PurchaseFulfilled, *, key: bytes, occurred_at: int, program: Program, book: Book
+) -> int:
+    """Make available what waited for the order's fulfilment; returns the points."""
+    points = 0
+    for lot, rule in {award.lot: program.rules[award.rule] for award in order.awards}.items():
+        account = book.accounts[event.member_id, rule.wallet]
+        book.bring_to(account, occurred_at)
+        points += book.fulfil(account, lot, Cause(key, program.version, NO_RULE))
+    return points
+
+
+def _event(
+    program: Program, account: Account, order: Order, return_id: str, wants: list[tuple[Want, str]], taken: Taken,
+    occurred_at: int,
+) -> PointsReversed:  # fmt: skip
+    return {
+        "member_id": order.member,
+        "program_id": program.program_id,
+        "wallet": account.wallet,
+        "account": account.account,
+        "version": account.version,
+        "operation": "reverse",
+        "points": sum(want.points for want, _ in wants),
+        "taken": taken.taken,
+        "owed": taken.owed,
+        "waived": taken.waived,
+        "withheld": taken.withheld,
+        "return_id": return_id,
+        "order_id": order.order_id,
+        "order_source": order.source,
+        "referral_id": None,
+        "occurred_at": iso(occurred_at),
+        "awards": [{"rule": name, "points": want.points, "lot_id": str(want.lot)} for want, name in wants],
+        "balance": balance_of(account),
+    }

@@ -1,0 +1,1 @@
+"""notify: who must hear what, when, once. The only service that holds personal data."""

@@ -1,0 +1,14 @@
+"""notify's Faust app: our own events and profiles in, notifications out. ``faust -A services.notify.app worker``."""
+
+from __future__ import annotations
+
+from services.notify.handler import SERVICE, NotifyHandler
+from shared.contracts import points, profiles, rewards, tiers
+from shared.settings import settings
+from shared.stream.app import create_app
+
+app = create_app(
+    SERVICE,
+    NotifyHandler(f"/loyalty/{settings().topic_prefix}/{SERVICE}", settings().clock),
+    topics=(points.TOPIC, tiers.TOPIC, rewards.TOPIC, profiles.TOPIC),
+)

@@ -1,0 +1,202 @@
+"""Load, decide, store, for one batch of our own events or of profiles."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import prometheus_client
+import pydantic_core
+
+from services.notify import store
+from services.notify.deciding import Decision, Profile, State, Used, decide_news
+from services.notify.hearing import CONTRACTS
+from services.notify.news import news_of
+from shared.contracts import notifications, profiles
+from shared.contracts.contract import Contract
+from shared.contracts.envelope import seal
+from shared.contracts.notifications import NotificationRequested
+from shared.contracts.profiles import PROFILE_UPDATED
+from shared.database.pool import Connection
+from shared.errors import Transient
+from shared.instants import iso
+from shared.logs import logger
+from shared.program.compiled import Program
+from shared.program.store import load_versions, newest_version
+from shared.settings import Clock
+from shared.stream import journal
+from shared.stream.handler import Due, Mark
+from shared.stream.records import Decisions, Message, Received
+
+SERVICE = "notify"
+NOTIFICATIONS = prometheus_client.Counter(
+    "loyalty_notifications", "News decided: sent, or suppressed for a reason", ["kind", "state", "reason"]
+)
+_log = logger(__name__)
+
+
+@dataclass(slots=True)
+class Effects:
+    """What a batch writes, and what of it is counted and logged once it is committed."""
+
+    rows: list[tuple[object, ...]] = field(default_factory=list)
+    profiles: dict[str, Profile] = field(default_factory=dict)
+    decisions: list[Decision] = field(default_factory=list)
+
+
+class NotifyHandler:
+    """Decides who must hear what, when, once.
+
+    An event and its member's profile come on different topics. A profile that comes after the event is too late for
+    it: the decision is ``no-profile``, and it stays. What a program does not tell at all leaves no decision, so that
+    the table does not grow with every purchase.
+    """
+
+    service = SERVICE
+    contracts: Mapping[str, Contract] = CONTRACTS
+    private = frozenset({profiles.TOPIC})
+    sweeps = False
+
+    def __init__(self, source: str, clock: Clock) -> None:
+        """Make the handler.
+
+        Args:
+            source: The ``source`` of the events that it publishes.
+            clock: Which clock says that news is too late.
+        """
+        self._source = source
+        self._clock = clock
+        self._programs: list[Program] = []
+
+    async def refresh(self, connection: Connection) -> None:
+        """Read versions of the program that are newer than those we have."""
+        after = self._programs[-1].version if self._programs else 0
+        self._programs += [p for p in await load_versions(connection, after) if p.version > after]
+
+    async def load(self, connection: Connection, events: Sequence[Received]) -> State:
+        """Lock the members that there is something to decide about, then read what is known of them."""
+        # Nobody can publish meanwhile: that takes the lock of our watermark.
+        if not self._programs or await newest_version(connection) > self._programs[-1].version:
+            await self.refresh(connection)
+        if not self._programs:
+            raise Transient("no program is published; run `loyalty program publish FILE`")
+        programs = tuple(self._programs)
+        heard = [received for received in events if received.type != profiles.UPDATED]
+        news = [one for received in heard for one in news_of(programs[-1], received.type, received.event)]
+        members = {one.member for one in news} | {r.event.member_id for r in events if r.type == profiles.UPDATED}
+        await store.lock_members(connection, sorted(members))
+        now, _recorded_at = await journal.horizon(connection, self._clock, 0)
+        state = State(programs, now)
+        if members:
+            state.profiles = await store.read_profiles(connection, list(members))
+        if news:
+            state.known = await store.known_keys(connection, [one.key for one in news])
+            fresh = [one for one in news if one.key not in state.known]
+            state.gone = await store.causes_gone(connection, fresh, programs[-1].ladder)
+        return state
+
+    def decide(self, state: State, events: Sequence[Received], mark: Mark) -> Decisions:
+        """Decide about events in offset order; pure but for the state, to which what is decided is added.
+
+        The newest version of the program decides, whenever it takes effect; so no version has to wait for what was
+        told, and ``latest_at`` stays at the beginning.
+        """
+        effects = Effects()
+        decisions = Decisions(effects)
+        used = Used()
+        program = state.programs[-1]
+        for received in events:
+            if received.type == profiles.UPDATED:
+                _take_profile(state, effects, decisions, received)
+                continue
+            news = news_of(program, received.type, received.event)
+            fresh = [one for one in news if one.key not in state.known]
+            if news and not fresh:
+                decisions.duplicates += 1
+                continue
+            decisions.accepted += 1
+            for one in fresh:
+                state.known.add(one.key)
+                decision = decide_news(state, program, one, used)
+                effects.decisions.append(decision)
+                self._accept(decisions, effects, decision, mark, program)
+        if effects.decisions:
+            decisions.facts = used.pack(state.now)
+        return decisions
+
+    async def store(self, connection: Connection, decisions: Decisions, mark: Mark) -> None:
+        """Write notifications and profiles."""
+        effects: Effects = decisions.effects
+        await store.add_notifications(connection, effects.rows)
+        await store.keep_profiles(connection, effects.profiles, mark.recorded_at)
+
+    async def load_due(self, connection: Connection, due: Due) -> None:  # noqa: ARG002 - time makes nothing happen
+        """Return None: whoever makes time pass in the ledger publishes an event about it."""
+        return
+
+    def decide_due(self, state: None, due: Due, mark: Mark) -> Decisions:  # noqa: ARG002 - as above
+        """Decide nothing."""
+        return Decisions(Effects())
+
+    def touched(self) -> list[int]:
+        """Return no accounts: notify writes none."""
+        return []
+
+    def count(self, decisions: Decisions) -> None:
+        """Count what was decided, and log templates that failed; neither shows who it was about."""
+        effects: Effects = decisions.effects
+        counted = Counter((one.news.kind, one.reason) for one in effects.decisions)
+        for (kind, reason), number in counted.items():
+            NOTIFICATIONS.labels(kind, "suppressed" if reason else "sent", reason or "").inc(number)
+        for (template, error), number in Counter(one.failed for one in effects.decisions if one.failed).items():
+            _log.error("a template failed; nobody was told", template=template, error=error, notifications=number)
+
+    def _accept(self, decisions: Decisions, effects: Effects, decision: Decision, mark: Mark, program: Program) -> None:
+        news = decision.news
+        identity = hashlib.blake2b(news.key.encode(), digest_size=16).hexdigest()
+        effects.rows.append((
+            news.key, identity, mark.seq, news.member, news.kind, "suppressed" if decision.reason else "sent",
+            decision.reason or "", decision.not_before, news.use_by, news.occurred_at, mark.recorded_at,
+        ))  # fmt: skip
+        if decision.rendered is None:
+            return
+        event: NotificationRequested = {
+            "notification_id": identity,
+            "dedupe_key": news.key,
+            "member_id": news.member,
+            "program_id": program.program_id,
+            "kind": news.kind,
+            "channels": list(decision.channels),
+            "locale": decision.locale,
+            "template": decision.template,
+            "parameters": news.parameters,
+            "rendered": decision.rendered,
+            "not_before": iso(decision.not_before),
+            "use_by": iso(news.use_by),
+            "occurred_at": iso(news.occurred_at),
+        }
+        headers = seal(
+            event_id=identity,
+            source=self._source,
+            event_type=notifications.REQUESTED,
+            time=iso(mark.recorded_at),
+            key=news.member,
+        )
+        decisions.messages.append(
+            Message(notifications.TOPIC, news.member.encode(), pydantic_core.to_json(event), headers)
+        )
+
+
+def _take_profile(state: State, effects: Effects, decisions: Decisions, received: Received) -> None:
+    """Keep a profile unless a later one is known; of one instant, the one that comes later in the topic counts."""
+    member = received.event.member_id
+    profile = Profile.read(received.occurred_at, PROFILE_UPDATED.adapter.dump_json(received.event).decode())
+    known = state.profiles.get(member)
+    if known and known.occurred_at == profile.occurred_at and known.text == profile.text:
+        decisions.duplicates += 1
+        return
+    decisions.accepted += 1
+    if known is None or known.occurred_at <= profile.occurred_at:
+        state.profiles[member] = effects.profiles[member] = profile

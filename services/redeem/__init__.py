@@ -1,0 +1,1 @@
+"""redeem: points become rewards, in two phases; and what is due is swept: activation, expiry, time-outs."""

@@ -1,0 +1,14 @@
+"""redeem's Faust app: redemptions in, answers and points news out. ``faust -A services.redeem.app worker``."""
+
+from __future__ import annotations
+
+from services.redeem.handler import SERVICE, RedeemHandler
+from shared.contracts import redemptions
+from shared.settings import settings
+from shared.stream.app import create_app
+
+app = create_app(
+    SERVICE,
+    RedeemHandler(f"/loyalty/{settings().topic_prefix}/{SERVICE}"),
+    topics=(redemptions.TOPIC,),
+)

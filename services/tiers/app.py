@@ -1,0 +1,14 @@
+"""tiers' Faust app: hints that points moved in, changes of tiers out. ``faust -A services.tiers.app worker``."""
+
+from __future__ import annotations
+
+from services.tiers.handler import SERVICE, TiersHandler
+from shared.contracts import points
+from shared.settings import settings
+from shared.stream.app import create_app
+
+app = create_app(
+    SERVICE,
+    TiersHandler(f"/loyalty/{settings().topic_prefix}/{SERVICE}"),
+    topics=(points.TOPIC,),
+)

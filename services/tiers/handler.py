@@ -1,0 +1,235 @@
+"""Load, decide, store, for one batch of hints that members' points moved, and for what time alone changes."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import msgpack
+import prometheus_client
+import pydantic_core
+from pydantic import TypeAdapter
+from pydantic.dataclasses import dataclass as contract
+
+from services.tiers import store
+from services.tiers.announcing import Standing, Treated, event_of, message_id, treat
+from shared.contracts import points, tiers
+from shared.contracts.contract import Contract
+from shared.contracts.envelope import seal
+from shared.contracts.fields import CONTRACT, Identifier, Moment
+from shared.database.pool import Connection
+from shared.errors import LoadAgain, Transient
+from shared.instants import BEGINNING, iso
+from shared.program.compiled import Program
+from shared.program.store import load_versions, newest_version
+from shared.standings.state import Change, Kind, Ladders, ladders_by_wallet
+from shared.stream.handler import Due, Mark
+from shared.stream.records import Decisions, Message, Received
+
+SERVICE = "tiers"
+#: How often a shard's accounts are compared with the ledger, in microseconds: messages may be lost, entries are not.
+_CATCH_UP = 30_000_000
+
+_TYPES: dict[Kind, str] = {
+    "upgraded": tiers.UPGRADED,
+    "downgraded": tiers.DOWNGRADED,
+    "retained": tiers.RETAINED,
+    "expiring": tiers.EXPIRING,
+}
+CHANGES = prometheus_client.Counter("loyalty_tier_changes", "Changes of tiers announced", ["change"])
+
+
+@contract(frozen=True, slots=True, kw_only=True, config=CONTRACT)
+class Moved:
+    """A hint that an account moved; what happened is read from the ledger."""
+
+    member_id: Identifier
+    account: int
+    wallet: Identifier
+    version: int
+    occurred_at: Moment
+
+
+_MOVED = TypeAdapter(Moved)
+_HINTS = (points.EARNED, points.REVERSED, points.ACTIVATED, points.EXPIRED, points.EXPIRING, points.QUALIFIED)
+
+
+@dataclass(slots=True)
+class State:
+    """What must be known before anything is decided; ``decide`` changes the standings in place.
+
+    Attributes:
+        standings: Locked, by (member, wallet), with the entries after each checkpoint.
+        ladders: By wallet; of every version of the program.
+        program_id: Of the program.
+        program_version: The newest.
+    """
+
+    standings: dict[tuple[str, str], Standing]
+    ladders: dict[str, Ladders]
+    program_id: str
+    program_version: int
+
+    @classmethod
+    def under(cls, programs: Sequence[Program], standings: Sequence[Standing] = ()) -> State:
+        """Return the state of some standings under every version of a program, oldest first; there is one."""
+        known = {(one.member, one.wallet): one for one in standings}
+        return cls(known, ladders_by_wallet(programs), programs[-1].program_id, programs[-1].version)
+
+
+@dataclass(slots=True)
+class Effects:
+    """What a batch or a sweep writes."""
+
+    program_version: int
+    treated: list[Treated] = field(default_factory=list)
+
+
+class TiersHandler:
+    """Keeps every member's tier, and announces each change."""
+
+    service = SERVICE
+    contracts: Mapping[str, Contract] = {
+        hint: Contract(hint, _MOVED, lambda moved: f"{moved.account} {moved.version}") for hint in _HINTS
+    }
+    private: frozenset[str] = frozenset()
+    sweeps = True
+
+    def __init__(self, source: str) -> None:
+        """Make the handler; ``source`` is the ``source`` of the events that it publishes."""
+        self._source = source
+        self._programs: list[Program] = []
+        self._ladders: dict[str, Ladders] = {}
+        #: By shard: when it was compared with the ledger, and under which version all of it was treated.
+        self._compared: dict[int, int] = {}
+        self._treated_under: dict[int, int] = {}
+
+    async def refresh(self, connection: Connection) -> None:
+        """Read versions of the program that are newer than those we have."""
+        after = self._programs[-1].version if self._programs else 0
+        newer = [program for program in await load_versions(connection, after) if program.version > after]
+        if newer:
+            self._programs += newer
+            self._ladders = ladders_by_wallet(self._programs)
+
+    async def load(self, connection: Connection, events: Sequence[Received]) -> State:
+        """Lock the members' standings, then read the entries after each."""
+        if not self._programs:
+            await self.refresh(connection)
+            if not self._programs:
+                raise Transient("no program is published; run `loyalty program publish FILE`")
+        members = sorted({received.event.member_id for received in events})
+        standings: list[Standing] = []
+        if members and self._ladders:
+            standings = await store.lock_members(connection, members, list(self._ladders), self._version)
+        if await newest_version(connection) > self._version:
+            await self.refresh(connection)
+            raise LoadAgain("a new version of the program", _nothing)
+        return self._state(standings)
+
+    def decide(self, state: State, events: Sequence[Received], mark: Mark) -> Decisions:
+        """Treat every standing that a hint names and that has entries to fold; pure but for the state."""
+        decisions = Decisions(Effects(state.program_version))
+        touched: dict[tuple[str, str], Standing] = {}
+        for received in events:
+            decisions.accepted += 1
+            decisions.latest_at = max(decisions.latest_at, received.occurred_at)
+            key = (received.event.member_id, received.event.wallet)
+            if key in state.standings:
+                touched[key] = state.standings[key]
+        self._decide(decisions, state, [(one, BEGINNING, None) for one in touched.values() if one.steps], mark)
+        return decisions
+
+    async def load_due(self, connection: Connection, due: Due) -> State | None:
+        """Lock what is due by the horizon and, from time to time, what the ledger is ahead of."""
+        if await newest_version(connection) > self._version:
+            await self.refresh(connection)
+        if not self._ladders:
+            return None
+        accounts = await store.due(connection, due)
+        accounts += await self._overlooked(connection, due)
+        standings = await store.lock(connection, sorted(set(accounts)), self._version)
+        return self._state(standings) if standings else None
+
+    def decide_due(self, state: State, due: Due, mark: Mark) -> Decisions:
+        """Treat, up to the horizon, every standing that has anything to treat."""
+        decisions = Decisions(Effects(state.program_version))
+        waiting = [one for one in state.standings.values() if one.steps or one.next_due <= due.horizon]
+        self._decide(decisions, state, [(one, due.horizon, None) for one in waiting], mark)
+        return decisions
+
+    def replay(self, state: State, facts: bytes, mark: Mark) -> Decisions:
+        """Decide what the ``facts`` of an archived batch or sweep say, whatever the entries that wait."""
+        decisions = Decisions(Effects(state.program_version))
+        folds = msgpack.unpackb(facts)["folds"] if facts else []
+        work = [(state.standings[member, wallet], until, version) for member, version, until, wallet in folds]
+        self._decide(decisions, state, work, mark)
+        return decisions
+
+    async def store(self, connection: Connection, decisions: Decisions, mark: Mark) -> None:
+        """Write standings and history."""
+        effects: Effects = decisions.effects
+        await store.write(connection, effects.treated, effects.program_version, mark.recorded_at)
+
+    def touched(self) -> list[int]:
+        """Return nothing: this service writes no ledger."""
+        return []
+
+    def count(self, decisions: Decisions) -> None:
+        """Count what was announced."""
+        told = Counter(change.change for one in decisions.effects.treated for _, change in one.news)
+        for change, times in told.items():
+            CHANGES.labels(change).inc(times)
+
+    def _decide(
+        self, decisions: Decisions, state: State, work: Sequence[tuple[Standing, int, int | None]], mark: Mark
+    ) -> None:
+        time = iso(mark.recorded_at)
+        folds: list[tuple[str, int, int, str]] = []
+        for standing, until, version in work:
+            treated = treat(standing, state.ladders[standing.wallet], until, version)
+            decisions.effects.treated.append(treated)
+            folds.append((standing.member, standing.state.version, standing.announced.until, standing.wallet))
+            for number, change in treated.news:
+                decisions.messages.append(self._message(standing, state.program_id, number, change, time))
+        decisions.facts = msgpack.packb({"folds": folds})
+
+    def _message(self, standing: Standing, program_id: str, number: int, change: Change, time: str) -> Message:
+        headers = seal(
+            event_id=message_id(standing.account, number, change),
+            source=self._source,
+            event_type=_TYPES[change.change],
+            time=time,
+            key=standing.member,
+        )
+        event = event_of(standing, program_id, change)
+        return Message(tiers.TOPIC, standing.member.encode(), pydantic_core.to_json(event), headers)
+
+    async def _overlooked(self, connection: Connection, due: Due) -> list[int]:
+        """Return what the ledger is ahead of, and what was not treated under the newest version of the program."""
+        accounts: list[int] = []
+        wallets = list(self._ladders)
+        if due.recorded_at >= self._compared.get(due.shard, BEGINNING) + _CATCH_UP:
+            accounts = await store.behind(connection, due, wallets)
+            if len(accounts) < due.limit:  # else there is more: come back at once
+                self._compared[due.shard] = due.recorded_at
+        if self._treated_under.get(due.shard, 0) < self._version:
+            older = await store.stale(connection, due, wallets, self._version)
+            accounts += older
+            if not older:
+                self._treated_under[due.shard] = self._version
+        return accounts
+
+    @property
+    def _version(self) -> int:
+        return self._programs[-1].version if self._programs else 0
+
+    def _state(self, standings: Sequence[Standing]) -> State:
+        known = {(one.member, one.wallet): one for one in standings}
+        return State(known, self._ladders, self._programs[-1].program_id, self._version)
+
+
+async def _nothing(_connection: Any) -> None:
+    """Loading again is all that is needed."""

@@ -1,0 +1,148 @@
+"""tiers' own SQL: standings and the history of tiers. Ledger rows are read, never locked."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from services.tiers.announcing import Announced, Standing, Treated
+from shared.database.pool import Connection
+from shared.instants import BEGINNING
+from shared.standings.read import load_steps
+from shared.standings.state import dump
+from shared.standings.state import load as load_state
+from shared.stream.handler import Due
+
+_OF_MEMBERS = "select account from account where member = any($1::text[]) and wallet = any($2::text[])"
+
+# Always before any standing is locked: whoever waits here holds new rows only, which nobody else can wait for.
+_CREATE = """
+insert into standing (account, member, version, program_version, tier, metric_value, valid_from, valid_until, fold,
+                      announced, next_due, updated_at)
+select account, member, 0, 0, '', 0, '-infinity', 'infinity', '', '', 'infinity', now()
+from account a
+where account = any($1::bigint[]) and not exists (select from standing s where s.account = a.account)
+order by account
+on conflict (account) do nothing
+"""
+
+_LOCK = """
+select s.account, s.member, a.wallet, s.fold, s.announced, s.next_due, s.program_version
+from standing s join account a using (account)
+where s.account = any($1::bigint[])
+order by s.account
+for update of s
+"""
+
+_DUE = """
+select account from standing
+where next_due <= $1 and next_due < 'infinity' and account % $2 = $3 order by next_due limit $4
+"""
+
+_BEHIND = """
+select a.account from account a left join standing s using (account)
+where a.wallet = any($1::text[]) and a.account % $2 = $3 and a.version > coalesce(s.version, 0)
+limit $4
+"""
+
+_STALE = """
+select s.account from standing s join account a using (account)
+where a.wallet = any($1::text[]) and s.account % $2 = $3 and s.program_version < $5
+limit $4
+"""
+
+_WRITE = """
+update standing s
+set version = u.version, program_version = $10, tier = u.tier, metric_value = u.metric_value,
+    valid_from = u.valid_from, valid_until = u.valid_until, fold = u.fold, announced = u.announced,
+    next_due = u.next_due, updated_at = $11
+from unnest($1::bigint[], $2::bigint[], $3::text[], $4::bigint[], $5::timestamptz[], $6::timestamptz[], $7::text[],
+            $8::text[], $9::timestamptz[])
+     as u(account, version, tier, metric_value, valid_from, valid_until, fold, announced, next_due)
+where s.account = u.account
+"""
+
+_TELL = """
+insert into tier_history (account, number, member, change, old_tier, tier, reason, metric_value, occurred_at, version)
+select * from unnest($1::bigint[], $2::int[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::bigint[],
+                     $9::timestamptz[], $10::bigint[])
+"""
+
+
+async def lock_members(
+    connection: Connection, members: Sequence[str], wallets: Sequence[str], program_version: int
+) -> list[Standing]:
+    """Lock the standings of members in the ladders' wallets, made where missing, with the entries after each."""
+    accounts = [account for (account,) in await connection.fetch(_OF_MEMBERS, members, wallets)]
+    return await lock(connection, accounts, program_version, wait=True)
+
+
+async def lock(
+    connection: Connection, accounts: Sequence[int], program_version: int, *, wait: bool = False
+) -> list[Standing]:
+    """Lock standings in the order of account ids, then read what comes after them.
+
+    Args:
+        connection: In a transaction that holds no standing yet.
+        accounts: Of the ladders' wallets.
+        program_version: The newest; what was treated under an older one is to be treated in any case.
+        wait: For locks; else what is locked by somebody is left out.
+    """
+    if not accounts:
+        return []
+    await connection.execute(_CREATE, accounts)
+    rows = await connection.fetch(_LOCK if wait else _LOCK + "skip locked", accounts)
+    standings = {
+        account: Standing(
+            account, member, wallet, load_state(state), Announced.load(announced),
+            next_due=next_due if version == program_version else BEGINNING,
+        )
+        for account, member, wallet, state, announced, next_due, version in rows
+    }  # fmt: skip
+    # A later statement: entries that were committed while the locks were waited for are seen too.
+    steps = await load_steps(connection, {account: one.state.version for account, one in standings.items()})
+    for account, following in steps.items():
+        standings[account].steps = following
+    return list(standings.values())
+
+
+async def due(connection: Connection, due: Due) -> list[int]:
+    """Return accounts whose tiers time alone changes by the horizon."""
+    rows = await connection.fetch(_DUE, due.horizon, due.shards, due.shard, due.limit)
+    return [account for (account,) in rows]
+
+
+async def behind(connection: Connection, due: Due, wallets: Sequence[str]) -> list[int]:
+    """Return accounts with entries that were not folded yet: the ledger's word, whatever became of the messages."""
+    rows = await connection.fetch(_BEHIND, wallets, due.shards, due.shard, due.limit)
+    return [account for (account,) in rows]
+
+
+async def stale(connection: Connection, due: Due, wallets: Sequence[str], program_version: int) -> list[int]:
+    """Return accounts that were not treated since the newest version of the program was published."""
+    rows = await connection.fetch(_STALE, wallets, due.shards, due.shard, due.limit, program_version)
+    return [account for (account,) in rows]
+
+
+async def write(connection: Connection, treated: Sequence[Treated], program_version: int, recorded_at: int) -> None:
+    """Write standings, and what was told of them."""
+    if not treated:
+        return
+    rows = [
+        (
+            one.standing.account, one.standing.state.version, one.shown.tier, one.metric_value, one.shown.since,
+            one.shown.valid_until, dump(one.standing.state), one.standing.announced.dump(), one.standing.next_due,
+        )
+        for one in treated
+    ]  # fmt: skip
+    await connection.execute(_WRITE, *zip(*rows, strict=True), program_version, recorded_at)
+    history = [
+        (
+            one.standing.account, number, one.standing.member, change.change, change.old_tier, change.tier,
+            change.reason, change.metric_value, change.occurred_at, change.version,
+        )
+        for one in treated
+        for number, change in one.news
+        if number
+    ]  # fmt: skip
+    if history:
+        await connection.execute(_TELL, *zip(*history, strict=True))

@@ -1,0 +1,63 @@
+"""Topic ``redemptions``: a member wants a reward, and what became of that at the till."""
+
+from __future__ import annotations
+
+from pydantic import TypeAdapter
+from pydantic.dataclasses import dataclass
+
+from shared.contracts.contract import Contract
+from shared.contracts.fields import CONTRACT, Identifier, Label, Moment
+
+TOPIC = "redemptions"
+REQUESTED = "loyalty.redemption.requested.v1"
+CONFIRMED = "loyalty.redemption.confirmed.v1"
+CANCELLED = "loyalty.redemption.cancelled.v1"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, config=CONTRACT)
+class RedemptionRequested:
+    """A till asks for a reward. The answer is on ``rewards``, with ``redemption_id`` as its correlation id.
+
+    Attributes:
+        reward: The reward's id in the program file.
+        confirm: True takes the points at once; else they are held until confirmed, cancelled or timed out.
+    """
+
+    redemption_id: Identifier
+    member_id: Identifier
+    reward: Identifier
+    occurred_at: Moment
+    confirm: bool = False
+    channel: Label | None = None
+    store_id: Label | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, config=CONTRACT)
+class RedemptionConfirmed:
+    """The reward was handed over: the points that were held are spent."""
+
+    redemption_id: Identifier
+    member_id: Identifier
+    occurred_at: Moment
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, config=CONTRACT)
+class RedemptionCancelled:
+    """The reward is not wanted: before the confirmation points are released, after it they come back."""
+
+    redemption_id: Identifier
+    member_id: Identifier
+    occurred_at: Moment
+    reason: Label | None = None
+
+
+def _key(event: RedemptionRequested | RedemptionConfirmed | RedemptionCancelled) -> str:
+    return f"redemption {event.redemption_id}"
+
+
+#: All three have the redemption's own key: it is one thing, in several states.
+CONTRACTS: dict[str, Contract] = {
+    REQUESTED: Contract(REQUESTED, TypeAdapter(RedemptionRequested), _key),
+    CONFIRMED: Contract(CONFIRMED, TypeAdapter(RedemptionConfirmed), _key),
+    CANCELLED: Contract(CANCELLED, TypeAdapter(RedemptionCancelled), _key),
+}

@@ -1,0 +1,46 @@
+"""Topic ``tiers``: a member's tier changed, was kept, or is about to be lost."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import TypeAdapter, with_config
+from typing_extensions import TypedDict
+
+from shared.contracts.points import CLOSED
+
+TOPIC = "tiers"
+UPGRADED = "loyalty.tier.upgraded.v1"
+DOWNGRADED = "loyalty.tier.downgraded.v1"
+RETAINED = "loyalty.tier.retained.v1"
+EXPIRING = "loyalty.tier.expiring.v1"
+
+
+@with_config(CLOSED)
+class TierChanged(TypedDict):
+    """What a member's tier is now, why, and what keeps or raises it.
+
+    Amounts are minor units of the program's currency, or points, as ``metric`` says. ``to_keep`` and ``to_next`` are
+    what is missing in the period that ``occurred_at`` lies in; null where nothing is needed or there is no higher tier.
+    ``valid_until`` is null for a tier without an end.
+    """
+
+    member_id: str
+    program_id: str
+    account: int
+    version: int
+    change: Literal["upgraded", "downgraded", "retained", "expiring"]
+    reason: str
+    old_tier: str
+    tier: str
+    metric: Literal["spend", "points"]
+    metric_value: int
+    valid_from: str
+    valid_until: str | None
+    to_keep: int | None
+    next_tier: str | None
+    to_next: int | None
+    occurred_at: str
+
+
+TIER_CHANGED = TypeAdapter(TierChanged)

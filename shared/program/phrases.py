@@ -1,0 +1,175 @@
+"""The phrases of the other sections: waiting times, points, money, thresholds, durations and hours.
+
+Like those of ``grammar``, each class has ``FORM`` (what is allowed, for error messages), ``PATTERN`` and ``parse``.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import ClassVar, Literal, Self
+
+from shared.program.grammar import POINTS_MAX
+
+
+@dataclass(frozen=True, slots=True)
+class Pending:
+    """When points become available: ``14 days`` after the purchase, or ``until fulfilled``.
+
+    They are available from the beginning of the day that the count reaches, where the program lives.
+    """
+
+    days: int | None
+
+    FORM: ClassVar[str] = '"14 days" or "until fulfilled"'
+    PATTERN: ClassVar[str] = r"^(?:until fulfilled|(\d{1,3}) days?)$"
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Read the phrase.
+
+        Raises:
+            ValueError: It is not of the form, or no day at all or more than a year.
+        """
+        match = re.fullmatch(cls.PATTERN, " ".join(text.split()))
+        if match is None:
+            raise ValueError("is not a waiting time")
+        if match[1] is None:
+            return cls(None)
+        if not 1 <= int(match[1]) <= 366:
+            raise ValueError("must be 1 to 366 days")
+        return cls(int(match[1]))
+
+
+@dataclass(frozen=True, slots=True)
+class Points:
+    """A number of points: ``500 points``."""
+
+    points: int
+    unit: str
+
+    FORM: ClassVar[str] = '"500 points"'
+    PATTERN: ClassVar[str] = r"^\s*(\d{1,9})\s+(\S.{0,40}?)\s*$"
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Read the phrase.
+
+        Raises:
+            ValueError: It is not of the form, or the number is 0 or too large.
+        """
+        match = re.fullmatch(cls.PATTERN, text)
+        if match is None:
+            raise ValueError("is not a number of points")
+        if not 0 < int(match[1]) <= POINTS_MAX:
+            raise ValueError(f"must be more than 0 and at most {POINTS_MAX:,}")
+        return cls(int(match[1]), match[2])
+
+
+@dataclass(frozen=True, slots=True)
+class Money:
+    """An amount of money in major units: ``25 USD``."""
+
+    amount: Fraction
+    currency: str
+
+    FORM: ClassVar[str] = '"25 USD"'
+    PATTERN: ClassVar[str] = r"^\s*(\d{1,12}(?:\.\d{1,4})?)\s+([A-Z]{3})\s*$"
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Read the phrase.
+
+        Raises:
+            ValueError: It is not of the form.
+        """
+        match = re.fullmatch(cls.PATTERN, text)
+        if match is None:
+            raise ValueError("is not an amount of money")
+        return cls(Fraction(match[1]), match[2])
+
+
+@dataclass(frozen=True, slots=True)
+class Threshold:
+    """Where a tier begins: ``0``, ``500 USD`` or ``500 points``."""
+
+    amount: Fraction
+    unit: str
+
+    FORM: ClassVar[str] = '"0", "500 USD" or "500 points"'
+    #: To an editor a bare 0 is a number.
+    TYPES: ClassVar[list[str]] = ["string", "number"]
+    PATTERN: ClassVar[str] = r"^\s*(\d{1,12}(?:\.\d{1,4})?)(?:\s+(\S.{0,40}?))?\s*$"
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Read the phrase.
+
+        Raises:
+            ValueError: It is not of the form.
+        """
+        match = re.fullmatch(cls.PATTERN, text)
+        if match is None or (match[2] is None and Fraction(match[1])):
+            raise ValueError("is not a threshold")
+        return cls(Fraction(match[1]), match[2] or "")
+
+
+@dataclass(frozen=True, slots=True)
+class Duration:
+    """How long something takes: ``15 minutes``, ``2 hours``, ``1 day``."""
+
+    count: int
+    unit: Literal["minute", "hour", "day"]
+
+    FORM: ClassVar[str] = '"15 minutes", "2 hours" or "1 day"'
+    PATTERN: ClassVar[str] = r"^\s*(\d{1,4})\s+(minute|hour|day)s?\s*$"
+    _SECONDS: ClassVar[dict[str, int]] = {"minute": 60, "hour": 3600, "day": 86_400}
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Read the phrase.
+
+        Raises:
+            ValueError: It is not of the form, or no time at all.
+        """
+        match = re.fullmatch(cls.PATTERN, text)
+        if match is None or not int(match[1]):
+            raise ValueError("is not a duration")
+        return cls(int(match[1]), match[2])  # type: ignore[arg-type]  # the pattern allows nothing else
+
+    @property
+    def microseconds(self) -> int:
+        """The duration; a day is 24 hours."""
+        return self.count * self._SECONDS[self.unit] * 1_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Hours:
+    """A part of every day: ``21:00 to 08:00`` (over midnight, where the second is earlier)."""
+
+    first: int
+    last: int
+
+    FORM: ClassVar[str] = '"21:00 to 08:00"'
+    PATTERN: ClassVar[str] = r"^\s*([01]?\d|2[0-3]):([0-5]\d)\s+to\s+([01]?\d|2[0-3]):([0-5]\d)\s*$"
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Read the phrase; both ends become minutes since midnight.
+
+        Raises:
+            ValueError: It is not of the form, or both ends are equal.
+        """
+        match = re.fullmatch(cls.PATTERN, text)
+        if match is None:
+            raise ValueError("is not a part of the day")
+        first, last = (int(match[i]) * 60 + int(match[i + 1]) for i in (1, 3))
+        if first == last:
+            raise ValueError("begins when it ends")
+        return cls(first, last)
+
+    def minutes(self) -> frozenset[int]:
+        """Return the minutes since midnight that belong to it; the last one does not."""
+        end = self.last if self.first < self.last else self.last + 1440
+        return frozenset(minute % 1440 for minute in range(self.first, end))
