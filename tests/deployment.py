@@ -43,7 +43,7 @@ from shared.stream.consumer import BatchConsumer
 from shared.stream.handler import Mark
 from shared.stream.records import Record
 
-PROGRAM = (Path(__file__).parents[1] / "programs" / "fresh-market.yaml").read_text()
+PROGRAM = (Path(__file__).parent / "purchases.yaml").read_text()
 SOURCE = "/stores/1"
 PARTITIONS = 3
 

@@ -127,12 +127,12 @@ class Traffic:
             data = {**base, "referral_id": f"r{self._number}", "referrer_id": self._random.choice(self._members)}
             yield about(referrals.REGISTERED, data, "/crm")
         elif roll < 0.9 or not self._requests:
-            data = {
+            request: dict[str, Any] = {
                 **base, "redemption_id": f"q{self._number}", "confirm": self._random.random() < 0.4,
                 "reward": self._random.choice(["tea", "tea", "cake", "party", "nothing"]),
             }  # fmt: skip
-            self._requests.append(data)
-            yield about(redemptions.REQUESTED, data, "/till")
+            self._requests.append(request)
+            yield about(redemptions.REQUESTED, request, "/till")
         else:
             request = self._random.choice(self._requests[-10:])
             kind = redemptions.CONFIRMED if self._random.random() < 0.6 else redemptions.CANCELLED

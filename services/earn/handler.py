@@ -66,19 +66,18 @@ class EarnHandler:
         """Lock the members' accounts, then read what is known (the order matters: design §4 step 3)."""
         await self._need_program(connection)
         wallets = self._wallets()
-        touched = {received.event.member_id for received in events}
+        members = {received.event.member_id for received in events}
         registrations = [received.event for received in events if received.type == referrals.REGISTERED]
-        touched.update(event.referrer_id for event in registrations)
         pays_referrals = any(program.referral for program in self._programs)
-        links = await store.links(connection, list(touched)) if pays_referrals and touched else {}
-        touched.update(links.values())
+        links = await store.links(connection, list(members)) if pays_referrals and members else {}
+        touched = members | {event.referrer_id for event in registrations} | set(links.values())
         locked = await ledger.lock_accounts(connection, list(touched), wallets) if touched else []
         state = State({(a.member, a.wallet): a for a in locked}, ())
         await self._load_known(connection, state, events)
         if registrations:
             await self._load_registrations(connection, state, registrations)
         if pays_referrals:
-            await self._load_referrals(connection, state, touched, links)
+            await self._load_referrals(connection, state, members, touched)
         await self._load_lots(connection, state, events)
         await self._load_standings(connection, state, locked)
         if await newest_version(connection) > self._programs[-1].version:
@@ -110,14 +109,15 @@ class EarnHandler:
         state.bought = await store.orders_of(connection, list({event.member_id for event in registrations}))
 
     async def _load_referrals(
-        self, connection: Connection, state: State, touched: set[str], links: Mapping[str, str]
+        self, connection: Connection, state: State, members: set[str], locked: set[str]
     ) -> None:
-        state.referrals = await store.load_referrals(connection, list(touched))
+        state.referrals = await store.load_referrals(connection, list(members))
         for referral in state.referrals.values():
-            if referral.state in {"open", "qualified"} and referral.referrer not in touched:
+            if referral.state in {"open", "qualified"} and referral.referrer not in locked:
                 raise LoadAgain("a referral was registered meanwhile", _nothing)
-        referrers = {referral.referrer for referral in state.referrals.values()} | set(links.values()) | touched
-        state.rewarded = await store.rewarded_at(connection, list(referrers))
+        # Only referrers whose accounts are locked can be rewarded, so nobody else counts them up meanwhile.
+        if len(locked) > len(members) or state.referrals:
+            state.rewarded = await store.rewarded_at(connection, list(locked))
 
     async def _load_lots(self, connection: Connection, state: State, events: Sequence[Received]) -> None:
         """Load lots where something may be due in this batch, or where points may be taken back."""

@@ -82,11 +82,6 @@ def _wallet_times(program: ProgramFile) -> Found:
             )
         if wallet.remind and lives is None:
             yield ("wallets", slug, "remind"), "found reminders of points that never expire; take them out"
-        elif wallet.remind and lives is not None and max(wallet.remind) > lives:
-            yield (
-                ("wallets", slug, "remind"),
-                f"found {max(wallet.remind)} days before an expiry that is {lives} days away; allowed: at most {lives}",
-            )
 
 
 def _wallets_without_a_rule(program: ProgramFile) -> Found:

@@ -2,15 +2,28 @@
 
 from __future__ import annotations
 
+import asyncio
+import json
+import signal
+from collections import Counter, defaultdict
 from collections.abc import AsyncIterator
 from datetime import datetime, timedelta
+from typing import Any
 
 import pytest
 
+from shared.contracts import purchases, redemptions, rewards
 from shared.instants import microseconds
+from shared.ledger import read
+from shared.stream.packing import unpack_records
 from tests import flow
-from tests.deployment import Deployment, Servers
+from tests.deployment import Deployment, Sent, Servers, about, event, purchase
 from tests.flow import FIRST_DAY, ZONE, Traffic
+
+ALL = ("earn", "redeem", "tiers", "notify")
+TIERS = (
+    "select member, number, change, old_tier, tier, reason, metric_value, occurred_at from tier_history order by 1, 2"
+)
 
 
 @pytest.fixture
@@ -26,19 +39,178 @@ def end_of(day: int) -> int:
     return microseconds(datetime.combine(FIRST_DAY + timedelta(days=day + 1), datetime.min.time(), ZONE))
 
 
+async def live(deployment: Deployment, traffic: Traffic, days: int) -> None:
+    """Send some days, each when the one before is done, and let time pass."""
+    for day in range(days):
+        await deployment.send(traffic.day(day))
+        await deployment.idle()
+        await deployment.move_clock(end_of(day))
+    await deployment.move_clock(end_of(100))
+    await deployment.idle()
+
+
 async def test_all_four_services(whole: Deployment) -> None:
     traffic = Traffic(seed=1)
     async with whole.workers(batch_records=20, sweep_seconds=0.1):
         await whole.send(traffic.profiles())
-        for day in range(6):
-            await whole.send(traffic.day(day))
-            await whole.idle()
-            await whole.move_clock(end_of(day))
-        await whole.move_clock(end_of(100))
-        await whole.idle()
+        await live(whole, traffic, days=6)
     await whole.check_audit()
     await whole.check_replay()
     assert {state for (state,) in await whole.rows("select distinct state from redemption")} >= {"rejected", "redeemed"}
     assert await whole.rows("select 1 from tier_history where change = 'upgraded'")
     assert await whole.rows("select 1 from notification where state = 'sent'")
     assert await whole.rows("select 1 from entry where operation = 7"), "points lapsed"
+    await check_nothing_personal(whole)
+
+
+async def check_nothing_personal(deployment: Deployment) -> None:
+    """What was planted in profiles stands in the table of profiles, and nowhere else."""
+    tables = await deployment.rows(
+        "select table_name from information_schema.tables where table_schema = current_schema()"
+    )
+    for (table,) in tables:
+        text = str(await deployment.rows(f'select t::text from "{table}" t'))
+        assert ("planted" in text.lower()) == (table == "profile"), table
+    for kind, body in await deployment.rows("select kind, body from archive"):
+        if kind == "batch":
+            assert b"lanted" not in b"".join(record.value or b"" for record in unpack_records(body))
+    logged = deployment.servers.home / f"{deployment.settings.topic_prefix}.log"
+    assert not logged.exists() or b"lanted" not in logged.read_bytes()
+
+
+async def test_tiers_and_notify_that_start_afterwards_change_nothing(servers: Servers) -> None:
+    """One run with all services at once, one with tiers and notify switched off until the end: equal, row for row.
+
+    Within a day each member is on one topic only: what races between topics is decided by who commits first.
+    """
+    ledgers, histories = [], []
+    for number, together in enumerate((True, False)):
+        deployment = Deployment(servers, f"late{number}")
+        await deployment.create(flow.PROGRAM, flow.TEMPLATES)
+        traffic = [apart(Traffic(seed=5).day(day, 60), day) for day in range(4)]
+        async with deployment.workers(
+            *(ALL if together else ALL[:2]), batch_records=20 + 80 * number, sweep_seconds=0.1
+        ):
+            for day, events in enumerate(traffic):
+                await deployment.send(events)
+                await deployment.idle()
+                await deployment.move_clock(end_of(day))
+            await deployment.idle()
+            if not together:
+                async with deployment.workers(*ALL[2:]):
+                    await deployment.idle()
+        ledgers.append(await deployment.ledger())
+        histories.append(await deployment.rows(TIERS))
+        await deployment.check_replay()
+        await deployment.close()
+    assert ledgers[0] == ledgers[1]
+    assert histories[0] == histories[1]
+    assert histories[0]
+
+
+def apart(events: list[Sent], day: int) -> list[Sent]:
+    """Leave out referrals, and of each member either purchases or redemptions."""
+    return [
+        one for one in events
+        if one.topic == (purchases.TOPIC if (int(one.member[1:]) + day) % 2 else redemptions.TOPIC)
+    ]  # fmt: skip
+
+
+async def kill_one(whole: Deployment, service: str, order: str) -> None:
+    """Kill one of four processes at a crash point, start it again, and look whether all is explained."""
+    workers = {
+        name: whole.start_process(name, batch_records=20, sweep_seconds=0.2, crash_at=order if name == service else "")
+        for name in ALL
+    }
+    traffic = Traffic(seed=len(service) * 7 + len(order))
+    await whole.send(traffic.profiles())
+    await whole.send(traffic.day(0, 80))
+    await whole.move_clock(end_of(0))
+    assert await asyncio.to_thread(workers[service].wait, 60) == -signal.SIGKILL
+    whole.start_process(service, batch_records=20, sweep_seconds=0.2)
+    await whole.send(traffic.day(1, 80))
+    await whole.idle(90)
+    await whole.move_clock(end_of(100))
+    await whole.idle(90)
+    await whole.check_audit()
+    await whole.check_replay()
+    await check_nothing_personal(whole)
+
+
+@pytest.mark.timeout(240)
+async def test_a_kill_of_redeem(whole: Deployment) -> None:
+    await kill_one(whole, "redeem", "stored:3")
+
+
+@pytest.mark.crash
+@pytest.mark.timeout(240)
+@pytest.mark.parametrize("point", ["loaded:2", "stored:3", "committed:2", "published:2"])
+@pytest.mark.parametrize("service", ALL)
+async def test_a_kill_of_any_service_anywhere(whole: Deployment, service: str, point: str) -> None:
+    await kill_one(whole, service, point)
+
+
+MEMBERS, TILLS, POINTS = 8, 64, 80
+
+
+@pytest.mark.timeout(240)
+async def test_sixty_four_tills_spend_what_suffices_for_half(whole: Deployment) -> None:
+    start = datetime(2017, 3, 1, 12, tzinfo=ZONE)
+    await whole.send([event({**purchase(f"o{n}", f"m{n}", [0, POINTS * 100]), "occurred_at": start.isoformat()})
+                      for n in range(MEMBERS)])  # fmt: skip
+    later = start + timedelta(days=10)
+    requests = [
+        about(redemptions.REQUESTED, {
+            "redemption_id": f"t{till}", "member_id": f"m{till % MEMBERS}", "reward": "tea", "confirm": till % 2 == 0,
+            "occurred_at": (later + timedelta(seconds=till)).isoformat(),
+        }, f"/tills/{till}")
+        for till in range(TILLS)
+    ]  # fmt: skip
+    confirms = [
+        about(redemptions.CONFIRMED, {
+            "redemption_id": f"t{till}", "member_id": f"m{till % MEMBERS}",
+            "occurred_at": (later + timedelta(minutes=5, seconds=till)).isoformat(),
+        }, f"/tills/{till}")
+        for till in range(TILLS) if till % 2
+    ]  # fmt: skip
+    whole.start_process("earn")
+    await whole.idle()
+    doomed = [
+        whole.start_process("redeem", batch_records=3, crash_at=f"{point}:3") for point in ("stored", "published")
+    ]
+    await whole.move_clock(microseconds(later))
+    await asyncio.gather(*(whole.send([one, one]) for one in requests))
+    await whole.send(confirms)
+    whole.start_process("redeem", batch_records=3)
+    whole.start_process("redeem", batch_records=5)
+    await whole.idle(120)
+    assert any(process.poll() == -signal.SIGKILL for process in doomed), "somebody was killed at work"
+    await whole.check_audit()
+    await whole.check_replay()
+    states = Counter(state for (state,) in await whole.rows("select state from redemption"))
+    assert states == {"redeemed": MEMBERS * POINTS // 20, "rejected": TILLS - MEMBERS * POINTS // 20}
+    answers: dict[str, set[Any]] = defaultdict(set)
+    for record in await whole.published(rewards.TOPIC):
+        headers = dict(record.headers)
+        final = json.loads(record.value)["state"] in {"redeemed", "rejected"}
+        if final:
+            answers[headers["ce_correlationid"].decode()].add((headers["ce_id"], record.value))
+    assert len(answers) == TILLS
+    assert {len(found) for found in answers.values()} == {1}, "the same request gets the same answer, word for word"
+    lowest = await whole.rows("select min(least(available, reserved, pending, debt)) from entry")
+    assert lowest == [(0,)]
+
+
+async def test_earn_and_redeem_on_the_same_members(whole: Deployment) -> None:
+    traffic = Traffic(seed=9, members=3)
+    before = (await whole.rows("select deadlocks from pg_stat_database where datname = current_database()"))[0][0]
+    async with whole.workers("earn", "redeem", "earn", "redeem", batch_records=5, sweep_seconds=0.05):
+        await whole.send(traffic.day(0, 400))
+        await whole.idle()
+    await asyncio.sleep(1)
+    after = (await whole.rows("select deadlocks from pg_stat_database where datname = current_database()"))[0][0]
+    print(f"deadlocks: {after - before}")
+    assert after == before
+    await whole.check_audit()
+    await whole.check_replay()
+    assert len(await whole.rows(read.ENTRIES)) > 200

@@ -16,7 +16,7 @@ from shared.stream.records import Decoded, Record
 
 SOURCE = "/stores/330"
 RECORD_BYTES = 1_000_000
-FRESH_MARKET = (Path(__file__).parents[2] / "programs" / "fresh-market.yaml").read_text()
+FRESH_MARKET = (Path(__file__).parents[1] / "purchases.yaml").read_text()
 
 
 def line(line_id: str = "1", amount: object = 1000, **fields: Any) -> dict[str, Any]:

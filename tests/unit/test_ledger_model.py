@@ -12,12 +12,15 @@ from hypothesis import strategies as st
 
 from shared.errors import InvariantBroken
 from shared.instants import BEGINNING, NEVER
+from shared.ledger.book import Book
 from shared.ledger.model import Account, Cause, Entry, Posting, Terms
 from shared.ledger.operations import EFFECTS, Operation, effects_as_values
+from tests.unit.build import program
 
 properties = settings(deadline=None, max_examples=100)
 CAUSE = Cause(b"\x00" * 16, 1, 0)
 FOREVER = Terms(BEGINNING, NEVER)
+PROGRAM = program("give: 1 point per whole USD")
 
 
 class Earn(NamedTuple):
@@ -108,7 +111,6 @@ def test_the_lots_of_an_account_sum_to_its_balance(earns: list[Earn]) -> None:
         lots = [lot for lot in posting.lots.values() if lot.account == number]
         assert sum(lot.remaining for lot in lots) == account.available + account.pending
         assert sum(lot.earned for lot in lots) == account.lifetime
-        assert account.next_due == min((lot.terms.expires_at for lot in lots), default=NEVER)
         for lot in lots:
             entries = [entry for entry in posting.entries if (entry.account, entry.lot) == (number, lot.lot)]
             assert sum(entry.points for entry in entries) == lot.remaining
@@ -118,18 +120,28 @@ def test_the_lots_of_an_account_sum_to_its_balance(earns: list[Earn]) -> None:
 @given(EARNS)
 def test_the_history_of_an_account_never_goes_back(earns: list[Earn]) -> None:
     posting, accounts = Posting(), _accounts()
+    book = Book({(account.member, account.wallet): account for account in accounts.values()}, posting, PROGRAM)
     latest: dict[int, int] = {}
     for earn in earns:
-        entry = _post(posting, accounts, earn)
+        account = accounts[earn.account]
+        before = len(posting.entries)
+        posted_at = book.bring_to(account, earn.occurred_at)
+        book.earn(account, earn.points, terms=Terms(BEGINNING, earn.expires_at), cause=CAUSE, event_at=earn.occurred_at)
         latest[earn.account] = max(latest.get(earn.account, earn.occurred_at), earn.occurred_at)
-        assert entry.occurred_at == accounts[earn.account].as_of == latest[earn.account]
+        assert posted_at == account.as_of == latest[earn.account]
+        entry = posting.entries[before]
+        assert (entry.occurred_at, entry.event_at) == (posted_at, earn.occurred_at)
+        # Expiries lie after all events here, so the next thing due is the first of them.
+        assert account.next_due == min(lot.terms.expires_at for lot in account.lots.values())
 
 
 def test_a_late_event_is_posted_at_the_latest_instant_already_seen() -> None:
     account, posting = Account(1, "m", "points"), Posting()
+    book = Book({("m", "points"): account}, posting, PROGRAM)
     for occurred_at, posted_at in [(100, 100), (50, 100), (101, 101)]:
-        entry = posting.post(account, Operation.EARN, 1, terms=FOREVER, cause=CAUSE, occurred_at=occurred_at)
-        assert entry.occurred_at == posted_at
+        assert book.bring_to(account, occurred_at) == posted_at
+        book.earn(account, 1, terms=FOREVER, cause=CAUSE, event_at=occurred_at)
+        assert (posting.entries[-1].occurred_at, posting.entries[-1].event_at) == (posted_at, occurred_at)
     assert account.as_of == 101
 
 
@@ -204,5 +216,18 @@ def test_lot_ids_never_change() -> None:
 
 def test_the_table_of_effects_is_what_the_audit_reads() -> None:
     assert set(EFFECTS) == set(Operation)
-    assert EFFECTS[Operation.EARN] == (1, 0, 0, 0, 1, 1)
-    assert effects_as_values() == "(1, 1, 0, 0, 0, 1, 1)"
+    # Available, pending, reserved, debt, what remains of the lot, and the two totals: earned, lifetime.
+    assert EFFECTS[Operation.EARN] == (1, 0, 0, 0, 1, 1, 1)
+    assert EFFECTS[Operation.ACTIVATE] == (1, -1, 0, 0, 0, 0, 0)
+    assert EFFECTS[Operation.REPAY] == (-1, 0, 0, -1, -1, 0, 0)
+    rows = effects_as_values().split("), (")
+    assert rows[0] == "(1, 1, 0, 0, 0, 1, 1, 1"
+    assert rows[10] == "11, 0, 0, 0, 1, 0, 0, -1"
+    assert len(rows) == len(Operation)
+
+
+@pytest.mark.parametrize("operation", Operation)
+def test_what_a_lot_loses_or_gains_an_account_does_too(operation: Operation) -> None:
+    # Points are in a lot exactly while they are available or pending: so lots always sum to both.
+    effect = EFFECTS[operation]
+    assert effect.lot == effect.available + effect.pending

@@ -250,7 +250,7 @@ IN_SECTIONS: list[tuple[int, str, int, str, str]] = [
     (10, "    expiry: 90 days\n    on_return: forgive", 11, "wallets.points.on_return", '"clamp" or "withhold"'),
     (10, "    expiry: 90 days\n    remind: soon", 11, "wallets.points.remind", "such as [30, 7, 1]"),
     (10, "    expiry: 90 days\n    remind: [7, 0]", 11, "wallets.points.remind[1]", "greater than or equal to 1"),
-    (10, "    expiry: 90 days\n    remind: [120, 7]", 11, "wallets.points.remind", "found 120 days"),
+    (10, "    expiry: 90 days\n    remind: [400, 7]", 11, "wallets.points.remind[0]", "less than or equal to 366"),
     (10, "    expiry: never\n    remind: 7", 11, "wallets.points.remind", "points that never expire"),
     (10, "    expiry: 90 days\n    reminds: 7", 11, "wallets.points.reminds", "did you mean remind?"),
     (24, "referal:", 24, "referal", "did you mean referral?"),

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cli.rehearsal import Rehearsal
-from shared.contracts.points import POINTS_EARNED
+from shared.contracts.points import EARNED, EXPIRED, POINTS_EARNED, POINTS_MOVED
 from shared.contracts.purchases import PURCHASE_COMPLETED
 from shared.instants import microseconds
 from shared.program.compiled import compile_program
@@ -186,11 +186,15 @@ def test_what_is_published_is_what_is_in_the_ledger(copies: list[Copy]) -> None:
     rehearsal, (decisions,) = in_one_batch(copies)
     published: dict[tuple[str, str], int] = defaultdict(int)
     for message in decisions.messages:
-        earned = POINTS_EARNED.validate_json(message.value)
-        assert message.key == earned["member_id"].encode()
-        assert earned["points"] == sum(award["points"] for award in earned["awards"])
-        published[earned["member_id"], earned["wallet"]] += earned["points"]
-        assert published[earned["member_id"], earned["wallet"]] == earned["balance"]["available"]
+        kind = dict(message.headers)["ce_type"].decode()
+        adapter, sign = (POINTS_EARNED, 1) if kind == EARNED else (POINTS_MOVED, -1)
+        told: Any = adapter.validate_json(message.value)
+        assert kind in {EARNED, EXPIRED}
+        assert message.key == told["member_id"].encode()
+        if kind == EARNED:
+            assert told["points"] == sum(award["points"] for award in told["awards"])
+        published[told["member_id"], told["wallet"]] += sign * told["points"]
+        assert published[told["member_id"], told["wallet"]] == told["balance"]["available"]
     assert dict(published) == {key: entries[-1][3] for key, entries in by_member(rehearsal).items()}
 
 
