@@ -2,8 +2,9 @@
 PYTHON ?= python3
 BIN := .venv/bin
 LOYALTY := $(BIN)/loyalty
-# make up HOME_DIR=.loyalty-2: a second stack beside the first.
-HOME_DIR ?= .loyalty
+# The program of the demonstration: a file in programs/. Another one gets a place of its own beside the first.
+PROGRAM ?= fresh-market
+HOME_DIR ?= $(if $(filter fresh-market,$(PROGRAM)),.loyalty,.loyalty-$(PROGRAM))
 BROKER ?= embedded
 
 .PHONY: up down test test-kafka test-crash lint bench docs lock clean
@@ -19,7 +20,7 @@ BROKER ?= embedded
 
 # Start everything, replay a year of real purchases, show what happened. DETACH=1 leaves it running and returns.
 up: .venv/installed
-	$(BIN)/python -m cli.demonstration --home $(HOME_DIR) --broker $(BROKER) $(if $(DETACH),--detach)
+	$(BIN)/python -m cli.demonstration --home $(HOME_DIR) --broker $(BROKER) --program $(PROGRAM) $(if $(DETACH),--detach)
 
 down: .venv/installed
 	$(LOYALTY) down --home $(HOME_DIR)

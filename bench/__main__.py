@@ -1,100 +1,88 @@
-"""``python -m bench``: the table of ``make bench``."""
+"""``python -m bench``: the tables of ``make bench``."""
 
 from __future__ import annotations
 
 import asyncio
-import os
-import statistics
-import sys
 import tempfile
-from collections.abc import Callable, Coroutine
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Annotated
 
+import typer
 from rich.console import Console
-from rich.table import Table
 
-from bench.contest import Contest, Result
+from bench import flow_rows, purchase_rows, service_rows
+from bench.deployment import Servers
+from bench.figures import Figure, table
+from bench.sizes import SMALL, Sizes
 from cli.embedded import postgres
 from cli.embedded.servers import broker_server, start_postgres
 
-MEMBERS = 10_000
-#: The naive contestant gets fewer events, or it would run for minutes; its rate does not depend on the number.
-NAIVE_EVENTS, EVENTS, SAME_EVENTS = 3_000, 120_000, 3_000
-ROUNDS = int(os.environ.get("BENCH_ROUNDS", "3"))
-LATENCY_SECONDS = 10.0
+FLOW_ROWS: dict[str, Callable[[Servers, Sizes], Awaitable[list[Figure]]]] = {
+    "pipeline": flow_rows.pipeline,
+    "redemptions": service_rows.redemption_answers,
+    "expiry": service_rows.expiry,
+    "tiers": service_rows.tiers,
+    "notifications": service_rows.notifications,
+    "look-up": service_rows.look_up,
+}
+_NAMES = ("purchases", "flow", *FLOW_ROWS)
 
-Run = Callable[[], Coroutine[Any, Any, Result]]
+
+def main(
+    only: Annotated[
+        list[str] | None, typer.Option(help=f"What to run, more than once if need be: {', '.join(_NAMES)}")
+    ] = None,
+    small: Annotated[bool, typer.Option(help="Only see whether everything works; the figures mean little")] = False,
+) -> None:
+    """Run the benchmark; exit status 1 if contestants that must agree do not."""
+    wanted = set(only or ("purchases", "flow"))
+    if unknown := wanted - set(_NAMES):
+        raise typer.BadParameter(f"{', '.join(sorted(unknown))}; there are {', '.join(_NAMES)}")
+    rows = [name for name in FLOW_ROWS if name in wanted or "flow" in wanted]
+    sizes = Sizes()
+    if small:
+        # What the environment says counts more.
+        sizes = Sizes.model_validate({**SMALL, **sizes.model_dump(include=sizes.model_fields_set)})
+    raise typer.Exit(asyncio.run(_run(sizes, rows, purchases="purchases" in wanted)))
 
 
-async def main() -> int:
-    """Run all contestants in turn, several rounds, and print medians; exit status 1 if results differ."""
+async def _run(sizes: Sizes, rows: Sequence[str], *, purchases: bool) -> int:
+    """Run everything on servers of its own, which are stopped in any case."""
     console = Console(width=130)
     with tempfile.TemporaryDirectory(prefix="loyalty-bench-", ignore_cleanup_errors=True) as name:
         folder = Path(name)
         database, url = await asyncio.to_thread(start_postgres, folder)
-        broker = await asyncio.to_thread(broker_server("tansu", folder).start)
+        broker = broker_server("tansu", folder)
         try:
-            contest = Contest(broker, database, url, folder)
-            same = await check_same(contest, console)
-            results = await rounds(contest, console)
-            show(console, results)
-            rate = statistics.median(result.per_second for result in results["earn, one worker"]) / 2
-            p50, p99, measured = await contest.latency(rate, LATENCY_SECONDS, MEMBERS)
-            console.print(
-                f"publish to points event at {rate:,.0f} events/s (half of one worker's rate): "
-                f"p50 {p50 * 1000:.0f} ms, p99 {p99 * 1000:.0f} ms ({measured:,} events)"
-            )
+            await asyncio.to_thread(broker.start)
+            servers = Servers(broker, database, url, folder)
+            same = await purchase_rows.run(servers, sizes, console) if purchases else True
+            return 0 if await _flow(servers, sizes, rows, console) and same else 1
         finally:
             broker.stop()
             database.stop()
             postgres.remove(folder)
-    return 0 if same else 1
 
 
-async def check_same(contest: Contest, console: Console) -> bool:
-    """Let all contestants handle the same events and compare all balances."""
-    console.print(f"checking that all end with identical balances ({SAME_EVENTS:,} events each)")
-    checksums = {
-        (await contest.backlog(app, workers, SAME_EVENTS, MEMBERS)).checksum
-        for app, workers in (("bench.naive", 1), ("services.earn.app", 1), ("services.earn.app", 2))
-    }
-    console.print("identical balances" if len(checksums) == 1 else "[red]BALANCES DIFFER[/red]")
-    return len(checksums) == 1
-
-
-async def rounds(contest: Contest, console: Console) -> dict[str, list[Result]]:
-    """Run every contestant once a round."""
-    contestants: dict[str, Run] = {
-        "naive Faust agent": lambda: contest.backlog("bench.naive", 1, NAIVE_EVENTS, MEMBERS),
-        "earn, one worker": lambda: contest.backlog("services.earn.app", 1, EVENTS, MEMBERS),
-        "earn, two workers": lambda: contest.backlog("services.earn.app", 2, EVENTS, MEMBERS),
-    }
-    results: dict[str, list[Result]] = {name: [] for name in contestants}
-    for number in range(1, ROUNDS + 1):
-        for name, run in contestants.items():
-            result = await run()
-            results[name].append(result)
-            console.print(f"round {number} of {ROUNDS}: {name}: {result.per_second:,.0f} events/s")
-    return results
-
-
-def show(console: Console, results: dict[str, list[Result]]) -> None:
-    """Print medians; ratios are medians of the ratios within each round."""
-    table = Table("contestant", "events/s", "x naive", "worker CPU µs/event", "Postgres CPU µs/event", "peak worker MB")
-    naive = results["naive Faust agent"]
-    for name, found in results.items():
-        ratio = statistics.median(r.per_second / n.per_second for r, n in zip(found, naive, strict=True))
-        table.add_row(
-            name,
-            f"{statistics.median(r.per_second for r in found):,.0f}",
-            f"{ratio:.1f}",
-            f"{statistics.median(r.worker_us for r in found):.0f}",
-            f"{statistics.median(r.postgres_us for r in found):.0f}",
-            f"{max(r.peak_mb for r in found):.0f}",
-        )
-    console.print(table)
+async def _flow(servers: Servers, sizes: Sizes, rows: Sequence[str], console: Console) -> bool:
+    """Run rows of the flow, every one once a round; return whether the naive version agrees."""
+    same = True
+    if "pipeline" in rows:
+        console.print(f"checking that both versions of the flow agree ({sizes.same_flow_events:,} events each)")
+        same = await flow_rows.check_same(servers, sizes)
+        console.print("the same results" if same else "[red]RESULTS DIFFER[/red]")
+    rounds: dict[str, list[list[Figure]]] = {row: [] for row in rows}
+    for number in range(1, sizes.rounds + 1):
+        for row in rows:
+            figures = await FLOW_ROWS[row](servers, sizes)
+            rounds[row].append(figures)
+            said = ", ".join(f"{figure.name} {figure.shown} {figure.unit}" for figure in figures)
+            console.print(f"round {number} of {sizes.rounds}: {row}: {said}", highlight=False)
+    if rows:
+        console.print(table(rounds))
+    return same
 
 
 if __name__ == "__main__":
-    sys.exit(asyncio.run(main()))
+    typer.run(main)

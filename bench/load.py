@@ -8,31 +8,47 @@ from datetime import UTC, datetime, timedelta
 
 import pydantic_core
 
+from cli.sending import TOPIC_OF
 from shared.contracts.envelope import seal
 from shared.contracts.purchases import COMPLETED
 
+#: (member, value, headers, topic): what a ``Sender`` takes.
+Event = tuple[str, bytes, list[tuple[str, bytes]], str]
+
 _START = datetime(2017, 1, 2, tzinfo=UTC)
+_STORE = "/stores/330"
 _DEPARTMENTS = (("GROCERY", "TEA"), ("PRODUCE", "FRUIT"), ("DRUG GM", "SOAP"), ("FUEL", "GASOLINE"))
 _BRANDS = ("National", "National", "Private")
 
 
-def purchases(
-    count: int, members: int, seed: int = 1, first: int = 0
-) -> Iterator[tuple[str, bytes, list[tuple[str, bytes]]]]:
-    """Yield (member, value, headers): orders of four lines, evenly over the members, in order of time."""
+def purchases(count: int, members: int, seed: int = 1, first: int = 0) -> Iterator[Event]:
+    """Yield orders of four lines, evenly over the members, in order of time."""
     rng = random.Random(seed + first)
     for number in range(first, first + count):
         member = f"{rng.randrange(members):06d}"
-        occurred_at = (_START + timedelta(seconds=number)).isoformat()
-        lines = [_line(rng, position) for position in range(1, 5)]
-        data = {
-            "order_id": f"{number:010d}", "member_id": member, "occurred_at": occurred_at, "channel": "store",
-            "store_id": "330", "currency": "USD", "lines": lines,
-        }  # fmt: skip
-        headers = seal(
-            event_id=f"bench-{number}", source="/stores/330", event_type=COMPLETED, time=occurred_at, key=member
-        )
-        yield member, pydantic_core.to_json(data), headers
+        yield purchase(rng, f"{number:010d}", member, (_START + timedelta(seconds=number)).isoformat())
+
+
+def purchase(rng: random.Random, order: str, member: str, occurred_at: str) -> Event:
+    """Return an order of four lines."""
+    lines = [_line(rng, position) for position in range(1, 5)]
+    return order_of(order, member, occurred_at, lines)
+
+
+def order_of(order: str, member: str, occurred_at: str, lines: list[dict[str, object]]) -> Event:
+    """Return an order of some lines."""
+    data: dict[str, object] = {
+        "order_id": order, "member_id": member, "occurred_at": occurred_at, "channel": "store", "store_id": "330",
+        "currency": "USD", "lines": lines,
+    }  # fmt: skip
+    return event_of(COMPLETED, data, f"bench-{order}")
+
+
+def event_of(event_type: str, data: dict[str, object], event_id: str, source: str = _STORE) -> Event:
+    """Return an event about a member."""
+    member, time = str(data["member_id"]), str(data["occurred_at"])
+    headers = seal(event_id=event_id, source=source, event_type=event_type, time=time, key=member)
+    return member, pydantic_core.to_json(data), headers, TOPIC_OF[event_type]
 
 
 def _line(rng: random.Random, position: int) -> dict[str, object]:

@@ -2,41 +2,54 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
 from cli import supervision
-from cli.home import load_stack
+from cli.home import load_stack, settings_for
 from cli.output import console
+from cli.summary import show
 
-#: What the year pays.
+#: What the year's baskets pay; what comes back, and what referrals pay, comes on top.
 YEAR = 5_108_868
+_EXTRAS = "returns,referrals,redemptions,profiles"
+#: After the year: points lapse, the tiers' window moves on, reminders are due.
+_AFTERWARDS = "2018-03-01T05:00:00Z"
+_SUBSCRIBER = Path(__file__).parents[1] / "examples" / "email_subscriber.py"
 
 
 def main(
     home: Annotated[Path, typer.Option(resolve_path=True)] = Path(".loyalty"),
     broker: str = "embedded",
+    program: Annotated[str, typer.Option(help="A file in programs/, without its ending.")] = "fresh-market",
+    last: Annotated[str, typer.Option(help="Replay up to this day only.")] = "2017-12-31",
     detach: Annotated[bool, typer.Option("--detach")] = False,
 ) -> None:
     """Run the demonstration; with --detach return when it is done and leave the stack running."""
     if not supervision.is_running(home):
-        _loyalty(home, "up", "--detach", "--broker", broker)
+        file = Path(__file__).parents[1] / "programs" / f"{program}.yaml"
+        chosen = [] if load_stack(home) else ["--program", str(file), "--clock", "manual"]
+        _loyalty(home, "up", "--detach", "--broker", broker, *chosen)
     try:
         started = time.monotonic()
-        if _lifetime(home) < YEAR:
-            _loyalty(home, "replay", "completejourney")
+        if _clock(home) < _AFTERWARDS:
+            _loyalty(home, "replay", "completejourney", "--with", _EXTRAS, "--to", last)
+            _loyalty(home, "clock", "set", _AFTERWARDS, "--daily")
         else:
             console.print("the year is in the ledger already; replaying it again would change no balance")
         _loyalty(home, "status", "--wait-idle")
         seconds = time.monotonic() - started
         _loyalty(home, "audit")
-        _show(home, seconds)
+        _write_mail(home)
+        asyncio.run(show(home))
+        _show_next(home, seconds)
         if not detach:
             console.print("\nPress Ctrl-C to stop the stack.")
             while supervision.is_running(home):
@@ -48,24 +61,35 @@ def main(
             _loyalty(home, "down")
 
 
-def _lifetime(home: Path) -> int:
-    balances: list[dict[str, Any]] = json.loads(_loyalty(home, "balances", "--json", capture=True))
-    return sum(balance["lifetime"] for balance in balances)
+def _clock(home: Path) -> str:
+    """Return the manual clock as RFC 3339 in UTC."""
+    return str(json.loads(_loyalty(home, "status", "--json", capture=True))["clock"]).split()[0]
 
 
-def _show(home: Path, seconds: float) -> None:
-    balances: list[dict[str, Any]] = json.loads(_loyalty(home, "balances", "--json", capture=True))
+def _write_mail(home: Path) -> None:
+    """Let the example subscriber write what it would send: a folder of mails to open."""
+    settings = settings_for(home)
+    console.print("writing mails")
+    subprocess.run(  # noqa: S603
+        [
+            sys.executable, str(_SUBSCRIBER), "--brokers", settings.kafka_brokers,
+            "--prefix", settings.topic_prefix, "--mail-folder", str(home / "mail"), "--now", "--until-idle", "3",
+            "--state", str(home / "mail.db"),
+        ],
+        check=True,
+    )  # fmt: skip
+
+
+def _show_next(home: Path, seconds: float) -> None:
     stack = load_stack(home)
     assert stack is not None
-    points = sum(balance["lifetime"] for balance in balances)
-    console.print(
-        f"\n[bold]{points:,} points of {len(balances):,} members[/bold], replayed in {seconds:.0f} s; the largest:"
-    )
-    _loyalty(home, "balances", "--top", "5")
+    mails = len(list((home / "mail").glob("*.eml")))
     at = "" if home == Path(".loyalty").resolve() else f" --home {home}"
     console.print(
+        f"\nReplayed in {seconds:.0f} s. {mails:,} mails to open: {home / 'mail'}\n"
         f"Metrics:   http://127.0.0.1:{stack.ports['earn']}/metrics\n"
         "Try next:\n"
+        f"  .venv/bin/loyalty member 1000{at}\n"
         f"  .venv/bin/loyalty balances --as-of 2017-07-01T00:00:00-04:00 --top 5{at}\n"
         f"  .venv/bin/loyalty audit --replay{at}\n"
         f"  .venv/bin/loyalty replay completejourney --limit 2000 --no-barrier{at}   # again: no balance changes"

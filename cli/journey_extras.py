@@ -2,8 +2,8 @@
 
 - returns: 4 % of the baskets, drawn by a hash of the basket id, come back 1 to 14 days later, at the same time of
   day: half of them whole, of the others one line;
-- referrals: 5 % of the households, drawn the same way, were brought by one that had bought before; registered the
-  evening before their first basket;
+- referrals: 5 % of the households, drawn the same way, were brought by one that had bought before; registered an
+  hour before their first basket;
 - redemptions: each coupon redemption of the data (household, day) is a request for the fuel voucher at noon; of ten,
   five are confirmed at once, four 5 minutes later, one never;
 - profiles: every household has an address ``member-<id>@example.invalid`` and no name.
@@ -83,15 +83,14 @@ def _referrals(baskets: Baskets) -> Iterator[Extra]:
     members: list[str] = []
     for basket in baskets.first_of_each():
         if members and _draw("referral", basket.member, 100) < _REFERRALS:
-            moment = datetime.combine(basket.moment.date() - timedelta(days=1), datetime.min.time(), ZONE)
+            moment = max(basket.moment - timedelta(hours=1), datetime(2017, 1, 1, tzinfo=ZONE))
             data = {
                 "referral_id": f"ref-{basket.member}", "member_id": basket.member,
                 "referrer_id": members[_draw("referrer", basket.member, len(members))],
                 "code": f"FRIEND-{basket.member}",
             }  # fmt: skip
             yield _event(
-                moment + timedelta(hours=20), referrals.TOPIC, referrals.REGISTERED, f"referral-{basket.member}",
-                "/crm", data,
+                moment, referrals.TOPIC, referrals.REGISTERED, f"referral-{basket.member}", "/crm", data
             )  # fmt: skip
         members.append(basket.member)
 

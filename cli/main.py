@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from cli.commands import clock, dead_letters, ledger, program, replay, stack, system
+from cli.commands import clock, dead_letters, flow, ledger, member, program, rehearse, replay, stack, system, why
 
 app = typer.Typer(
     name="loyalty",
@@ -14,6 +14,10 @@ app = typer.Typer(
 )
 stack.add_to(app)
 ledger.add_to(app)
+member.add_to(app)
+why.add_to(app)
+flow.add_to(app)
+rehearse.add_to(app)
 app.add_typer(replay.app, name="replay")
 app.add_typer(program.app, name="program")
 app.add_typer(clock.app, name="clock")

@@ -20,7 +20,7 @@ FOR_EVER = datetime(9999, 12, 30, tzinfo=UTC)
 
 @dataclass(frozen=True)
 class Rules:
-    """The program. ``pending`` is a number of days, "fulfilled" or None; ``rewards`` are (cost, limit, minutes held)."""
+    """The program. ``pending``: a number of days, "fulfilled" or None; ``rewards``: (name, cost, limit, minutes)."""
 
     zone: str = "America/New_York"
     months: int | None = 2
@@ -33,6 +33,8 @@ class Rules:
     minimum: int = 2500
     within: int = 10
     cap: int = 1
+    #: (cents spent ever, times a quarter of what the rules give), the lowest first; empty: no ladder.
+    ladder: tuple[tuple[int, int], ...] = ()
     rewards: tuple[tuple[str, int, int | None, int], ...] = (("small", 10, None, 15), ("big", 40, 1, 2880))
 
     def yaml(self) -> str:
@@ -43,6 +45,7 @@ class Rules:
         )
         if isinstance(self.pending, int):
             pending = f", pending: {self.pending} days"
+        rest = f"{pending}, on_return: {self.on_return}, remind: {list(self.remind)}"
         rewards = "".join(
             f"\n  - {{reward: {name}, name: {name}, cost: {cost} points, worth: 1 USD, hold: {minutes} minutes"
             + (f", limit: {limit}" if limit else "") + "}"
@@ -55,7 +58,7 @@ currency: USD
 time_zone: {self.zone}
 effective: 2010-01-01
 wallets:
-  points: {{name: P, unit: point, expiry: "{expiry}"{pending}, on_return: {self.on_return}, remind: {list(self.remind)}}}
+  points: {{name: P, unit: point, expiry: "{expiry}"{rest}}}
 earning:
   - {{rule: every-dollar, give: 1 point per whole USD}}
   - {{rule: brand-x, give: 1 point per whole USD, for: {{brand: X}}}}
@@ -66,7 +69,16 @@ referral:
   within_days: {self.within}
   at_most_a_month: {self.cap}
 rewards:{rewards}
-"""
+{self._ladder()}"""
+
+    def _ladder(self) -> str:
+        if not self.ladder:
+            return ""
+        tiers = "".join(
+            f"\n    - {{tier: t{cents}, name: T, from: {cents / 100} USD, multiplier: {quarters}/4}}"
+            for cents, quarters in self.ladder
+        )
+        return f"ladder:\n  metric: spend\n  window: lifetime\n  keep: while the metric holds\n  tiers:{tiers}\n"
 
     def midnight(self, day: date) -> datetime:
         return datetime.combine(day, time(), tzinfo=ZoneInfo(self.zone)).astimezone(UTC)
@@ -108,6 +120,9 @@ class Wallet:
     debt: int = 0
     lifetime: int = 0
     as_of: datetime = LONG_AGO
+    spent: int = 0
+    #: From when on which number of quarters is given.
+    tiers: list[tuple[datetime, int]] = field(default_factory=list)
     lots: dict[Key, list[Any]] = field(default_factory=dict)
     holds: dict[str, datetime] = field(default_factory=dict)
 
@@ -138,8 +153,8 @@ def split(whole: int, weights: list[int]) -> list[int]:
 class Oracle:
     """Knows what must come of each event."""
 
-    def __init__(self, rules: Rules, tie: Callable[[Key], int] = lambda _key: 0) -> None:
-        """Begin; ``tie`` orders lots that are equally old and expire together."""
+    def __init__(self, rules: Rules, tie: Callable[[Key | str], Any]) -> None:
+        """Begin; ``tie`` orders lots that are equally old and expire together, and holds that end together."""
         self.rules = rules
         self.tie = tie
         self.wallets: dict[str, Wallet] = {}
@@ -195,7 +210,7 @@ class Oracle:
                     points = sum(lot[0] for key, lot in wallet.lots.items() if key[0] == expires and not lot[1])
                     self.said.reminders.append((wallet.member, points, days, expires, now))
         self._expire(wallet, now)
-        for name, until in sorted(wallet.holds.items(), key=lambda hold: hold[1]):
+        for name, until in sorted(wallet.holds.items(), key=lambda hold: (hold[1], self.tie(hold[0]))):
             if until <= now:
                 self._release(wallet, name)
                 self.redemptions[name].update(state="released", reason="timed-out")
@@ -289,16 +304,17 @@ class Oracle:
         awards = []
         for chosen in ([True] * len(lines), [line["brand"] == "X" for line in lines]):
             matched = [i for i in range(len(lines)) if chosen[i]]
-            if points := sum(amounts[i] for i in matched) // 100:
+            if points := sum(amounts[i] for i in matched) // 100 * self._quarters(event["member"], at) // 4:
                 shares = dict(zip(matched, split(points, [amounts[i] for i in matched]), strict=True))
                 awards.append([shares.get(i, 0) for i in range(len(lines))])
         available = self.rules.available(at)
         key = (self.rules.expiry(at), available, event["order"] if available == FOR_EVER else "")
         order = {**event, "awards": awards, "key": key, "back": {}, "left": sum(amounts)}
         self.orders[event["order"]] = order
+        if awards or (self.rules.ladder and sum(amounts)):
+            self._spend(self.wallet(event["member"]), at, sum(amounts))
         if awards:
             wallet = self.wallet(event["member"])
-            self._touch(wallet, at)
             self._earn(wallet, key, sum(map(sum, awards)))
         referral = self.referrals.get(event["member"])
         if referral and referral["state"] == "open":
@@ -308,6 +324,20 @@ class Oracle:
             if refused:
                 del self.known[waiting["id"]]
                 self.said.refused.append(refused)
+
+    def _quarters(self, member: str, at: datetime) -> int:
+        """By how many quarters the tier of an instant multiplies."""
+        return next((quarters for since, quarters in reversed(self.wallet(member).tiers) if since <= at), 4)
+
+    def _spend(self, wallet: Wallet, at: datetime, amount: int) -> None:
+        """Bring the account to an instant, and count an amount towards the tier from then on."""
+        now = self._touch(wallet, at)
+        wallet.spent += amount
+        for threshold, quarters in self.rules.ladder:
+            if wallet.spent >= threshold:
+                reached = quarters
+        if self.rules.ladder and (not wallet.tiers or wallet.tiers[-1][1] != reached):
+            wallet.tiers.append((now, reached))
 
     def _seen(self, event: dict[str, Any]) -> bool:
         if event["id"] in self.known:
@@ -337,7 +367,10 @@ class Oracle:
     def _apply(self, event: dict[str, Any], order: dict[str, Any]) -> str | None:
         if event["member"] != order["member"]:
             return "other-member"
-        return self._apply_return(event, order) if event["kind"] == "return" else self._apply_fulfilment(event, order)
+        if event["kind"] == "return":
+            return self._apply_return(event, order)
+        self._apply_fulfilment(event, order)
+        return None
 
     def _apply_fulfilment(self, event: dict[str, Any], order: dict[str, Any]) -> None:
         if not order["awards"]:
@@ -349,6 +382,32 @@ class Oracle:
             self._expire(wallet, wallet.as_of)
 
     def _apply_return(self, event: dict[str, Any], order: dict[str, Any]) -> str | None:
+        plan = self._what_comes_back(event, order)
+        if isinstance(plan, str):
+            return plan
+        points, back = 0, order["back"]
+        for i, (quantity, amount) in plan.items():
+            before = back.get(i)
+            back[i] = (quantity, amount) if before is None else (before[0] + quantity, before[1] + amount)
+            for award in order["awards"]:
+                line = order["lines"][i]
+                points += self._share(award[i], line, back[i]) - self._share(award[i], line, before)
+            order["left"] -= amount
+        if order["awards"] or self.rules.ladder:
+            wallet = self.wallet(order["member"])
+            self._spend(wallet, event["at"], -sum(amount for _, amount in plan.values()))
+            if points:
+                self._reverse(wallet, order["key"], points, order["order"])
+        referral = self.referrals.get(order["member"], {"state": "none"})
+        if referral["state"] == "qualified" and referral["order"] == order["order"] and (
+            order["left"] < self.rules.minimum
+        ):  # fmt: skip
+            self._undo(referral, event["at"])
+        return None
+
+    @staticmethod
+    def _what_comes_back(event: dict[str, Any], order: dict[str, Any]) -> dict[int, tuple[int, int]] | str:
+        """Quantity and amount of each line; or why that cannot be."""
         lines, back = order["lines"], order["back"]
         plan: dict[int, tuple[int, int]] = {}
         if event["lines"] is None:
@@ -357,33 +416,15 @@ class Oracle:
                 if had != (line["quantity"], line["amount"]):
                     quantity, amount = had or (0, 0)
                     plan[i] = (line["quantity"] - quantity, line["amount"] - amount)
-            if not plan:
-                return "returned-already"
-        else:
-            for i, quantity, amount in event["lines"]:
-                if i >= len(lines):
-                    return "unknown-line"
-                had = back.get(i, (0, 0))
-                if had[0] + quantity > lines[i]["quantity"] or had[1] + amount > lines[i]["amount"]:
-                    return "more-returned-than-bought"
-                plan[i] = (quantity, amount)
-        points = 0
-        for i, (quantity, amount) in plan.items():
-            before = back.get(i)
-            back[i] = (quantity, amount) if before is None else (before[0] + quantity, before[1] + amount)
-            for award in order["awards"]:
-                points += self._share(award[i], lines[i], back[i]) - self._share(award[i], lines[i], before)
-            order["left"] -= amount
-        if order["awards"]:
-            wallet = self.wallet(order["member"])
-            self._touch(wallet, event["at"])
-            if points:
-                self._reverse(wallet, order["key"], points, order["order"])
-        referral = self.referrals.get(order["member"])
-        if referral and referral["state"] == "qualified" and referral["order"] == order["order"]:
-            if order["left"] < self.rules.minimum:
-                self._undo(referral, event["at"])
-        return None
+            return plan or "returned-already"
+        for i, quantity, amount in event["lines"]:
+            if i >= len(lines):
+                return "unknown-line"
+            had = back.get(i, (0, 0))
+            if had[0] + quantity > lines[i]["quantity"] or had[1] + amount > lines[i]["amount"]:
+                return "more-returned-than-bought"
+            plan[i] = (quantity, amount)
+        return plan
 
     @staticmethod
     def _share(points: int, line: dict[str, Any], back: tuple[int, int] | None) -> int:
@@ -392,8 +433,8 @@ class Oracle:
         if (line["quantity"] and back[0] == line["quantity"]) or (line["amount"] and back[1] == line["amount"]):
             return points
         if line["amount"]:
-            return points * back[1] // line["amount"]
-        return points * back[0] // line["quantity"] if line["quantity"] else points
+            return int(points * back[1] // line["amount"])
+        return int(points * back[0] // line["quantity"]) if line["quantity"] else points
 
     # ---- referrals
 

@@ -52,6 +52,7 @@ RULES = [
     Rules(pending=14, on_return="withhold"),
     Rules(pending="fulfilled", days=10, remind=(7, 1)),
     Rules(months=1, zone="Africa/Cairo", remind=(7,)),
+    Rules(days=30, ladder=((0, 4), (5000, 5), (15000, 6))),
 ]
 PROGRAMS: dict[Rules, Program] = {rules: compile_program(load(rules.yaml()), 1) for rules in RULES}
 
@@ -190,8 +191,10 @@ earning:
 # ---- what the product knows and said, in the oracle's words
 
 
-def tie(key: Key) -> int:
-    """Of lots that wait for orders, and expire together, the product takes the one with the lower id."""
+def tie(key: Key | str) -> Any:
+    """Of what is alike, the product takes what has the lower id: lots that wait for orders, holds that end together."""
+    if isinstance(key, str):
+        return business_key(SOURCE, f"redemption {key}")
     expires, available, order = key
     fulfils = business_key(SOURCE, order) if order else b""
     return Terms(instant(available), instant(expires), fulfils).lot_id()
@@ -300,9 +303,10 @@ def _buyer(order: int) -> str:
     return MEMBERS[[0, 1, 0, 2, 1, 0, 3, 4, 2][order % 9]]
 
 
-def history(steps: Sequence[Step], start: int) -> list[dict[str, Any]]:
+def history(steps: Sequence[Step], start: int) -> list[dict[str, Any]]:  # noqa: C901, PLR0912 - a branch a kind
     """Turn drawn steps into events, and sweeps at instants behind the latest one."""
-    latest, events, orders, names = STARTS[start], [], 0, 0
+    latest, orders, names = STARTS[start], 0, 0
+    events: list[dict[str, Any]] = []
     bought: dict[int, dict[str, Any]] = {}
     for number, step in enumerate(steps):
         a, b, c, d = step.numbers

@@ -29,7 +29,7 @@ def test_three_parts_of_a_line_sum_to_its_award_exactly() -> None:
 
 def test_each_rule_is_taken_back_by_itself() -> None:
     shop = Shop()
-    # 7.50 + 5.00 = 12.50: 12 points, shared 12 x 750/1250 = 7.2 and 4.8: 7 and 4, the rest to the larger remainder: 7, 5.
+    # 7.50 + 5.00 = 12.50: 12 points, shared 12 x 750/1250 = 7.2 and 4.8: the one left to the larger remainder: 7, 5.
     # Brand X, the second line: 5 more.
     shop.buy("o1", (750, 1), (500, 1, "X"), at=NOON)
     assert shop.balance() == (17, 0, 0, 0)

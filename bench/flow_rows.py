@@ -1,0 +1,88 @@
+"""The row about the whole pipeline: earn, redeem, tiers and notify beside all of it done naively."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+
+from bench.deployment import APPS, FLOW, Deployment, Servers, Span
+from bench.figures import Figure
+from bench.flow_load import first_purchases, members_of, mixed, profiles_of
+from bench.running import Used
+from bench.sizes import Sizes
+from cli.progress import SERVICES
+from shared.ledger.audit import audit
+
+_REAL = tuple(APPS.values())
+_NAIVE = ("bench.naive_flow",)
+#: What does not depend on which service was faster. What a redemption found, and so the balances, does.
+_RESULTS = (
+    "select member, wallet, lifetime from account where version > 0 order by 1, 2",
+    "select order_id, result from purchase order by 1",
+    "select return_id, result from purchase_return order by 1",
+    "select referral_id, state, referrer_points, friend_points from referral order by 1",
+    "select redemption_id, member, reward from redemption order by 1",
+    "select member, version > 0, metric_value, tier from standing order by 1",
+    "select dedupe_key from notification where kind in ('points-earned', 'referral-rewarded') order by 1",
+)
+
+
+async def prepared(servers: Servers, events: int) -> Deployment:
+    """Deploy the whole flow, with members who have profiles and points, and a backlog of everything mixed."""
+    # A manual clock that was never set: nothing is due but by the events themselves, as in the naive version.
+    made = await servers.deploy(FLOW, clock="manual")
+    members = members_of(events)
+    await made.send(profiles_of(members))
+    await made.work_off("notify")
+    await made.send(first_purchases(members))
+    await made.work_off(*SERVICES)
+    await made.send(mixed(events))
+    return made
+
+
+async def work_off(servers: Servers, apps: Sequence[str], events: int) -> tuple[Span, Used]:
+    """Let apps work off a mixed backlog; return when, and what they used."""
+    return await (await prepared(servers, events)).measure(apps, SERVICES)
+
+
+async def pipeline(servers: Servers, sizes: Sizes) -> list[Figure]:
+    """Measure both on backlogs of one shape."""
+    span, used = await work_off(servers, _NAIVE, sizes.naive_flow_events)
+    naive = sizes.naive_flow_events / span.seconds
+    naive_us = 1e6 / sizes.naive_flow_events
+    figures = [
+        Figure("naive, four services in one process", naive, "events/s"),
+        Figure("naive worker CPU", used.workers[0] * naive_us, "µs/event"),
+        Figure("naive Postgres CPU", used.postgres * naive_us, "µs/event"),
+    ]
+    span, used = await work_off(servers, _REAL, sizes.flow_events)
+    real = sizes.flow_events / span.seconds
+    us = 1e6 / sizes.flow_events
+    return [
+        *figures,
+        Figure("earn, redeem, tiers, notify", real, "events/s"),
+        Figure("ratio", real / naive, "x naive", 1),
+        *[Figure(f"{s} CPU", seconds * us, "µs/event") for s, seconds in zip(SERVICES, used.workers, strict=True)],
+        Figure("Postgres CPU", used.postgres * us, "µs/event"),
+        Figure("peak worker memory", used.peak_mb, "MB"),
+    ]
+
+
+async def check_same(servers: Servers, sizes: Sizes) -> bool:
+    """Let both work off the same backlog; return whether the results are the same, and both ledgers are sound."""
+    found: list[list[str]] = []
+    sound = True
+    for apps in (_REAL, _NAIVE):
+        made = await prepared(servers, sizes.same_flow_events)
+        await made.measure(apps, SERVICES)
+        # The entries of redemptions are no news to tiers until its next sweep.
+        await made.work_off("tiers")
+        async with made.database() as connection:
+            found.append([await _checksum(connection, sql) for sql in _RESULTS])
+            sound = sound and not [finding async for _check, findings in audit(connection) for finding in findings]
+    return sound and found[0] == found[1]
+
+
+async def _checksum(connection: object, sql: str) -> str:
+    rows = [tuple(row) for row in await connection.fetch(sql)]  # type: ignore[attr-defined]
+    return hashlib.blake2b(repr(rows).encode()).hexdigest()

@@ -1,0 +1,73 @@
+"""How long an answer takes: events are published at a rate, and a consumer waits for what they lead to."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from aiokafka import AIOKafkaConsumer, TopicPartition
+
+from bench.deployment import PARTITIONS
+from bench.load import Event
+from cli.sending import Sender
+from shared.settings import Settings
+
+_LAST_SECONDS = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Latencies:
+    """Seconds from publishing an event to hearing its answer; and how many events had none."""
+
+    p50: float
+    p99: float
+    answered: int
+    unanswered: int
+
+
+async def measure(
+    settings: Settings, events: Sequence[tuple[str, Event]], rate: float, topic: str, identity: Callable[[Any], str]
+) -> Latencies:
+    """Publish events at a rate, and time their answers.
+
+    Args:
+        settings: Of the deployment.
+        events: With the name by which the answer is known.
+        rate: Events a second.
+        topic: Where the answers come (short name).
+        identity: Returns the name from a record.
+    """
+    consumer = AIOKafkaConsumer(bootstrap_servers=settings.kafka_brokers, fetch_max_wait_ms=5)
+    await consumer.start()
+    sent: dict[str, float] = {}
+    latencies: list[float] = []
+    over = asyncio.Event()
+
+    async def listen() -> None:
+        while not over.is_set():
+            for records in (await consumer.getmany(timeout_ms=20)).values():
+                now = time.monotonic()
+                names = (identity(record) for record in records)
+                latencies.extend(now - sent.pop(name) for name in names if name in sent)
+
+    try:
+        consumer.assign([TopicPartition(settings.topic(topic), p) for p in range(PARTITIONS)])
+        await consumer.seek_to_end()
+        listener = asyncio.create_task(listen())
+        async with Sender(settings, rate) as sender:
+            for name, event in events:
+                sent[name] = time.monotonic()
+                await sender.send(*event)
+            await sender.flush()
+        await asyncio.sleep(_LAST_SECONDS)
+        over.set()
+        await listener
+    finally:
+        await consumer.stop()
+    latencies.sort()
+    return Latencies(
+        latencies[len(latencies) // 2], latencies[int(len(latencies) * 0.99)], len(latencies), len(sent)
+    )  # fmt: skip

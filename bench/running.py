@@ -1,0 +1,128 @@
+"""Worker processes as users start them, and what they and Postgres use."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import psutil
+
+from cli.embedded.process import free_port
+from cli.embedded.servers import Server
+from shared.settings import Settings
+
+Process = subprocess.Popen[bytes]
+
+
+@contextmanager
+def workers(settings: Settings, apps: Sequence[str]) -> Iterator[list[Process]]:
+    """Start one worker of each app, and stop them by their process ids, whatever happens."""
+    processes: list[Process] = []
+    try:
+        for app in apps:
+            processes.append(_start(settings, app))  # noqa: PERF401 - those that started are stopped
+        yield processes
+    finally:
+        _stop(processes)
+
+
+def _start(settings: Settings, app: str) -> Process:
+    values = {f"LOYALTY_{name.upper()}": str(value) for name, value in settings.model_dump().items() if value != ""}
+    values["LOYALTY_DATABASE_URL"] = settings.database_url.get_secret_value()
+    values["LOYALTY_WEB_PORT"] = str(free_port())
+    return subprocess.Popen(  # noqa: S603
+        [sys.executable, "-m", "faust", "-A", app, "worker"],
+        env={**os.environ, **values}, stdout=subprocess.DEVNULL, stderr=sys.stderr.fileno(),
+    )  # fmt: skip
+
+
+def _stop(processes: Iterable[Process]) -> None:
+    for process in processes:
+        process.terminate()
+    for process in processes:
+        try:
+            process.wait(20)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+def check_alive(processes: Iterable[Process]) -> None:
+    """Raise where a worker has ended: what waits for it would wait for ever."""
+    for process in processes:
+        if process.poll() is not None:
+            raise RuntimeError(f"a worker ended with status {process.returncode}")
+
+
+@dataclass(frozen=True, slots=True)
+class Used:
+    """CPU seconds of each worker and of Postgres, and the largest memory of any worker in MB."""
+
+    workers: list[float]
+    postgres: float
+    peak_mb: float
+
+
+class Usage(threading.Thread):
+    """Samples CPU and memory of the workers and of Postgres with all its backends."""
+
+    def __init__(self, processes: Iterable[Process], postgres: Server, *, with_start: bool) -> None:
+        """Measure some workers.
+
+        Args:
+            processes: The workers.
+            postgres: The server that they use.
+            with_start: Count a worker's CPU from its birth; else from its first connection to Postgres, with which
+                its first batch begins.
+        """
+        super().__init__(daemon=True)
+        self._workers = [psutil.Process(process.pid) for process in processes]
+        self._postgres = psutil.Process(postgres.pid)
+        self._port = postgres.port
+        self._at_first = {worker.pid: 0.0 for worker in self._workers} if with_start else {}
+        self._over = threading.Event()
+        self._peak = 0
+        self._backends: dict[int, float] = {}
+        self._before: dict[int, float] = {}
+
+    def run(self) -> None:
+        """Sample until stopped."""
+        self._before = self._sample()
+        # Often at first: the moment of the first connection counts.
+        while not self._over.wait(0.2 if len(self._at_first) == len(self._workers) else 0.02):
+            self._backends.update(self._sample())
+            for worker in self._workers:
+                self._peak = max(self._peak, worker.memory_info().rss)
+                if worker.pid not in self._at_first and self._is_connected(worker):
+                    self._at_first[worker.pid] = _seconds(worker)
+
+    def stop(self) -> Used:
+        """Return what was used until now."""
+        self._over.set()
+        self.join()
+        self._backends.update(self._sample())
+        used = [_seconds(worker) - self._at_first.get(worker.pid, 0.0) for worker in self._workers]
+        postgres = sum(seconds - self._before.get(pid, 0.0) for pid, seconds in self._backends.items())
+        return Used(used, postgres, self._peak / 1e6)
+
+    def _is_connected(self, worker: psutil.Process) -> bool:
+        return any(found.raddr and found.raddr.port == self._port for found in worker.net_connections("tcp"))
+
+    def _sample(self) -> dict[int, float]:
+        found = {}
+        for process in [self._postgres, *self._postgres.children(recursive=True)]:
+            try:
+                found[process.pid] = _seconds(process)
+            except psutil.NoSuchProcess:
+                continue
+        return found
+
+
+def _seconds(process: psutil.Process) -> float:
+    times = process.cpu_times()
+    return times.user + times.system

@@ -1,0 +1,46 @@
+"""How much every row of the benchmark does; each number is an environment variable, ``BENCH_<NAME>``."""
+
+from __future__ import annotations
+
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class Sizes(BaseSettings):
+    """The sizes of a run that is worth writing down.
+
+    The naive contestants get fewer events, or they would run for hours; their rate does not depend on the number.
+    """
+
+    model_config = SettingsConfigDict(env_prefix="BENCH_", frozen=True)
+
+    rounds: int = 3
+    #: Purchases: the naive agent and earn.
+    members: int = 10_000
+    naive_events: int = 3_000
+    events: int = 120_000
+    same_events: int = 3_000
+    latency_seconds: float = 10
+    #: The pipeline: earn, redeem, tiers, notify.
+    flow_events: int = 60_000
+    naive_flow_events: int = 2_000
+    same_flow_events: int = 1_000
+    #: Redemptions.
+    redemptions_a_second: float = 100
+    redemption_seconds: float = 15
+    #: The sweep that lets points lapse: accounts, and lots of each (at most 12).
+    lapsing_accounts: int = 10_000
+    lapsing_lots: int = 6
+    #: Tiers: purchases by ``members``.
+    tier_events: int = 60_000
+    #: Notifications: one purchase, one piece of news.
+    news: int = 30_000
+    #: The look-up of the tier: purchases by ``members``.
+    look_up_events: int = 80_000
+
+
+#: A run that only shows whether everything works.
+SMALL = {
+    "rounds": 1, "members": 500, "naive_events": 200, "events": 4_000, "same_events": 200, "latency_seconds": 2,
+    "flow_events": 3_000, "naive_flow_events": 160, "same_flow_events": 160, "redemption_seconds": 3,
+    "lapsing_accounts": 1_000, "lapsing_lots": 3, "tier_events": 4_000, "news": 2_000, "look_up_events": 4_000,
+}  # fmt: skip

@@ -1,0 +1,235 @@
+"""Why points came and went: an order, a return, a referral or a redemption, with everything that it caused."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import jiter
+
+from cli.reading_keys import Match
+from cli.reading_words import (
+    ENTRY_COLUMNS,
+    Json,
+    answers_as_json,
+    entries_as_json,
+    instant,
+    rule_name,
+)
+from services.earn.earning import available_at_word
+from services.earn.orders import Order
+from services.earn.store import load_orders
+from shared.database.pool import Connection
+from shared.ledger.model import Terms
+from shared.ledger.operations import Operation
+from shared.ledger.read import accounts_at, word
+from shared.program.compiled import Program
+from shared.standings.read import Loaded, load_steps, tier_slug_at
+from shared.standings.state import ladders_by_wallet
+
+_ENTRIES = f"""
+select a.member, a.wallet, {ENTRY_COLUMNS}
+from account a join entry e using (account)
+where a.member = any($1::text[]) and e.cause = any($2::uuid[]) order by a.member, a.wallet, e.version
+"""  # noqa: S608 - made of constants
+_LOTS = """
+select a.wallet, l.lot, l.earned, l.remaining, l.available_at, l.expires_at, l.fulfils
+from account a join lot l using (account) where a.member = $1 and l.lot = any($2::bigint[]) order by a.wallet, l.lot
+"""
+_MOVES = """
+select e.lot, e.operation, sum(e.points)::bigint as points
+from account a join entry e using (account) where a.member = $1 and e.lot = any($2::bigint[])
+group by e.lot, e.operation order by e.lot, e.operation
+"""
+_RETURNS = "select key, order_key, source, return_id, member, occurred_at, result from purchase_return "
+_REFERRALS = """
+select key, source, referral_id, referrer, friend, registered_at, state, reason, order_key, order_id, order_source,
+       qualified_at, minimum, program_version, referrer_points, friend_points
+from referral
+"""
+_REDEMPTION = """
+select key, source, redemption_id, member, wallet, reward, state, reason, points, requested_at, held_until, settled_at,
+       program_version, answers
+from redemption where key = $1
+"""
+
+
+class Explaining:
+    """Explains what ids name, from the tables of one deployment."""
+
+    def __init__(self, connection: Connection, programs: Mapping[int, Program], now: int) -> None:
+        """Begin.
+
+        Args:
+            connection: To the deployment's schema.
+            programs: Every version by number, the newest last.
+            now: The program's present instant: lots are shown with what is due by then.
+        """
+        self._connection = connection
+        self._programs = programs
+        self._now = now
+
+    async def explain(self, match: Match) -> Json:
+        """Return what is known of a match."""
+        found: Json = await getattr(self, f"_{match.kind}")(match.key)
+        return {"kind": match.kind, "source": match.source, **found}
+
+    # ---- orders
+
+    async def _order(self, key: bytes) -> Json:
+        order = (await load_orders(self._connection, [key]))[key]
+        program = self._programs[order.program_version]
+        kept = await self._connection.fetchval("select result from purchase where key = $1", key)
+        fulfilled = await self._connection.fetch("select key, occurred_at from fulfilment where order_key = $1", key)
+        referrals = await self._connection.fetch(_REFERRALS + "where order_key = $1", key)
+        bought = sum(line.amount for line in order.lines if line.qualifies)
+        return {
+            "id": order.order_id,
+            "member_id": order.member,
+            "occurred_at": instant(order.occurred_at),
+            "program_version": order.program_version,
+            "tier": await self._tier(order, program),
+            "points": sum(sum(paid.line_points) for paid in order.awards),
+            "reason": jiter.from_json(kept.encode()).get("reason"),
+            "qualifying": {"bought": bought, "returned": bought - order.qualifying, "counts": order.qualifying},
+            "lines": [line._asdict() for line in order.lines],
+            "awards": self._awards(order, program),
+            "entries": await self._entries([order.member], [key, *(one["key"] for one in fulfilled)]),
+            "lots": await self._lots(order.member, {paid.lot for paid in order.awards}),
+            "fulfilled_at": instant(fulfilled[0]["occurred_at"]) if fulfilled else None,
+            "returns": await self._returns(order),
+            "referrals": [_referral(row) for row in referrals],
+        }
+
+    def _awards(self, order: Order, program: Program) -> list[Json]:
+        return [
+            {
+                "rule": program.rules[paid.rule].name, "wallet": program.rules[paid.rule].wallet,
+                "points": sum(paid.line_points), "lot": str(paid.lot),
+                "lines": {
+                    line.line_id: points for line, points in zip(order.lines, paid.line_points, strict=True) if points
+                },
+            }
+            for paid in order.awards
+        ]  # fmt: skip
+
+    async def _tier(self, order: Order, program: Program) -> Json | None:
+        """Return the tier whose multiplier the order was rated with; None where none multiplies."""
+        ladder = program.ladder
+        if ladder is None or not ladder.multiplies:
+            return None
+        rows = await self._connection.fetch(
+            "select a.account, min(e.version) from account a left join entry e on e.account = a.account "
+            "and e.cause = $3 where a.member = $1 and a.wallet = $2 group by a.account",
+            order.member, ladder.wallet, order.key,
+        )  # fmt: skip
+        ((account, first),) = rows
+        if first is None:
+            return None  # nothing of it qualified, so nothing was multiplied
+        steps = (await load_steps(self._connection, {account: 0})).get(account, [])
+        before = Loaded(steps=[step for step in steps if step.version < first])
+        ladder_at = ladders_by_wallet(list(self._programs.values()))[ladder.wallet]
+        number = ladder.number_of(tier_slug_at(before, ladder_at, order.occurred_at))
+        tier = ladder.tiers[number]
+        return {"tier": tier.tier, "multiplier": str(tier.multiplier)}
+
+    async def _lots(self, member: str, lots: Iterable[int]) -> list[Json]:
+        """Return what became of lots: an order's points lie with all others of the same terms."""
+        numbers = list(lots)
+        accounts, lapses = await accounts_at(
+            self._connection, self._programs[max(self._programs)], now=self._now, member=member
+        )
+        left = {lot.lot: lot for account in accounts for lot in account.lots.values()}
+        moves: dict[int, dict[str, int]] = {number: {} for number in numbers}
+        for lot, operation, points in await self._connection.fetch(_MOVES, member, numbers):
+            moves[lot][word(operation)] = points
+        due = {"activated": Operation.ACTIVATE.word, "expired": Operation.EXPIRE.word}
+        for lapse in lapses:
+            if lapse.lot in moves:
+                known = moves[lapse.lot]
+                known[due[lapse.what]] = known.get(due[lapse.what], 0) + lapse.points
+        return [
+            {
+                "wallet": wallet, "lot": str(lot), "earned": earned,
+                "remaining": left[lot].remaining if lot in left else 0, "pending": lot in left and left[lot].pending,
+                "available_at": available_at_word(Terms(available_at, expires_at)), "expires_at": instant(expires_at),
+                "moves": moves[lot],
+            }
+            for wallet, lot, earned, _recorded, available_at, expires_at, _fulfils in await self._connection.fetch(
+                _LOTS, member, numbers
+            )
+        ]  # fmt: skip
+
+    async def _entries(self, members: Sequence[str], keys: Sequence[bytes]) -> list[Json]:
+        rows = await self._connection.fetch(_ENTRIES, members, keys)
+        return await entries_as_json(self._connection, rows, self._programs)
+
+    # ---- returns
+
+    async def _returns(self, order: Order) -> list[Json]:
+        rows = await self._connection.fetch(_RETURNS + "where order_key = $1 order by occurred_at, key", order.key)
+        return [await self._returned(row, order) for row in rows]
+
+    async def _return(self, key: bytes) -> Json:
+        row = await self._connection.fetchrow(_RETURNS + "where key = $1", key)
+        order = (await load_orders(self._connection, [row["order_key"]]))[row["order_key"]]
+        return {**await self._returned(row, order), "order": {"id": order.order_id, "source": order.source}}
+
+    async def _returned(self, row: Any, order: Order) -> Json:
+        result = jiter.from_json(row["result"].encode())
+        # A return that takes a referral back concerns the referrer too.
+        referrers = await self._connection.fetch("select referrer from referral where order_key = $1", order.key)
+        members = [order.member, *(referrer for (referrer,) in referrers)]
+        return {
+            "id": row["return_id"],
+            "source": row["source"],
+            "member_id": row["member"],
+            "occurred_at": instant(row["occurred_at"]),
+            "lines": [
+                {"line_id": order.lines[index].line_id, "quantity": quantity, "amount": amount}
+                for index, quantity, amount in result["lines"]
+            ],
+            "taken_back": [
+                {"rule": rule_name(self._programs, order.program_version, paid.rule), "points": points}
+                for paid, points in zip(order.awards, result["awards"], strict=True)
+            ],
+            "entries": await self._entries(members, [row["key"]]),
+        }
+
+    # ---- referrals and redemptions
+
+    async def _referral(self, key: bytes) -> Json:
+        row = await self._connection.fetchrow(_REFERRALS + "where key = $1", key)
+        back = await self._connection.fetch("select key from purchase_return where order_key = $1", row["order_key"])
+        entries = await self._entries([row["referrer"], row["friend"]], [key, *(one for (one,) in back)])
+        # Of a return's entries, only those that took the referral's rewards back.
+        return {**_referral(row), "entries": [e for e in entries if _of_referral(e)]}
+
+    async def _redemption(self, key: bytes) -> Json:
+        row = await self._connection.fetchrow(_REDEMPTION, key)
+        return {
+            "id": row["redemption_id"],
+            "member_id": row["member"],
+            **{name: row[name] for name in ("reward", "wallet", "points", "state")},
+            "reason": row["reason"] or None,
+            **{name: instant(row[name]) for name in ("requested_at", "held_until", "settled_at")},
+            "program_version": row["program_version"] or None,
+            "answers": answers_as_json(row["answers"]),
+            "entries": await self._entries([row["member"]], [key]),
+        }
+
+
+def _of_referral(entry: Json) -> bool:
+    return entry["cause"]["kind"] == "referral" or str(entry["rule"]).startswith("referral-")
+
+
+def _referral(row: Any) -> Json:
+    """Return a referral's row."""
+    return {
+        "id": row["referral_id"], "source": row["source"], "referrer_id": row["referrer"], "friend_id": row["friend"],
+        "state": row["state"], "reason": row["reason"] or None, "registered_at": instant(row["registered_at"]),
+        "qualified_at": instant(row["qualified_at"]),
+        "order": {"id": row["order_id"], "source": row["order_source"]} if row["order_id"] else None,
+        "minimum": row["minimum"] or None, "program_version": row["program_version"] or None,
+        "referrer_points": row["referrer_points"], "friend_points": row["friend_points"],
+    }  # fmt: skip

@@ -1,0 +1,167 @@
+"""Words for what stands in the ledger: instants, causes, rules, entries; the same in every command that reads it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import msgpack
+import pydantic_core
+from rich.markup import escape
+
+from cli.output import console, show
+from services.earn.referring import RULES
+from shared.database.pool import Connection
+from shared.errors import UsageError
+from shared.instants import BEGINNING, NEVER, iso
+from shared.ledger.model import TIME, Entry
+from shared.ledger.read import word
+from shared.program.compiled import Program
+from shared.program.store import load_versions
+from shared.stream.packing import unpack_messages
+
+Json = dict[str, Any]
+
+_NAMES = """
+select key, 'order', order_id, source from purchase where key = any($1::uuid[])
+union all select key, 'return', return_id, source from purchase_return where key = any($1::uuid[])
+union all select key, 'referral', referral_id, source from referral where key = any($1::uuid[])
+union all select key, 'redemption', redemption_id, source from redemption where key = any($1::uuid[])
+union all select f.key, 'fulfilment', p.order_id, p.source
+    from fulfilment f join purchase p on p.key = f.order_key where f.key = any($1::uuid[])
+"""
+
+ENTRY_COLUMNS = """e.account, e.version, e.points, e.lot, e.available, e.pending, e.reserved, e.debt, e.qualifying,
+       e.occurred_at, e.event_at, e.cause, e.program_version, e.rule, e.operation"""
+
+
+class Named(NamedTuple):
+    """A cause by the name that its producer gave it; a fulfilment goes by its order's. Time has no name."""
+
+    kind: str
+    id: str | None = None
+    source: str | None = None
+
+    def __str__(self) -> str:
+        return self.kind if self.id is None else f"{self.kind} {self.id}"
+
+
+async def names_of(connection: Connection, keys: Iterable[bytes]) -> dict[bytes, Named]:
+    """Return what stands behind business keys; the cause of what is due is time."""
+    rows = await connection.fetch(_NAMES, list(set(keys)))
+    return {TIME: Named("time"), **{key: Named(*name) for key, *name in rows}}
+
+
+async def versions(connection: Connection) -> dict[int, Program]:
+    """Return every version of the program by number, the newest last.
+
+    Raises:
+        UsageError: None was published.
+    """
+    found = await load_versions(connection)
+    if not found:
+        raise UsageError("no program is published yet; run `loyalty program publish FILE`")
+    return {program.version: program for program in found}
+
+
+def instant(value: int | None) -> str | None:
+    """Return an instant as RFC 3339; None where there is none: at once, never, not yet."""
+    return None if value is None or value in {BEGINNING, NEVER} else iso(value)
+
+
+def rule_name(programs: Mapping[int, Program], version: int, rule: int) -> str | None:
+    """Return the name of the rule that paid; None where none did."""
+    if rule in RULES:
+        return RULES[rule]
+    return programs[version].rules[rule].name if version > 0 and rule >= 0 else None
+
+
+def entry_as_json(
+    entry: Entry, member: str, wallet: str, names: Mapping[bytes, Named], programs: Mapping[int, Program]
+) -> Json:
+    """Return an entry with its cause and its rule in words."""
+    return {
+        "member_id": member,
+        "wallet": wallet,
+        "version": entry.version,
+        "occurred_at": instant(entry.occurred_at),
+        "event_at": instant(entry.event_at),
+        "operation": word(entry.operation),
+        "points": entry.points,
+        "lot": str(entry.lot) if entry.lot else None,
+        "available": entry.available,
+        "pending": entry.pending,
+        "reserved": entry.reserved,
+        "debt": entry.debt,
+        "qualifying": entry.qualifying,
+        "cause": names[entry.cause]._asdict(),
+        "rule": rule_name(programs, entry.program_version, entry.rule),
+        "program_version": entry.program_version or None,
+    }
+
+
+async def entries_as_json(
+    connection: Connection, rows: Sequence[Sequence[Any]], programs: Mapping[int, Program]
+) -> list[Json]:
+    """Return rows of (member, wallet, the columns of an entry) as JSON."""
+    entries = [(member, wallet, Entry(*columns)) for member, wallet, *columns in rows]
+    names = await names_of(connection, (entry.cause for _, _, entry in entries))
+    return [entry_as_json(entry, member, wallet, names, programs) for member, wallet, entry in entries]
+
+
+def print_entries(entries: Sequence[Json], title: str) -> None:
+    """Print entries as a table; whose they are only where there are several members."""
+    several = len({entry["member_id"] for entry in entries}) > 1
+    columns = ("wallet", "version", "occurred at", "operation", "points", "lot", "rule", "cause", "balance after")
+    rows = [
+        (e["wallet"], e["version"], e["occurred_at"], e["operation"], e["points"], short(e["lot"]), e["rule"],
+         Named(**e["cause"]), _balance(e), e["member_id"])
+        for e in entries
+    ]  # fmt: skip
+    if several:
+        print_table((*columns, "member"), rows, title)
+    else:
+        print_table(columns, [row[:-1] for row in rows], title)
+
+
+def _balance(entry: Json) -> str:
+    """Return the balances after an entry: what is available, and the others where there is anything."""
+    others = [f"{name} {entry[name]:,}" for name in ("pending", "reserved", "debt") if entry[name]]
+    return f"{entry['available']:,}" + (f" ({', '.join(others)})" if others else "")
+
+
+def short(lot: str | None) -> str:
+    """Return the beginning of a lot's number: enough to tell a member's lots apart."""
+    return f"{lot[:6]}…" if lot else ""
+
+
+def answers_as_json(packed: bytes | Mapping[str, bytes]) -> list[Json]:
+    """Return what a redemption was answered: what was asked, the event's type, its data."""
+    answers: Mapping[str, bytes] = msgpack.unpackb(packed) if isinstance(packed, bytes) else packed
+    return [
+        {"asked": asked, "type": dict(message.headers)["ce_type"].decode(), **pydantic_core.from_json(message.value)}
+        for asked, messages in answers.items()
+        for message in unpack_messages(messages)
+    ]
+
+
+def print_table(columns: Sequence[str], rows: Iterable[Sequence[Any]], title: str) -> None:
+    """Print a table under a title, if it has rows; nothing in it is taken for Rich's markup."""
+    cells = [[cell if isinstance(cell, int) else escape(_cell(cell)) for cell in row] for row in rows]
+    if cells:
+        show(columns, cells, title=escape(title))
+
+
+def print_records(records: Sequence[Json], columns: Sequence[str], title: str) -> None:
+    """Print some fields of records as a table."""
+    names = [column.replace("_", " ") for column in columns]
+    print_table(names, [[record[column] for column in columns] for record in records], title)
+
+
+def print_line(text: str) -> None:
+    """Print a line as it is."""
+    console.print(text, markup=False, soft_wrap=True)
+
+
+def _cell(value: object) -> str:
+    return "" if value is None else str(value)
