@@ -119,15 +119,19 @@ class Deployment:
         with workers(self.settings, [APPS[service] for service in services]) as processes:
             await self.until_drained(services, processes)
 
-    async def measure(self, apps: Sequence[str], services: Sequence[str]) -> tuple[Span, Used]:
-        """Let apps, in the place of services, work off what is there; return when, and what they used for it."""
-        before = await self.value("select coalesce(max(seq), 0) from archive")
+    async def measure(self, apps: Sequence[str], services: Sequence[str]) -> tuple[Span, Used, int]:
+        """Let apps, in the place of services, work off what is there.
+
+        Returns:
+            When the first and the last batch were decided, what was used for them, and the archive row before them.
+        """
+        before: int = await self.value("select coalesce(max(seq), 0) from archive")
         with workers(self.settings, apps) as processes:
             usage = Usage(processes, self.servers.postgres, with_start=False)
             usage.start()
             await self.until_drained(services, processes)
             used = usage.stop()
-        return await self.span(services, before), used
+        return await self.span(services, before), used, before
 
     async def span(self, services: Sequence[str] = SERVICES, after: int = 0) -> Span:
         """Return when the first and the last batch of services after an archive row were decided."""

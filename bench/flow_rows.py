@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
 
 from bench.deployment import APPS, FLOW, Deployment, Servers, Span
 from bench.figures import Figure
@@ -40,32 +39,39 @@ async def prepared(servers: Servers, events: int) -> Deployment:
     return made
 
 
-async def work_off(servers: Servers, apps: Sequence[str], events: int) -> tuple[Span, Used]:
-    """Let apps work off a mixed backlog; return when, and what they used."""
-    return await (await prepared(servers, events)).measure(apps, SERVICES)
-
-
 async def pipeline(servers: Servers, sizes: Sizes) -> list[Figure]:
     """Measure both on backlogs of one shape."""
-    span, used = await work_off(servers, _NAIVE, sizes.naive_flow_events)
-    naive = sizes.naive_flow_events / span.seconds
-    naive_us = 1e6 / sizes.naive_flow_events
+    made = await prepared(servers, sizes.naive_flow_events)
+    span, used, _before = await made.measure(_NAIVE, SERVICES)
+    naive, us = sizes.naive_flow_events / span.seconds, 1e6 / sizes.naive_flow_events
     figures = [
         Figure("naive, four services in one process", naive, "events/s"),
-        Figure("naive worker CPU", used.workers[0] * naive_us, "µs/event"),
-        Figure("naive Postgres CPU", used.postgres * naive_us, "µs/event"),
+        Figure("naive worker CPU", used.workers[0] * us, "µs/event"),
+        Figure("naive Postgres CPU", used.postgres * us, "µs/event"),
     ]
-    span, used = await work_off(servers, _REAL, sizes.flow_events)
-    real = sizes.flow_events / span.seconds
-    us = 1e6 / sizes.flow_events
+    made = await prepared(servers, sizes.flow_events)
+    span, used, before = await made.measure(_REAL, SERVICES)
+    real, us = sizes.flow_events / span.seconds, 1e6 / sizes.flow_events
     return [
         *figures,
         Figure("earn, redeem, tiers, notify", real, "events/s"),
         Figure("ratio", real / naive, "x naive", 1),
-        *[Figure(f"{s} CPU", seconds * us, "µs/event") for s, seconds in zip(SERVICES, used.workers, strict=True)],
+        *await _each(made, span, before, used, us),
         Figure("Postgres CPU", used.postgres * us, "µs/event"),
         Figure("peak worker memory", used.peak_mb, "MB"),
     ]
+
+
+async def _each(made: Deployment, whole: Span, before: int, used: Used, us: float) -> list[Figure]:
+    """Return what each service took: CPU, and how far into the run it worked."""
+    figures = []
+    for service, seconds in zip(SERVICES, used.workers, strict=True):
+        span = await made.span([service], before)
+        figures += [
+            Figure(f"{service} CPU", seconds * us, "µs/event"),
+            Figure(f"{service} at work until", span.last - whole.first, "s", 1),
+        ]
+    return figures
 
 
 async def check_same(servers: Servers, sizes: Sizes) -> bool:

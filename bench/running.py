@@ -9,6 +9,7 @@ import threading
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
 import psutil
 
@@ -16,7 +17,21 @@ from cli.embedded.process import free_port
 from cli.embedded.servers import Server
 from shared.settings import Settings
 
-Process = subprocess.Popen[bytes]
+#: Of what a worker that ended said last.
+_SHOWN_BYTES = 4_000
+
+
+@dataclass(frozen=True, slots=True)
+class Process:
+    """A worker, and where it writes what it has to say."""
+
+    popen: subprocess.Popen[bytes]
+    log: Path
+
+    @property
+    def pid(self) -> int:
+        """The id of the process."""
+        return self.popen.pid
 
 
 @contextmanager
@@ -35,28 +50,32 @@ def _start(settings: Settings, app: str) -> Process:
     values = {f"LOYALTY_{name.upper()}": str(value) for name, value in settings.model_dump().items() if value != ""}
     values["LOYALTY_DATABASE_URL"] = settings.database_url.get_secret_value()
     values["LOYALTY_WEB_PORT"] = str(free_port())
-    return subprocess.Popen(  # noqa: S603
-        [sys.executable, "-m", "faust", "-A", app, "worker"],
-        env={**os.environ, **values}, stdout=subprocess.DEVNULL, stderr=sys.stderr.fileno(),
-    )  # fmt: skip
+    log = Path(f"{settings.data_dir}.{app}.log")
+    with log.open("ab") as said:
+        popen = subprocess.Popen(  # noqa: S603
+            [sys.executable, "-m", "faust", "-A", app, "worker"],
+            env={**os.environ, **values}, stdout=subprocess.DEVNULL, stderr=said,
+        )  # fmt: skip
+    return Process(popen, log)
 
 
 def _stop(processes: Iterable[Process]) -> None:
     for process in processes:
-        process.terminate()
+        process.popen.terminate()
     for process in processes:
         try:
-            process.wait(20)
+            process.popen.wait(20)
         except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+            process.popen.kill()
+            process.popen.wait()
 
 
 def check_alive(processes: Iterable[Process]) -> None:
     """Raise where a worker has ended: what waits for it would wait for ever."""
     for process in processes:
-        if process.poll() is not None:
-            raise RuntimeError(f"a worker ended with status {process.returncode}")
+        if process.popen.poll() is not None:
+            said = process.log.read_bytes()[-_SHOWN_BYTES:].decode(errors="replace")
+            raise RuntimeError(f"a worker ended with status {process.popen.returncode}: {said}")
 
 
 @dataclass(frozen=True, slots=True)

@@ -125,7 +125,7 @@ async def notifications(servers: Servers, sizes: Sizes) -> list[Figure]:
     await made.work_off("notify")
     await made.send(first_purchases(sizes.members, sizes.news))
     await made.work_off("earn")
-    span, used = await made.measure([APPS["notify"]], ["notify"])
+    span, used, _before = await made.measure([APPS["notify"]], ["notify"])
     sent = await made.value("select count(*) from notification where state = 'sent'")
     return [
         Figure("notifications", sent / span.seconds, "sent/s"),
@@ -154,7 +154,7 @@ async def look_up(servers: Servers, sizes: Sizes) -> list[Figure]:
 async def _look_up(servers: Servers, sizes: Sizes, ladder: str, services: list[str]) -> tuple[Deployment, float, float]:
     made = await servers.deploy(PURCHASES, ladder, clock="manual")
     await made.send(purchases(sizes.look_up_events, sizes.members))
-    _span, used = await made.measure([APPS[service] for service in services], services)
+    _span, used, _before = await made.measure([APPS[service] for service in services], services)
     us = 1e6 / sizes.look_up_events
     return made, used.workers[0] * us, used.postgres * us
 

@@ -192,6 +192,8 @@ def _plan(home: Path, program: str, broker: str, earlier: Stack | None, say: Cal
         # One machine, few members: a group may form quickly.
         "LOYALTY_SESSION_SECONDS": "6",
         "LOYALTY_REBALANCE_SECONDS": "2",
+        # A replay waits for sweeps after each day.
+        "LOYALTY_SWEEP_SECONDS": "0.2",
         "LOYALTY_DATA_DIR": str(home.resolve() / "faust"),
     }
     return Stack(broker, program, ports, environment)

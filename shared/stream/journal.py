@@ -230,7 +230,9 @@ async def _store_dead_letters(
             # Neither bytes nor values: the operator sees where it stood, and which field was wrong.
             record = Record(record.offset, record.timestamp, None, None, ())
             origin = origin._replace(record=record)
-            refusal = refusal._replace(detail=_without_values(refusal.detail))  # noqa: PLW2901 - the same refusal
+            refusal = refusal._replace(  # noqa: PLW2901 - the same refusal
+                detail=_without_values(refusal.detail), event_id=None
+            )
         rows.append((
             letter, service, origin.topic, origin.partition, origin.epoch, record.offset, refusal.reason,
             _storable(refusal.detail), _storable(refusal.event_id), _storable(refusal.type), _storable(refusal.source),

@@ -12,31 +12,27 @@ import time
 from collections.abc import Awaitable, Callable, Iterable
 from typing import Any
 
-from shared.errors import Fenced
+from shared.errors import Fenced, InvariantBroken
 from shared.logs import logger
 from shared.settings import Settings
 from shared.stream import journal, metrics
+from shared.stream.counting import count_batch
 from shared.stream.crashpoints import reach
 from shared.stream.decode import decode
+from shared.stream.fetching import Fetcher
 from shared.stream.headers import tolerate
 from shared.stream.journal import Claim, OutboxRow
 from shared.stream.publisher import Publisher
-from shared.stream.records import Batch, Record
+from shared.stream.records import Batch
 from shared.stream.retrying import attempts, is_transient
 from shared.stream.transact import Committed, Swept, sweep, transact
 
 _log = logger(__name__)
 
-#: How long a fetch waits for the first record; on its return an idle pipeline tidies up and looks whether to stop.
-_IDLE_SECONDS = 0.1
 #: The offset in Kafka is for lag tools only; the watermark is the truth.
 _OFFSET_COMMIT_SECONDS = 1.0
 #: After being fenced: time for Kafka to tell this worker that the partition is no longer its own.
 _PAUSE_SECONDS = 1.0
-#: A high watermark below our own must last so long to be believed.
-_SHORTER_SECONDS = 60.0
-#: Compressed records can be a thousand times larger than what was fetched: few are unpacked at a time.
-_STEP_RECORDS = 100
 #: A hostile producer could invent types for ever.
 _IGNORED_TYPES_NAMED = 50
 
@@ -85,12 +81,12 @@ class Pipeline:
         self._consumer = consumer
         self._tp = partition
         self._topic = topic
+        self._private = topic in handler.private
         self._find_claim = claim
         self._shards = shards
         self._swept_at = 0.0
         self._claim: Claim | None = None
-        self._shorter = False
-        self._shorter_since: float | None = None
+        self._fetcher = Fetcher(settings, consumer, partition)
         self._stopping = asyncio.Event()
         self._publishing: asyncio.Task[None] | None = None
         self._published: list[int] = []
@@ -122,6 +118,9 @@ class Pipeline:
                     raise
             except Exception as problem:
                 if not is_transient(problem):
+                    if self._private:
+                        # What a database says of a value that it does not take may hold the value.
+                        raise InvariantBroken(f"a batch of {self._topic} failed: {type(problem).__name__}") from None
                     raise
                 # A fetch that failed may have lost its place; claiming anew seeks to the watermark.
                 self._on_retry(problem, 1)
@@ -135,8 +134,8 @@ class Pipeline:
     async def _take_over(self) -> None:
         """Find out where the partition stands, and publish first what a crash left behind."""
         await self._settle()
-        self._claim = await self._retried(lambda: self._find_claim(self._shorter))
-        self._shorter, self._shorter_since = False, None
+        self._claim = await self._retried(lambda: self._find_claim(self._fetcher.shorter))
+        self._fetcher.start_over()
         left = await self._retried(self._left_behind)
         for row in left:
             await self._publish(row)
@@ -144,15 +143,16 @@ class Pipeline:
 
     async def _next_batch(self) -> None:
         await self._sweep()
-        records = await self._fetch()
+        records = await self._fetcher.fetch(self._stopping)
         if not records:
             await self._tidy_up()
             self._show_lag()
-            self._look_whether_log_is_shorter()
+            assert self._claim is not None
+            self._fetcher.look_for_a_shorter_log(self._claim.next_offset)
             return
         assert self._claim is not None
         if records[0].offset < self._claim.next_offset:
-            self._shorter = self._consumer.highwater(self._tp) < self._claim.next_offset
+            self._fetcher.shorter = self._consumer.highwater(self._tp) < self._claim.next_offset
             raise Fenced(f"Kafka went back to {records[0].offset}, behind {self._claim.next_offset}")
         reach("fetched")
         async with self._turns:
@@ -161,7 +161,9 @@ class Pipeline:
                 self._topic, self._tp.partition, self._claim.epoch, records, next_offset=records[-1].offset + 1
             )
             committed = await self._commit(batch)
-            self._count(batch, committed, time.monotonic() - started)
+            count_batch(self._handler.service, batch, committed, time.monotonic() - started)
+            self._show_lag()
+            self._handler.count(committed.decisions)
         if committed.outbox is not None:
             await self._settle()
             self._publishing = asyncio.create_task(self._publish_batch(committed.outbox))
@@ -188,43 +190,6 @@ class Pipeline:
         if swept is not None:
             self._published = self._published[len(forget) :]
         return swept
-
-    def _look_whether_log_is_shorter(self) -> None:
-        """Notice a broker that lost records which we have handled: we would wait for ever at an offset beyond its end.
-
-        Raises:
-            Fenced: It is so, and has been for a minute: longer than a new leader needs to know what it has.
-        """
-        assert self._claim is not None
-        end = self._consumer.highwater(self._tp)
-        if end is None or end >= self._claim.next_offset:
-            self._shorter_since = None
-        elif self._shorter_since is None:
-            self._shorter_since = time.monotonic()
-        elif time.monotonic() - self._shorter_since > _SHORTER_SECONDS:
-            self._shorter = True
-            raise Fenced(f"the log ends at {end}, before {self._claim.next_offset}")
-
-    async def _fetch(self) -> list[Record]:
-        """Return the next records: at once where there is a backlog, else what comes within the batch time."""
-        most = self._settings.batch_records
-        records = await self._poll(_IDLE_SECONDS, most)
-        deadline = time.monotonic() + self._settings.batch_seconds
-        size = sum(_size(record) for record in records)
-        while records and len(records) < most and size < self._settings.batch_bytes:
-            more = await self._poll(max(0.0, deadline - time.monotonic()), most - len(records))
-            if not more or self._stopping.is_set():
-                records += more
-                break
-            records += more
-            size += sum(_size(record) for record in more)
-        return records
-
-    async def _poll(self, seconds: float, most: int) -> list[Record]:
-        found = await self._consumer.getmany(
-            self._tp, timeout_ms=int(seconds * 1000), max_records=min(most, _STEP_RECORDS)
-        )
-        return [Record(raw.offset, raw.timestamp, raw.key, raw.value, raw.headers) for raw in found.get(self._tp, ())]
 
     async def _commit(self, batch: Batch) -> Committed:
         place = (batch.topic, batch.partition, batch.epoch)
@@ -325,32 +290,12 @@ class Pipeline:
         metrics.RETRIES.labels(self._handler.service, cause).inc()
         self._show_lag()
         _log.warning(
-            "trying again", cause=cause, attempt=number, detail=str(problem)[:300], topic=self._topic,
-            partition=self._tp.partition,
+            "trying again", cause=cause, attempt=number, detail="" if self._private else str(problem)[:300],
+            topic=self._topic, partition=self._tp.partition,
         )  # fmt: skip
-
-    def _count(self, batch: Batch, committed: Committed, seconds: float) -> None:
-        service = self._handler.service
-        counts = committed.counts
-        metrics.EVENTS.labels(service, "accepted").inc(counts.accepted)
-        metrics.EVENTS.labels(service, "duplicate").inc(counts.duplicates)
-        metrics.EVENTS.labels(service, "refused").inc(counts.refused)
-        metrics.EVENTS.labels(service, "ignored").inc(counts.ignored)
-        metrics.DUPLICATES.labels(service).inc(counts.duplicates)
-        for reason in committed.reasons:
-            metrics.DEAD_LETTERS.labels(service, reason).inc()
-        metrics.BATCH_RECORDS.labels(service).observe(len(batch.records))
-        metrics.BATCH_SECONDS.labels(service).observe(seconds)
-        metrics.EVENT_AGE.labels(service).observe(max(0.0, time.time() - batch.records[0].timestamp / 1000))
-        self._show_lag()
-        self._handler.count(committed.decisions)
 
     def _show_lag(self) -> None:
         """Also when nothing moves: that is when an operator looks."""
         highwater = self._consumer.highwater(self._tp)
         if highwater is not None and self._claim is not None:
             metrics.LAG.labels(*self._labels).set(max(0, highwater - self._claim.next_offset))
-
-
-def _size(record: Record) -> int:
-    return len(record.value or b"") + len(record.key or b"") + 64 * len(record.headers)

@@ -28,7 +28,7 @@ from tests.unit.oracle import FOR_EVER, LONG_AGO, Key, Oracle, Rules, Said
 
 #: The same histories on every run; with ORACLE_EXAMPLES=5000 so many others.
 MORE = os.environ.get("ORACLE_EXAMPLES")
-properties = settings(deadline=None, max_examples=int(MORE or 120), derandomize=MORE is None)
+properties = settings(deadline=None, max_examples=int(MORE or 200), derandomize=MORE is None)
 MEMBERS = ["ann", "bob", "eve", "dan", "fay"]
 NOW = microseconds(datetime(2030, 1, 1, tzinfo=UTC))
 

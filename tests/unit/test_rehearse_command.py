@@ -10,8 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from click.testing import Result
-from typer.testing import CliRunner
+from typer.testing import CliRunner, Result
 
 from cli.documents import ROOT
 from cli.main import app
@@ -56,8 +55,8 @@ notifications:
   tell: [points-expiring, tier-upgraded]
 """
 WORDS = {
-    "points-expiring.en.txt": "Subject: {{ points }} points\n\nDear {{ name }}, until {{ last_day }}: {{ days_left }}.\n",
-    "tier-upgraded.en.txt": "Subject: {{ tier_name }}\n\nDear {{ name }}, {{ tier_name }} after {{ old_tier_name }}.\n",
+    "points-expiring.en.txt": "Subject: {{ points }} points\n\nDear {{ name }}, until {{ last_day }}: {{ days_left }}.",
+    "tier-upgraded.en.txt": "Subject: {{ tier_name }}\n\nDear {{ name }}, {{ tier_name }} after {{ old_tier_name }}.",
 }
 
 
@@ -265,7 +264,7 @@ def test_mistakes_in_the_program_and_missing_files_exit_2(files: tuple[Path, Pat
     assert "cannot read" in rehearse((program, events.with_name("none")), status=2).stderr
     assert "cannot read" in rehearse((program.with_name("none"), events), status=2).stderr
     program.write_text(PROGRAM.replace("give: 1 point per whole USD", "give: plenty", 1))
-    assert "shop.yaml:17:11" in rehearse(files, status=2).stderr
+    assert "shop.yaml:16:11" in rehearse(files, status=2).stderr
     program.write_text(PROGRAM)
     (program.parent / "words" / "tier-upgraded.en.txt").unlink()
     assert "words/tier-upgraded.en.txt:1" in rehearse(files, status=2).stderr

@@ -1,0 +1,77 @@
+"""Takes the next records of one partition out of the consumer."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import Any
+
+from shared.errors import Fenced
+from shared.settings import Settings
+from shared.stream.records import Record
+
+#: How long a fetch waits for the first record; on its return an idle pipeline tidies up and looks whether to stop.
+_IDLE_SECONDS = 0.1
+#: A high watermark below our own must last so long to be believed.
+_SHORTER_SECONDS = 60.0
+#: Compressed records can be a thousand times larger than what was fetched: few are unpacked at a time.
+_STEP_RECORDS = 100
+
+
+class Fetcher:
+    """Fetches batches of one partition, and notices a log that ends before what was handled.
+
+    Attributes:
+        shorter: The log was seen to end before the watermark.
+    """
+
+    def __init__(self, settings: Settings, consumer: Any, partition: Any) -> None:
+        self._settings = settings
+        self._consumer = consumer
+        self._tp = partition
+        self.shorter = False
+        self._shorter_since: float | None = None
+
+    def start_over(self) -> None:
+        """Forget what was seen of the log: the partition was claimed anew."""
+        self.shorter, self._shorter_since = False, None
+
+    async def fetch(self, stopping: asyncio.Event) -> list[Record]:
+        """Return the next records: at once where there is a backlog, else what comes within the batch time."""
+        most = self._settings.batch_records
+        records = await self._poll(_IDLE_SECONDS, most)
+        deadline = time.monotonic() + self._settings.batch_seconds
+        size = sum(_size(record) for record in records)
+        while records and len(records) < most and size < self._settings.batch_bytes:
+            more = await self._poll(max(0.0, deadline - time.monotonic()), most - len(records))
+            if not more or stopping.is_set():
+                records += more
+                break
+            records += more
+            size += sum(_size(record) for record in more)
+        return records
+
+    async def _poll(self, seconds: float, most: int) -> list[Record]:
+        found = await self._consumer.getmany(
+            self._tp, timeout_ms=int(seconds * 1000), max_records=min(most, _STEP_RECORDS)
+        )
+        return [Record(raw.offset, raw.timestamp, raw.key, raw.value, raw.headers) for raw in found.get(self._tp, ())]
+
+    def look_for_a_shorter_log(self, next_offset: int) -> None:
+        """Notice a broker that lost records which we have handled: we would wait for ever at an offset beyond its end.
+
+        Raises:
+            Fenced: It is so, and has been for a minute: longer than a new leader needs to know what it has.
+        """
+        end = self._consumer.highwater(self._tp)
+        if end is None or end >= next_offset:
+            self._shorter_since = None
+        elif self._shorter_since is None:
+            self._shorter_since = time.monotonic()
+        elif time.monotonic() - self._shorter_since > _SHORTER_SECONDS:
+            self.shorter = True
+            raise Fenced(f"the log ends at {end}, before {next_offset}")
+
+
+def _size(record: Record) -> int:
+    return len(record.value or b"") + len(record.key or b"") + 64 * len(record.headers)
