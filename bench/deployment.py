@@ -128,10 +128,23 @@ class Deployment:
         before: int = await self.value("select coalesce(max(seq), 0) from archive")
         with workers(self.settings, apps) as processes:
             usage = Usage(processes, self.servers.postgres, with_start=False)
-            usage.start()
+            await self.begin(usage, processes)
             await self.until_drained(services, processes)
             used = usage.stop()
         return await self.span(services, before), used, before
+
+    async def begin(self, usage: Usage, processes: Sequence[Process]) -> float:
+        """Let workers begin together, once all have started; return the time of Postgres then.
+
+        A worker that wants to know where a partition stands waits for the table that is locked here.
+        """
+        async with asyncio.timeout(_PATIENCE_SECONDS), self.database() as connection, connection.transaction():
+            await connection.execute("lock table watermark in access exclusive mode")
+            usage.start()
+            while not await asyncio.to_thread(usage.connected.wait, _LOOK_SECONDS):
+                check_alive(processes)
+            now: float = await connection.fetchval("select extract(epoch from clock_timestamp())::float8")
+            return now
 
     async def span(self, services: Sequence[str] = SERVICES, after: int = 0) -> Span:
         """Return when the first and the last batch of services after an archive row were decided."""

@@ -6,6 +6,7 @@ acknowledges what its handlers did.
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import faust
@@ -35,6 +36,7 @@ class Naive:
         self._options = settings()
         self._connections = connections
         self._pool: Any = None
+        self._opening = asyncio.Lock()
         self._done: dict[tuple[str, str, int], int] = {}
         self.app = faust.App(
             f"{self._options.topic_prefix}.{name}",
@@ -71,9 +73,10 @@ class Naive:
 
     async def _open(self) -> None:
         """Open the pool, and find out what was done before: where a run was prepared, its beginning was."""
-        if self._pool is None:
-            url = self._options.database_url.get_secret_value()
-            self._pool = await open_pool(url, self._options.database_schema, size=self._connections)
+        async with self._opening:
+            if self._pool is None:
+                url = self._options.database_url.get_secret_value()
+                self._pool = await open_pool(url, self._options.database_schema, size=self._connections)
         async with self._pool.acquire() as connection:
             rows = await connection.fetch("select service, topic, partition, next_offset from watermark")
         self._done = {(service, topic, partition): offset for service, topic, partition, offset in rows}

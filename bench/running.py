@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import subprocess
 import sys
@@ -105,6 +106,8 @@ class Usage(threading.Thread):
         self._port = postgres.port
         self._at_first = {worker.pid: 0.0 for worker in self._workers} if with_start else {}
         self._over = threading.Event()
+        #: Set once every worker has connected to Postgres.
+        self.connected = threading.Event()
         self._peak = 0
         self._backends: dict[int, float] = {}
         self._before: dict[int, float] = {}
@@ -113,12 +116,18 @@ class Usage(threading.Thread):
         """Sample until stopped."""
         self._before = self._sample()
         # Often at first: the moment of the first connection counts.
-        while not self._over.wait(0.2 if len(self._at_first) == len(self._workers) else 0.02):
+        while not self._over.wait(0.2 if self.connected.is_set() else 0.02):
             self._backends.update(self._sample())
-            for worker in self._workers:
-                self._peak = max(self._peak, worker.memory_info().rss)
-                if worker.pid not in self._at_first and self._is_connected(worker):
-                    self._at_first[worker.pid] = _seconds(worker)
+            with contextlib.suppress(psutil.Error):  # one that ended is noticed by those who wait for it
+                self._look_at_workers()
+
+    def _look_at_workers(self) -> None:
+        for worker in self._workers:
+            self._peak = max(self._peak, worker.memory_info().rss)
+            if worker.pid not in self._at_first and self._is_connected(worker):
+                self._at_first[worker.pid] = _seconds(worker)
+        if len(self._at_first) == len(self._workers):
+            self.connected.set()
 
     def stop(self) -> Used:
         """Return what was used until now."""

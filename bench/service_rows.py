@@ -21,7 +21,6 @@ _WARM_UP = 200
 _FIRST = 1_000_000
 #: All lots of the sweep's purchases have lapsed then.
 _LAPSED = datetime(2019, 2, 1, tzinfo=UTC)
-_CLAIMED = "select exists (select from watermark where service = $1)"
 _NOTHING_DUE = "select not exists (select from account where next_due <= $1)"
 _ALL_FOLDED = """
 select not exists (select from account a left join standing s using (account) where a.version > coalesce(s.version, 0))
@@ -80,8 +79,7 @@ async def expiry(servers: Servers, sizes: Sizes) -> list[Figure]:
         await clock.move(connection, made.settings, microseconds(_LAPSED))
     with workers(made.settings, [APPS["redeem"]]) as processes:
         usage = Usage(processes, servers.postgres, with_start=False)
-        usage.start()
-        first = await made.until(_CLAIMED, processes, "redeem", seconds=0.02)
+        first = await made.begin(usage, processes)
         last = await made.until(_NOTHING_DUE, processes, horizon, seconds=0.05)
         used = usage.stop()
         await made.until_drained(["redeem"], processes)
@@ -101,8 +99,7 @@ async def tiers(servers: Servers, sizes: Sizes) -> list[Figure]:
     await made.work_off("earn")
     with workers(made.settings, [APPS["tiers"]]) as processes:
         usage = Usage(processes, servers.postgres, with_start=False)
-        usage.start()
-        first = await made.until(_CLAIMED, processes, "tiers", seconds=0.02)
+        first = await made.begin(usage, processes)
         last = await made.until(_ALL_FOLDED, processes)
         used = usage.stop()
         await made.until_drained(["tiers"], processes)

@@ -147,7 +147,7 @@ def answers_as_json(packed: bytes | Mapping[str, bytes]) -> list[Json]:
 
 def print_table(columns: Sequence[str], rows: Iterable[Sequence[Any]], title: str) -> None:
     """Print a table under a title, if it has rows; nothing in it is taken for Rich's markup."""
-    cells = [[cell if isinstance(cell, int) else escape(_cell(cell)) for cell in row] for row in rows]
+    cells = [[cell if type(cell) is int else escape(_cell(cell)) for cell in row] for row in rows]
     if cells:
         show(columns, cells, title=escape(title))
 
@@ -160,8 +160,17 @@ def print_records(records: Sequence[Json], columns: Sequence[str], title: str) -
 
 def print_line(text: str) -> None:
     """Print a line as it is."""
-    console.print(text, markup=False, soft_wrap=True)
+    console.print(_harmless(text), markup=False, soft_wrap=True)
 
 
 def _cell(value: object) -> str:
-    return "" if value is None else str(value)
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return "" if value is None else _harmless(str(value))
+
+
+def _harmless(text: str) -> str:
+    """Show control characters instead of obeying them: a hostile event must not drive anybody's terminal."""
+    return "".join(
+        character if character.isprintable() or character in "\n\t" else repr(character)[1:-1] for character in text
+    )

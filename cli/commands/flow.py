@@ -185,6 +185,8 @@ def _list(columns: Sequence[str], rows: Sequence[Any], what: str, as_json: bool,
 
 def _show(columns: Sequence[str], rows: Sequence[Any], as_json: bool, as_csv: bool) -> None:
     plain = as_json or as_csv
+    if not plain:
+        columns = [name for name in columns if name != "source"]  # a terminal is narrow, and ids hardly ever meet
     cells = [[_cell(name, row[name], plain=plain) for name in columns] for row in rows]
     show(columns if plain else [name.replace("_", " ") for name in columns], cells, as_json=as_json, as_csv=as_csv)
 

@@ -154,7 +154,7 @@ def _print_redemption(one: Json) -> None:
 
 
 def _pairs(numbers: dict[str, int]) -> str:
-    return ", ".join(f"{name} {number:,}" for name, number in numbers.items())
+    return ", ".join(f"{name}: {number:,}" for name, number in numbers.items())
 
 
 _PRINTERS: dict[str, Callable[[Json], None]] = {

@@ -102,6 +102,7 @@ class Deciding:
             self._send(f"earned-{received.key.hex()}-{event['wallet']}", points.EARNED, event["member_id"], event)
         if earned.qualified is not None:
             self._send(f"qualified-{received.key.hex()}", points.QUALIFIED, order.member, earned.qualified)
+        self._settle(order.member)
         bought = self._state.bought.get(order.member)
         if bought is not None:
             bought.append(order)
@@ -111,6 +112,14 @@ class Deciding:
         for parked in self._state.parked.pop(order.key, ()):
             self._unpark(parked, order)
         return True
+
+    def _settle(self, member: str) -> None:
+        """Let lapse at once what came so late that its time is over."""
+        for wallet in self._newest.wallets:
+            account = self._state.accounts.get((member, wallet))
+            if account is not None:
+                self._book.settle(account)
+        self._announce_lapses()
 
     def _multiplier(self, program: Program, received: Received) -> Fraction:
         ladder = program.ladder
@@ -245,6 +254,7 @@ class Deciding:
             else:
                 self._send(f"earned-{referral.key.hex()}-{member}", points.EARNED, member, data)
                 self.effects.issued[data["wallet"], data["awards"][0]["rule"]] += data["points"]
+                self._settle(member)
 
     # ---- out
 

@@ -108,9 +108,7 @@ class EarnHandler:
         state.referrer_of = await store.above(connection, [event.referrer_id for event in registrations])
         state.bought = await store.orders_of(connection, list({event.member_id for event in registrations}))
 
-    async def _load_referrals(
-        self, connection: Connection, state: State, members: set[str], locked: set[str]
-    ) -> None:
+    async def _load_referrals(self, connection: Connection, state: State, members: set[str], locked: set[str]) -> None:
         state.referrals = await store.load_referrals(connection, list(members))
         for referral in state.referrals.values():
             if referral.state in {"open", "qualified"} and referral.referrer not in locked:
@@ -141,8 +139,8 @@ class EarnHandler:
                 reach(one, received.occurred_at, takes=takes)
             for order in state.bought.get(member, ()):
                 # A registration after the purchase rewards both at the time of the purchase.
-                reach(member, order.occurred_at, takes=False)
-                reach(received.event.referrer_id, order.occurred_at, takes=False)
+                for one in (member, *referrers.get(member, ())):
+                    reach(one, order.occurred_at, takes=False)
         needed = {id(account): account for account in ledger.due_within(state.accounts, until)}
         needed |= {id(a): a for (member, _), a in state.accounts.items() if member in whole}
         await ledger.load_lots(connection, list(needed.values()))

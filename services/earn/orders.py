@@ -46,14 +46,25 @@ class Order:
     @property
     def qualifying(self) -> int:
         """Minor units that count towards a tier and a referral, less what came back."""
-        bought = sum(line.amount for line in self.lines if line.qualifies)
-        return bought - sum(amount for index, (_, amount) in self.returned.items() if self.lines[index].qualifies)
+        return sum(
+            line.amount - amount_back(line, self.returned.get(index))
+            for index, line in enumerate(self.lines)
+            if line.qualifies
+        )
 
     def add_return(self, lines: list[tuple[int, int, int]]) -> None:
         """Count what came back: (position, quantity, amount) by line."""
         for index, quantity, amount in lines:
             before = self.returned.get(index, (0, 0))
             self.returned[index] = (before[0] + quantity, before[1] + amount)
+
+
+def amount_back(line: Line, returned: tuple[int, int] | None) -> int:
+    """Return the minor units of a line that count as come back; all of them once every piece of it is back."""
+    if returned is None:
+        return 0
+    quantity, amount = returned
+    return line.amount if line.quantity and quantity == line.quantity else amount
 
 
 def read_result(text: str) -> tuple[list[Line], list[Paid]]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 from services.earn.earning import Refused, balance_of, qualified_event
-from services.earn.orders import Line, Order
+from services.earn.orders import Line, Order, amount_back
 from shared.contracts.points import PointsReversed, SpendQualified
 from shared.contracts.purchases import PurchaseFulfilled, PurchaseReturned
 from shared.instants import iso
@@ -109,7 +109,11 @@ def take_back(
         )
         for award in order.awards
     ]
-    qualifying = sum(amount for index, _quantity, amount in back if order.lines[index].qualifies)
+    qualifying = sum(
+        amount_back(order.lines[index], order.returned[index]) - amount_back(order.lines[index], before.get(index))
+        for index, _quantity, _amount in back
+        if order.lines[index].qualifies
+    )
     by_wallet: dict[str, list[tuple[Want, str]]] = {}
     for award, wanted in zip(order.awards, points, strict=True):
         rule = program.rules[award.rule]
@@ -145,7 +149,7 @@ def fulfil(
     for lot, rule in {award.lot: program.rules[award.rule] for award in order.awards}.items():
         account = book.accounts[event.member_id, rule.wallet]
         book.bring_to(account, occurred_at)
-        points += book.fulfil(account, lot, Cause(key, program.version, NO_RULE))
+        points += book.fulfil(account, lot, order.key, Cause(key, program.version, NO_RULE))
     return points
 
 

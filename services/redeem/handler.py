@@ -210,8 +210,8 @@ class _Deciding:
         event = received.event
         program = in_force(self._state.programs, event.occurred_at)
         reward = program.rewards.get(event.reward) if program else None
-        if reward is not None:
-            self._bring_to(event.member_id, reward.wallet, received.occurred_at)
+        wallet = reward.wallet if reward is not None else redeeming.wallet_shown(self._newest)
+        self._bring_to(event.member_id, wallet, received.occurred_at)
         redemption, answer = redeeming.request(
             event, key=received.key, content_hash=received.content_hash, source=received.source,
             occurred_at=received.occurred_at, program=program, newest=self._newest,
@@ -235,7 +235,7 @@ class _Deciding:
         if asked == redeeming.CONFIRM and redemption.state != "refunded":
             answer = redeeming.confirm(
                 redemption, occurred_at=received.occurred_at, program=self._newest,
-                standing=self._standing(self._newest, received), book=self._book,
+                standing=self._standing(self._newest, received), had=self._state.had, book=self._book,
             )  # fmt: skip
         elif asked == redeeming.CONFIRM:
             self._repeat(redemption, redeeming.CANCEL)

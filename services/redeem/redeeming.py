@@ -105,13 +105,15 @@ def request(
     )  # fmt: skip
     if program is None or reward is None:
         made.reason = "no-program" if program is None else "unknown-reward"
-        return made, _rejected(made, REQUEST, newest, standing, None, occurred_at, _no_account(newest, event, book))
+        shown = book.accounts[event.member_id, wallet_shown(newest)]
+        book.bring_to(shown, occurred_at)
+        return made, _rejected(made, REQUEST, newest, standing, None, occurred_at, shown, had)
     account = book.accounts[event.member_id, reward.wallet]
     made.account = account.account
     book.bring_to(account, occurred_at)
     made.reason = _why_not(reward, program, standing, had.get((event.member_id, event.reward), 0), account)
     if made.reason:
-        return made, _rejected(made, REQUEST, program, standing, reward, occurred_at, account)
+        return made, _rejected(made, REQUEST, program, standing, reward, occurred_at, account, had)
     cause = Cause(key, program.version, NO_RULE)
     made.parts = book.reserve(account, reward.cost, cause)
     if event.confirm:
@@ -123,10 +125,9 @@ def request(
     return made, _granted(made, rewards.RESERVED, program, account, occurred_at)
 
 
-def _no_account(program: Program, event: RedemptionRequested, book: Book) -> Account:
-    """Return the account whose balance tells what would be possible: that of the first reward, or of any wallet."""
-    wallet = next(iter(program.rewards.values())).wallet if program.rewards else program.wallets[0]
-    return book.accounts[event.member_id, wallet]
+def wallet_shown(program: Program) -> str:
+    """Return the wallet whose balance tells what would be possible where no reward says it: that of the first one."""
+    return next(iter(program.rewards.values())).wallet if program.rewards else program.wallets[0]
 
 
 def _why_not(reward: Reward, program: Program, standing: Standing, had: int, account: Account) -> str:
@@ -137,7 +138,15 @@ def _why_not(reward: Reward, program: Program, standing: Standing, had: int, acc
     return "not-enough-points" if account.available < reward.cost else ""
 
 
-def confirm(redemption: Redemption, *, occurred_at: int, program: Program, standing: Standing, book: Book) -> Answer:
+def confirm(
+    redemption: Redemption,
+    *,
+    occurred_at: int,
+    program: Program,
+    standing: Standing,
+    had: Mapping[tuple[str, str], int],
+    book: Book,
+) -> Answer:
     """Spend what is held. After a time-out the same cost is taken again, if there is enough.
 
     Args:
@@ -145,6 +154,7 @@ def confirm(redemption: Redemption, *, occurred_at: int, program: Program, stand
         occurred_at: When it was confirmed.
         program: The newest version.
         standing: The member's tier.
+        had: How often members have rewards, by (member, reward).
         book: The member's accounts with all their lots.
     """
     account = book.accounts[redemption.member, redemption.wallet]
@@ -155,7 +165,7 @@ def confirm(redemption: Redemption, *, occurred_at: int, program: Program, stand
             reason = "reservation-timed-out" if redemption.reason == "timed-out" else "cancelled"
             return _rejected(
                 redemption, CONFIRM, program, standing, program.rewards.get(redemption.reward), occurred_at, account,
-                reason,
+                had, reason,
             )  # fmt: skip
         redemption.parts = book.reserve(account, redemption.points, cause)
     book.redeem(account, redemption.parts, redemption.key, cause)
@@ -211,13 +221,14 @@ def _granted(redemption: Redemption, kind: str, program: Program, account: Accou
 
 def _rejected(
     redemption: Redemption, asked: str, program: Program, standing: Standing, reward: Reward | None, occurred_at: int,
-    account: Account, reason: str = "",
+    account: Account, had: Mapping[tuple[str, str], int], reason: str = "",
 ) -> Answer:  # fmt: skip
     possible = [
         other.reward
         for other in sorted(program.rewards.values(), key=lambda other: (other.cost, other.reward))
         if other.wallet == account.wallet
         and other.cost <= account.available
+        and (other.limit is None or had.get((redemption.member, other.reward), 0) < other.limit)
         and (other.tier is None or (program.ladder and standing.number >= program.ladder.number_of(other.tier)))
     ]
     data: rewards.RewardRejected = {

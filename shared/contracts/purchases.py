@@ -142,13 +142,14 @@ class PurchaseFulfilled:
 
 
 #: The word before the id keeps an order and a return of the same number apart: keys are causes in the ledger.
+#: No id can hold the control character between them.
 PURCHASE_RETURNED = Contract(
     type=RETURNED,
     adapter=TypeAdapter(PurchaseReturned),
-    business_key=lambda event: f"return {event.return_id}",
+    business_key=lambda event: f"return\x1f{event.return_id}",
 )
 PURCHASE_FULFILLED = Contract(
     type=FULFILLED,
     adapter=TypeAdapter(PurchaseFulfilled),
-    business_key=lambda event: f"fulfilment {event.order_source or ''} {event.order_id}",
+    business_key=lambda event: f"fulfilment\x1f{event.order_source or ''}\x1f{event.order_id}",
 )

@@ -52,7 +52,7 @@ class RedemptionCancelled:
 
 
 def _key(event: RedemptionRequested | RedemptionConfirmed | RedemptionCancelled) -> str:
-    return f"redemption {event.redemption_id}"
+    return f"redemption\x1f{event.redemption_id}"
 
 
 #: All three have the redemption's own key: it is one thing, in several states.

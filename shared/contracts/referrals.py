@@ -40,5 +40,5 @@ class ReferralRegistered:
 REFERRAL_REGISTERED = Contract(
     type=REGISTERED,
     adapter=TypeAdapter(ReferralRegistered),
-    business_key=lambda event: f"referral {event.referral_id}",
+    business_key=lambda event: f"referral\x1f{event.referral_id}",
 )

@@ -126,7 +126,7 @@ class Book:
         expiries = sorted({lot.terms.expires_at for lot in account.lots.values() if not lot.pending})
         for expires_at in expiries:
             for at, days in self.program.reminders(account.wallet, expires_at):
-                if account.as_of < at <= instant < expires_at:
+                if account.as_of < at == instant < expires_at:
                     points = sum(
                         lot.remaining
                         for lot in account.lots.values()
@@ -164,7 +164,7 @@ class Book:
     ) -> int:
         """Post points of one rule at ``account.as_of`` and return how many of them repay a debt.
 
-        Call ``bring_to`` first. Points whose time has come already are available at once.
+        Call ``bring_to`` first, and ``settle`` last. Points whose time has come already are available at once.
         """
         pending = terms.available_at > account.as_of
         self.posting.post(
@@ -187,10 +187,13 @@ class Book:
             event_at=min(event_at, account.as_of),
         )  # fmt: skip
 
-    def fulfil(self, account: Account, lot_id: int, cause: Cause) -> int:
-        """Make a lot available that waited for its order, and return its points; what lapsed meanwhile expires."""
+    def fulfil(self, account: Account, lot_id: int, order: bytes, cause: Cause) -> int:
+        """Make a lot available that waited for its order, and return its points; what lapsed meanwhile expires.
+
+        A lot that waits for a day holds points of other orders, too, and goes on waiting.
+        """
         lot = _all_lots(account).get(lot_id)
-        if lot is None or not lot.pending:
+        if lot is None or not lot.pending or lot.terms.fulfils != order:
             return 0
         points, terms = lot.remaining, lot.terms
         self.posting.post(
@@ -198,7 +201,7 @@ class Book:
         )  # fmt: skip
         self._lapse("activated", account, points, account.as_of, lot=lot_id)
         self.repay(account, account.as_of, cause)
-        self._settle(account)
+        self._look_anew(account)
         return points
 
     def repay(self, account: Account, instant: int, cause: Cause) -> None:
@@ -300,12 +303,12 @@ class Book:
     def cancel(self, account: Account, hold: Hold, cause: Cause) -> None:
         """Release a hold because of an event: what lapsed meanwhile expires at once."""
         self.release(account, hold, account.as_of, cause)
-        self._settle(account)
+        self._look_anew(account)
 
     def refund(self, account: Account, parts: Sequence[Part], cause: Cause) -> None:
         """Give spent points back to their own lots: what lapsed meanwhile expires at once."""
         self._give_back(account, Operation.REFUND, parts, account.as_of, cause)
-        self._settle(account)
+        self._look_anew(account)
 
     def _give_back(
         self, account: Account, operation: Operation, parts: Sequence[Part], instant: int, cause: Cause
@@ -314,11 +317,14 @@ class Book:
             self.posting.post(account, operation, points, terms=terms, occurred_at=instant, cause=cause)
         self.repay(account, instant, cause)
 
-    def _settle(self, account: Account) -> None:
-        """Apply what an event made due at its own instant, and look anew when something is due next."""
-        account.next_due = self._next_due(account)
+    def settle(self, account: Account) -> None:
+        """Apply what an event made due at its own instant: points that came so late that they have lapsed."""
         if account.next_due <= account.as_of:
             self._apply_due(account, account.as_of)
+
+    def _look_anew(self, account: Account) -> None:
+        account.next_due = self._next_due(account)
+        self.settle(account)
 
     def _burnable(self, account: Account) -> list[Lot]:
         return sorted((lot for lot in account.lots.values() if not lot.pending), key=_burn_order)

@@ -8,7 +8,7 @@ from typing import Any
 
 from shared.database.pool import Connection
 from shared.errors import LoadAgain
-from shared.instants import NEVER
+from shared.instants import BEGINNING, NEVER
 from shared.ledger.model import Account, Hold, Lot, Part, Posting, Terms
 
 _COLUMNS = """a.account, a.member, a.wallet, a.available, a.pending, a.reserved, a.debt, a.lifetime, a.version, a.as_of,
@@ -155,7 +155,11 @@ def parts_from_json(text: str) -> tuple[Part, ...]:
 
 def due_within(accounts: Mapping[tuple[str, str], Account], until: Mapping[str, int]) -> list[Account]:
     """Return the accounts that have something due before their member's last event of the batch, or at it."""
-    return [account for (member, _), account in accounts.items() if account.next_due <= until.get(member, -NEVER)]
+    return [
+        account
+        for (member, _), account in accounts.items()
+        if account.next_due <= max(until.get(member, BEGINNING), account.as_of)
+    ]
 
 
 async def write(connection: Connection, posting: Posting, recorded_at: int) -> None:

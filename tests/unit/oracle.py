@@ -102,9 +102,6 @@ rewards:{rewards}
         return [(self.midnight(self.day(expires) - timedelta(days=days)), days) for days in self.remind]
 
 
-#: A bug that test_due shows (xfail): points of an order that comes when they have lapsed already can be spent until
-#: an event of after their expiry. Once it is mended they lapse at once: then remove this.
-LAPSED_POINTS_STAY = True
 #: What points of a lot have in common: when they expire, since when they are available, the order they wait for.
 Key = tuple[datetime, datetime, str]
 
@@ -233,7 +230,7 @@ class Oracle:
     def _touch(self, wallet: Wallet, at: datetime) -> datetime:
         """Everything due first; what comes late is posted at the latest instant already seen."""
         now = max(at, wallet.as_of)
-        self._due(wallet, at if LAPSED_POINTS_STAY else now)
+        self._due(wallet, now)
         wallet.as_of = now
         return now
 
@@ -280,8 +277,7 @@ class Oracle:
         self._add(wallet, key, points, pending=key[1] > wallet.as_of)
         wallet.lifetime += points
         self._repay(wallet)
-        if not LAPSED_POINTS_STAY:
-            self._expire(wallet, wallet.as_of)
+        self._expire(wallet, wallet.as_of)
 
     def _reverse(self, wallet: Wallet, own: Key, points: int, name: str) -> None:
         """From its own lot, from others in burn order, from pending ones; never from reserved points."""
@@ -516,12 +512,12 @@ class Oracle:
             "answers": {}, "parts": [], "cost": 0,
         }  # fmt: skip
         wallet = self.wallet(member)
+        now = self._touch(wallet, at)
         reward = next((reward for reward in self.rules.rewards if reward[0] == event["reward"]), None)
         if reward is None:
             made["reason"] = "unknown-reward"
         else:
             _, made["cost"], limit, minutes = reward
-            now = self._touch(wallet, at)
             had = sum(
                 one["member"] == member
                 and one["reward"] == event["reward"]

@@ -249,9 +249,7 @@ def _answer(data: dict[str, Any]) -> tuple[Any, ...]:
 
 def comparable(said: Said) -> Said:
     """Answers after a time-out carry a balance or not, depending on who says it; one form for both."""
-    said.answers = [
-        answer[:3] if answer[1] in {"timed-out", "unknown-reward"} else tuple(answer) for answer in said.answers
-    ]
+    said.answers = [answer[:3] if answer[1] == "timed-out" else tuple(answer) for answer in said.answers]
     return said
 
 
@@ -376,18 +374,11 @@ def _some_lines(order: dict[str, Any] | None, c: int, d: int) -> list[tuple[int,
 HISTORIES = st.tuples(STEPS, st.integers(0, len(STARTS) - 1))
 
 
-def _around_known_bugs(rules: Rules, events: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Leave out what brings about bugs that tests of their own name (xfail); empty once they are mended."""
-    if isinstance(rules.pending, int):  # test_due: a fulfilment opens lots that wait for a day
-        events = [event for event in events if event["kind"] != "fulfil"]
-    return events
-
-
 @properties
 @given(st.sampled_from(RULES), HISTORIES)
 def test_the_product_agrees_with_the_oracle_after_every_event(rules: Rules, drawn: tuple[list[Step], int]) -> None:
     oracle, product = Oracle(rules, tie), Product(rules)
-    for event in _around_known_bugs(rules, history(*drawn)):
+    for event in history(*drawn):
         if event["kind"] == "sweep":
             said = what_was_said(product.sweep(event["members"], event["at"]))
             should = oracle.sweep([m for m in event["members"] if m in _known(product)], event["at"])
@@ -448,7 +439,7 @@ def _runs(events: Sequence[dict[str, Any]]) -> list[list[dict[str, Any]]]:
 @properties
 @given(st.sampled_from(RULES), HISTORIES, st.lists(st.integers(1, 5), min_size=1, max_size=8))
 def test_batches_make_no_difference(rules: Rules, drawn: tuple[list[Step], int], sizes: list[int]) -> None:
-    events = _in_time(_around_known_bugs(rules, history(*drawn)))
+    events = _in_time(history(*drawn))
     single, whole, cut = Product(rules), Product(rules), Product(rules)
     for event in events:
         single.batch([event])
@@ -471,7 +462,7 @@ def test_batches_make_no_difference(rules: Rules, drawn: tuple[list[Step], int],
 def test_sweeps_make_no_difference(
     rules: Rules, drawn: tuple[list[Step], int], sweeps: list[tuple[int, int, int]]
 ) -> None:
-    events = _in_time(_around_known_bugs(rules, history(*drawn)))
+    events = _in_time(history(*drawn))
     calm, swept = Product(rules), Product(rules)
     end = STARTS[drawn[1]] + timedelta(days=5000)
     for number, event in enumerate(events):
@@ -490,10 +481,7 @@ def test_sweeps_make_no_difference(
 
 
 def _counted(product: Product) -> Counter[tuple[str, str]]:
-    return Counter(
-        (name, json.dumps(data, sort_keys=True)) for name, data in product.messages
-        if data.get("reason") != "unknown-reward"
-    )  # fmt: skip
+    return Counter((name, json.dumps(data, sort_keys=True)) for name, data in product.messages)
 
 
 # ---- what always holds
@@ -503,7 +491,7 @@ def _counted(product: Product) -> Counter[tuple[str, str]]:
 @given(st.sampled_from(RULES), HISTORIES)
 def test_an_order_that_came_back_whole_earned_nothing(rules: Rules, drawn: tuple[list[Step], int]) -> None:
     product = Product(rules)
-    events = _in_time(_around_known_bugs(rules, history(*drawn)))
+    events = _in_time(history(*drawn))
     for event in events:
         product.batch([event])
     last = max((event["at"] for event in events), default=STARTS[0])
@@ -526,7 +514,7 @@ def test_an_order_that_came_back_whole_earned_nothing(rules: Rules, drawn: tuple
 @given(st.sampled_from(RULES), HISTORIES)
 def test_nobody_owes_points_and_has_some(rules: Rules, drawn: tuple[list[Step], int]) -> None:
     product = Product(rules)
-    for event in _around_known_bugs(rules, history(*drawn)):
+    for event in history(*drawn):
         if event["kind"] == "sweep":
             product.sweep(event["members"], event["at"])
         else:

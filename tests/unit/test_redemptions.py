@@ -5,8 +5,6 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any
 
-import pytest
-
 from cli.rehearsal import Rehearsal
 from shared.contracts.rewards import REWARD_GRANTED, REWARD_REJECTED
 from shared.stream.handler import Mark
@@ -138,7 +136,6 @@ def test_a_limit_counts_what_is_held_and_what_was_spent() -> None:
     assert shop.ask("r7", "tea", at=_at("12:05"), member="bob").answers[0][0] == "reserved"
 
 
-@pytest.mark.xfail(strict=True, reason="redeeming._rejected offers rewards whose limit the member has reached")
 def test_a_reward_whose_limit_is_reached_is_not_possible() -> None:
     shop = _shop(120)
     shop.ask("r1", "tea", at=_at("10:00"), confirm=True)
@@ -146,7 +143,6 @@ def test_a_reward_whose_limit_is_reached_is_not_possible() -> None:
     assert _last(shop)["possible_rewards"] == []
 
 
-@pytest.mark.xfail(strict=True, reason="redeeming.request does not apply what is due where the reward is unknown")
 def test_points_that_have_lapsed_are_not_offered_for_another_reward() -> None:
     shop = _shop(120, "expiry: 0 days")
     assert shop.ask("r1", "boat", at="2017-03-02T12:00:00-05:00").answers == [("rejected", "unknown-reward", "r1", 0)]

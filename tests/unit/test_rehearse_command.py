@@ -241,6 +241,13 @@ def test_people_read_the_same(files: tuple[Path, Path]) -> None:
         assert words in text, words
 
 
+def test_whatever_ids_hold_is_shown_as_it_is(files: tuple[Path, Path]) -> None:
+    write(files[1], [order("[/bold]", "2017-03-02T12:00:00-05:00", "[red]bob\\", (1000, "National"))])
+    text = rehearse(files).stdout
+    assert "[red]bob\\" in text
+    assert "order [/bold]" in text
+
+
 @pytest.mark.parametrize(
     ("line", "why"),
     [
