@@ -16,6 +16,7 @@ import typer
 from aiokafka.errors import KafkaError
 from kafka.errors import KafkaError as AdminKafkaError
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from shared.errors import LoyaltyError, ProgramFileError
@@ -84,10 +85,13 @@ def show(
     else:
         table = Table(*columns, title=title or None, title_justify="left")
         for row in rows:
-            table.add_row(
-                *(f"{cell:,}" if isinstance(cell, int) and not isinstance(cell, bool) else str(cell) for cell in row)
-            )
+            table.add_row(*map(_cell, row))
         console.print(table)
+
+
+def _cell(value: object) -> str:
+    """Show a value in a table; ids are other people's words, so "[/x]" in one is no markup."""
+    return f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else escape(str(value))
 
 
 def print_json(value: object) -> None:

@@ -23,6 +23,7 @@ READERS = (
     ("earn", referrals.TOPIC),
     ("redeem", redemptions.TOPIC),
     ("tiers", points.TOPIC),
+    ("tiers", rewards.TOPIC),
     ("notify", profiles.TOPIC),
     ("notify", points.TOPIC),
     ("notify", rewards.TOPIC),

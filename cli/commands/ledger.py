@@ -12,6 +12,7 @@ from cli.commands.clock import parse_instant
 from cli.home import DEFAULT_HOME, Home, database, settings_for
 from cli.output import AsCsv, AsJson, command, console, errors, print_json, say, show
 from cli.replaying import differences, from_archive
+from shared.errors import UsageError
 from shared.ledger import read
 from shared.ledger.audit import Finding, audit
 from shared.program.store import load_versions
@@ -35,7 +36,10 @@ async def balances(
     instant = None if as_of is None else parse_instant(as_of)
     settings = settings_for(home)
     async with database(settings) as connection:
-        program = (await load_versions(connection))[-1]
+        versions = await load_versions(connection)
+        if not versions:
+            raise UsageError("no program is published; run `loyalty program publish FILE`")
+        program = versions[-1]
         rows = await read.balances(
             connection, program, now=await clock.now(connection, settings), as_of=instant, member=member
         )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import heapq
 import itertools
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Annotated, Any
@@ -160,7 +160,7 @@ async def _end_of_day(connection: Any, settings: Settings, day: date, zone: Any)
 
 def _read_events(path: Path) -> Iterator[tuple[str, bytes, list[tuple[str, bytes]], str]]:
     """Read structured events; they are sent in binary mode, keyed by member."""
-    for number, line in enumerate(_lines(path), start=1):
+    for number, line in _lines(path):
         try:
             event = jiter.from_json(line.encode())
             data, member = event["data"], str(event["data"]["member_id"])
@@ -176,8 +176,8 @@ def _read_events(path: Path) -> Iterator[tuple[str, bytes, list[tuple[str, bytes
         yield member, pydantic_core.to_json(data), headers, topic
 
 
-def _lines(path: Path) -> Iterable[str]:
+def _lines(path: Path) -> list[tuple[int, str]]:
     try:
-        return [line for line in path.read_text().splitlines() if line.strip()]
+        return [(number, line) for number, line in enumerate(path.read_text().splitlines(), start=1) if line.strip()]
     except (OSError, UnicodeDecodeError) as problem:
         raise UsageError(f"cannot read {path}: {problem}") from None

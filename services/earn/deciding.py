@@ -73,6 +73,9 @@ class Deciding:
         self._announce_lapses()
         if accepted:
             self._state.known[received.key] = received.content_hash
+            if type(event) is not PurchaseCompleted:
+                self.effects.accepted[received.key] = received.content_hash
+                self.effects.given_back.discard(received.key)
             self.decisions.accepted += 1
             self.decisions.latest_at = max(self.decisions.latest_at, received.occurred_at)
 
@@ -143,7 +146,8 @@ class Deciding:
         return refused is None
 
     def _park(self, received: Received, order_key: bytes) -> None:
-        parked = Parked(order_key, received, self._mark.recorded_at)
+        place = (self._mark.seq, received.position)
+        parked = Parked(order_key, received._replace(position=-1), self._mark.recorded_at, place)
         self._state.parked.setdefault(order_key, []).append(parked)
         origin = received.origin
         self.effects.parked.append((
@@ -153,9 +157,9 @@ class Deciding:
 
     def _unpark(self, parked: Parked, order: Order) -> None:
         refused = self._apply(parked.received, order)
-        self.effects.unparked[parked.received.key] = "applied" if refused is None else "refused"
+        self.effects.unparked[parked.place] = "applied" if refused is None else "refused"
         if refused is not None:
-            self._state.known.pop(parked.received.key, None)
+            self._give_back(parked.received.key)
             self._refuse_later(parked.received, *refused)
         self._announce_lapses()
 
@@ -275,12 +279,18 @@ class Deciding:
             Refusal(-1, reason, detail, received.event_id, received.type, received.source, received.origin)
         )
 
+    def _give_back(self, key: bytes) -> None:
+        """Forget a business key: what was refused may be sent again."""
+        self._state.known.pop(key, None)
+        if self.effects.accepted.pop(key, None) is None:
+            self.effects.given_back.add(key)
+
     def give_up(self, parked: Parked) -> None:
         """Refuse what has waited too long for its order."""
         waiting = self._state.parked.get(parked.order_key, [])
         self._state.parked[parked.order_key] = [one for one in waiting if one is not parked]
-        self._state.known.pop(parked.received.key, None)
-        self.effects.unparked[parked.received.key] = "refused"
+        self._give_back(parked.received.key)
+        self.effects.unparked[parked.place] = "refused"
         event = parked.received.event
         self._refuse_later(
             parked.received, "no-such-order",

@@ -72,7 +72,11 @@ class EarnHandler:
         links = await store.links(connection, list(members)) if pays_referrals and members else {}
         touched = members | {event.referrer_id for event in registrations} | set(links.values())
         locked = await ledger.lock_accounts(connection, list(touched), wallets) if touched else []
-        state = State({(a.member, a.wallet): a for a in locked}, ())
+        if await newest_version(connection) > self._programs[-1].version:
+            # Wallets, referrals, ladders: everything above may look different under it.
+            await self.refresh(connection)
+            raise LoadAgain("a new version of the program", _nothing)
+        state = State({(a.member, a.wallet): a for a in locked}, tuple(self._programs), ladders=self._ladders)
         await self._load_known(connection, state, events)
         if registrations:
             await self._load_registrations(connection, state, registrations)
@@ -80,11 +84,6 @@ class EarnHandler:
             await self._load_referrals(connection, state, members, touched)
         await self._load_lots(connection, state, events)
         await self._load_standings(connection, state, locked)
-        if await newest_version(connection) > self._programs[-1].version:
-            await self.refresh(connection)
-            if self._wallets() != wallets:
-                raise LoadAgain("a new version has other wallets", _nothing)
-        state.programs, state.ladders = tuple(self._programs), self._ladders
         return state
 
     async def _need_program(self, connection: Connection) -> None:
@@ -113,8 +112,10 @@ class EarnHandler:
         for referral in state.referrals.values():
             if referral.state in {"open", "qualified"} and referral.referrer not in locked:
                 raise LoadAgain("a referral was registered meanwhile", _nothing)
+        if any(referral.state == "open" for referral in state.referrals.values()):
+            await store.share_referrals(connection)
         # Only referrers whose accounts are locked can be rewarded, so nobody else counts them up meanwhile.
-        if len(locked) > len(members) or state.referrals:
+        if len(locked) > len(members) or state.referrals or state.bought:
             state.rewarded = await store.rewarded_at(connection, list(locked))
 
     async def _load_lots(self, connection: Connection, state: State, events: Sequence[Received]) -> None:

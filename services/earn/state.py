@@ -17,11 +17,12 @@ from shared.stream.records import Received
 
 @dataclass(slots=True)
 class Parked:
-    """A return or a fulfilment that waits for its order."""
+    """A return or a fulfilment that waits for its order; ``place`` is the archive's seq and position."""
 
     order_key: bytes
     received: Received
     parked_at: int
+    place: tuple[int, int]
 
 
 @dataclass(slots=True)
@@ -57,14 +58,16 @@ class State:
 
 @dataclass(slots=True)
 class Effects:
-    """What a batch writes."""
+    """What a batch writes. ``accepted`` and ``given_back``: business keys taken, and free again."""
 
     posting: Posting = field(default_factory=Posting)
     orders: list[tuple[object, ...]] = field(default_factory=list)
     returns: list[tuple[object, ...]] = field(default_factory=list)
     fulfilments: list[tuple[object, ...]] = field(default_factory=list)
     parked: list[tuple[object, ...]] = field(default_factory=list)
-    unparked: dict[bytes, str] = field(default_factory=dict)
+    unparked: dict[tuple[int, int], str] = field(default_factory=dict)
+    accepted: dict[bytes, bytes] = field(default_factory=dict)
+    given_back: set[bytes] = field(default_factory=set)
     registered: list[tuple[Referral, int, int]] = field(default_factory=list)
     changed: dict[bytes, Referral] = field(default_factory=dict)
     issued: Counter[tuple[str, str]] = field(default_factory=Counter)

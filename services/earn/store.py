@@ -23,14 +23,10 @@ _REFERRALS_LOCK = "select pg_advisory_xact_lock(hashtext('loyalty referrals ' ||
 
 _KNOWN = """
 select key, content_hash from purchase where key = any($1::uuid[])
-union all select key, content_hash from purchase_return where key = any($2::uuid[])
-union all select key, content_hash from fulfilment where key = any($2::uuid[])
-union all select key, content_hash from referral where key = any($2::uuid[])
-union all select key, content_hash from parked where key = any($2::uuid[]) and state = 'waiting'
+union all select key, content_hash from accepted_key where key = any($2::uuid[])
 """
 _PARKED = """
-select order_key, parked_at, topic, partition, epoch, record
-from parked where order_key = any($1::uuid[]) and state = 'waiting' order by archive_seq, archive_index
+select order_key, parked_at, archive_seq, archive_index, topic, partition, epoch, record from parked
 """
 _ORDER = """
 select key, source, order_id, member, occurred_at, program_version, result from purchase
@@ -86,7 +82,9 @@ async def load_parked(
     connection: Connection, contracts: Mapping[str, Contract], orders: Sequence[bytes]
 ) -> dict[bytes, list[Parked]]:
     """Return what waits for some orders."""
-    return _parked(await connection.fetch(_PARKED, orders), contracts)
+    # Locked: a sweep that gives up on one of them meanwhile is waited for.
+    where = "where order_key = any($1::uuid[]) and state = 'waiting' order by archive_seq, archive_index for update"
+    return _parked(await connection.fetch(_PARKED + where, orders), contracts)
 
 
 async def parked_too_long(connection: Connection, before: int, shards: int, shard: int, limit: int) -> list[str]:
@@ -104,8 +102,8 @@ async def parked_of(
 ) -> dict[bytes, list[Parked]]:
     """Return what members have parked before an instant."""
     rows = await connection.fetch(
-        "select order_key, parked_at, topic, partition, epoch, record from parked "
-        "where member = any($1::text[]) and state = 'waiting' and parked_at < $2 order by archive_seq, archive_index",
+        _PARKED + "where member = any($1::text[]) and state = 'waiting' and parked_at < $2 "
+        "order by archive_seq, archive_index for update",
         members, before,
     )  # fmt: skip
     return _parked(rows, contracts)
@@ -113,15 +111,21 @@ async def parked_of(
 
 def _parked(rows: Sequence[Sequence[object]], contracts: Mapping[str, Contract]) -> dict[bytes, list[Parked]]:
     found: dict[bytes, list[Parked]] = defaultdict(list)
-    for order_key, parked_at, topic, partition, epoch, record in rows:
+    for order_key, parked_at, seq, index, topic, partition, epoch, record in rows:
         (received,) = decode(unpack_records(record), contracts, 2**31, (topic, partition, epoch)).events  # type: ignore[arg-type]
-        found[order_key].append(Parked(order_key, received._replace(position=-1), parked_at))  # type: ignore[index,arg-type]
+        parked = Parked(order_key, received._replace(position=-1), parked_at, (seq, index))  # type: ignore[arg-type]
+        found[order_key].append(parked)  # type: ignore[index]
     return dict(found)
 
 
 async def lock_referrals(connection: Connection) -> None:
     """Wait until no other batch registers referrals; taken after the account locks, so it closes no circle."""
     await connection.execute(_REFERRALS_LOCK)
+
+
+async def share_referrals(connection: Connection) -> None:
+    """Let no registration be decided while a batch may refuse a referral; registrations wait for each other too."""
+    await connection.execute(_REFERRALS_LOCK.replace("xact_lock(", "xact_lock_shared("))
 
 
 async def links(connection: Connection, members: Sequence[str]) -> dict[str, str]:
@@ -173,9 +177,9 @@ select * from unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::bigint[], $5::int[]
 """
 _PARK = """
 insert into parked (key, content_hash, order_key, member, parked_at, archive_seq, archive_index, topic, partition,
-                    epoch, record)
+                    epoch, record, state)
 select * from unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::text[], $5::timestamptz[], $6::bigint[], $7::int[],
-                     $8::text[], $9::int[], $10::int[], $11::bytea[])
+                     $8::text[], $9::int[], $10::int[], $11::bytea[], $12::text[])
 """
 _REGISTER = """
 insert into referral (key, content_hash, source, referral_id, referrer, friend, registered_at, state, reason,
@@ -197,19 +201,29 @@ async def write(connection: Connection, effects: Effects) -> None:
     Raises:
         asyncpg.UniqueViolationError: Another partition stored a key meanwhile; load again and see it.
     """
+    unparked = dict(effects.unparked)
+    parked = [(*row, unparked.pop((row[5], row[6]), "waiting")) for row in effects.parked]  # type: ignore[arg-type]
+    if effects.given_back:
+        await connection.execute("delete from accepted_key where key = any($1::uuid[])", list(effects.given_back))
+    if effects.accepted:
+        await connection.execute(
+            "insert into accepted_key select * from unnest($1::uuid[], $2::uuid[])",
+            list(effects.accepted), list(effects.accepted.values()),
+        )  # fmt: skip
     for sql, rows in (
         (_ADD_ORDERS, effects.orders),
-        (_PARK, effects.parked),
+        (_PARK, parked),
         (_ADD_RETURNS, effects.returns),
         (_ADD_FULFILMENTS, effects.fulfilments),
     ):
         if rows:
             await connection.execute(sql, *zip(*rows, strict=True))
-    if effects.unparked:
+    if unparked:
         await connection.execute(
-            "update parked p set state = u.state from unnest($1::uuid[], $2::text[]) as u(key, state) "
-            "where p.key = u.key and p.state = 'waiting'",
-            list(effects.unparked), list(effects.unparked.values()),
+            "update parked p set state = u.state "
+            "from unnest($1::bigint[], $2::int[], $3::text[]) as u(seq, index, state) "
+            "where (p.archive_seq, p.archive_index) = (u.seq, u.index)",
+            [seq for seq, _index in unparked], [index for _seq, index in unparked], list(unparked.values()),
         )  # fmt: skip
     await _write_referrals(connection, effects)
 

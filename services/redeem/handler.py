@@ -96,15 +96,13 @@ class RedeemHandler:
         wallets = self._wallets()
         members = list({received.event.member_id for received in events})
         locked = await ledger.lock_accounts(connection, members, wallets) if members else []
-        state = State({(a.member, a.wallet): a for a in locked}, ())
+        if await newest_version(connection) > self._programs[-1].version:
+            await self.refresh(connection)
+            raise LoadAgain("a new version of the program", _nothing)
+        state = State({(a.member, a.wallet): a for a in locked}, tuple(self._programs), ladders=self._ladders)
         await ledger.load_lots(connection, locked)
         state.redemptions = await store.load(connection, list({received.key for received in events}))
         state.had = await store.counts(connection, members)
-        if await newest_version(connection) > self._programs[-1].version:
-            await self.refresh(connection)
-            if self._wallets() != wallets:
-                raise LoadAgain("a new version has other wallets", _nothing)
-        state.programs, state.ladders = tuple(self._programs), self._ladders
         ladders = {program.ladder.wallet for program in self._programs if program.ladder is not None}
         state.standings = await load_standings(connection, [a.account for a in locked if a.wallet in ladders])
         return state

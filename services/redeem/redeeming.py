@@ -161,8 +161,12 @@ def confirm(
     book.bring_to(account, occurred_at)
     cause = Cause(redemption.key, redemption.program_version, NO_RULE)
     if redemption.state == "released":
-        if redemption.reason != "timed-out" or account.available < redemption.points:
+        reward = program.rewards.get(redemption.reward)
+        limit = reward.limit if reward else None
+        reached = limit is not None and had.get((redemption.member, redemption.reward), 0) >= limit
+        if redemption.reason != "timed-out" or reached or account.available < redemption.points:
             reason = "reservation-timed-out" if redemption.reason == "timed-out" else "cancelled"
+            reason = "limit-reached" if reached and redemption.reason == "timed-out" else reason
             return _rejected(
                 redemption, CONFIRM, program, standing, program.rewards.get(redemption.reward), occurred_at, account,
                 had, reason,

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from services.tiers.handler import SERVICE, TiersHandler
-from shared.contracts import points
+from shared.contracts import points, rewards
 from shared.settings import settings
 from shared.stream.app import create_app
 
 app = create_app(
     SERVICE,
     TiersHandler(f"/loyalty/{settings().topic_prefix}/{SERVICE}"),
-    topics=(points.TOPIC,),
+    topics=(points.TOPIC, rewards.TOPIC),
 )

@@ -15,7 +15,7 @@ from pydantic.dataclasses import dataclass as contract
 
 from services.tiers import store
 from services.tiers.announcing import Standing, Treated, event_of, message_id, treat
-from shared.contracts import points, tiers
+from shared.contracts import points, rewards, tiers
 from shared.contracts.contract import Contract
 from shared.contracts.envelope import seal
 from shared.contracts.fields import CONTRACT, Identifier, Moment
@@ -53,7 +53,10 @@ class Moved:
 
 
 _MOVED = TypeAdapter(Moved)
-_HINTS = (points.EARNED, points.REVERSED, points.ACTIVATED, points.EXPIRED, points.EXPIRING, points.QUALIFIED)
+_HINTS = (
+    points.EARNED, points.REVERSED, points.ACTIVATED, points.EXPIRED, points.EXPIRING, points.QUALIFIED,
+    rewards.RESERVED, rewards.REDEEMED, rewards.RELEASED, rewards.REFUNDED,
+)  # fmt: skip
 
 
 @dataclass(slots=True)

@@ -12,7 +12,8 @@ from shared.standings.state import dump
 from shared.standings.state import load as load_state
 from shared.stream.handler import Due
 
-_OF_MEMBERS = "select account from account where member = any($1::text[]) and wallet = any($2::text[])"
+# An account without entries has no tier of its own.
+_OF_MEMBERS = "select account from account where member = any($1::text[]) and wallet = any($2::text[]) and version > 0"
 
 # Always before any standing is locked: whoever waits here holds new rows only, which nobody else can wait for.
 _CREATE = """

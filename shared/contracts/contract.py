@@ -38,11 +38,13 @@ class Contract:
         type: The CloudEvents ``type``, past tense and versioned.
         adapter: Validates the ``data`` straight from bytes.
         business_key: The id that the producer gives to the thing that happened (an order id, a return id).
+        private: It holds personal data: it is taken from private topics only.
     """
 
     type: str
     adapter: TypeAdapter[Any]
     business_key: Callable[[Any], str]
+    private: bool = False
 
     def decode(self, data: bytes) -> Any:
         """Validate the bytes of ``data``.

@@ -38,5 +38,6 @@ class ProfileUpdated:
 PROFILE_UPDATED = Contract(
     type=UPDATED,
     adapter=TypeAdapter(ProfileUpdated),
-    business_key=lambda event: f"profile {event.member_id} {event.occurred_at.isoformat()}",
+    business_key=lambda event: f"profile\x1f{event.member_id}\x1f{event.occurred_at.isoformat()}",
+    private=True,
 )

@@ -167,6 +167,22 @@ LEDGER_CHECKS: tuple[Check, ...] = (
         False,
     ),
     Check(
+        "qualifying",
+        "what counts of an order towards a tier is what its lines say",
+        """
+        select p.source || ' order ' || p.order_id, 'lines count ' || p.amount || ', its entry ' || e.qualifying
+        from (select key, source, order_id,
+                     (select coalesce(sum((line ->> 2)::bigint), 0)
+                      from jsonb_array_elements(result::jsonb -> 'lines') line
+                      where (line ->> 3)::int = 1) as amount
+              from purchase) p
+        join (select cause, account, sum(qualifying) as qualifying from entry where operation in (1, 2) and rule <> -1
+              and rule <> -2 group by cause, account) e on e.cause = p.key
+        where p.amount <> e.qualifying
+        """,
+        False,
+    ),
+    Check(
         "reasons",
         "an order that earned nothing says why",
         """

@@ -124,13 +124,17 @@ FLOW_CHECKS: tuple[Check, ...] = (
         select r.source || ' referral ' || r.referral_id,
                r.state || ', entries paid ' || (e.referrer, e.friend)::text
         from referral r
-        cross join lateral (
-            select coalesce(sum(points) filter (where rule = -1), 0) as referrer,
-                   coalesce(sum(points) filter (where rule = -2), 0) as friend
-            from entry where cause = r.key and operation in (1, 2)) e
+        left join (
+            select e.cause, sum(e.points) filter (where e.rule = -1) as referrer,
+                   sum(e.points) filter (where e.rule = -2) as friend,
+                   bool_and(a.member = case e.rule when -1 then r.referrer else r.friend end) as theirs
+            from entry e join account a using (account) join referral r on r.key = e.cause
+            where e.rule in (-1, -2) and e.operation in (1, 2) group by e.cause) p on p.cause = r.key
+        cross join lateral (select coalesce(p.referrer, 0) as referrer, coalesce(p.friend, 0) as friend) e
         where array[e.referrer, e.friend]::bigint[] is distinct from
               (case when r.state in ('qualified', 'reversed') then array[r.referrer_points, r.friend_points]
                     else array[0, 0] end)::bigint[]
+           or not coalesce(p.theirs, true) or (r.state in ('qualified', 'reversed') and r.qualified_at is null)
         union all
         select 'all referrals',
                'taken back ' || coalesce(sum(referrer_points + friend_points), 0) || ', entries say ' ||
@@ -143,18 +147,19 @@ FLOW_CHECKS: tuple[Check, ...] = (
     ),
     Check(
         "tiers",
-        "a member's history of tiers is without a gap, ends at the tier that they have, and is not ahead of the ledger",
+        "a history of tiers is without a gap, ends at the member's tier, and is not ahead of the ledger",
         """
         select h.member, 'change ' || h.number || ' begins at ' || h.old_tier || ' after ' || h.before
         from (select *, lag(tier) over w as before, lag(number, 1, 0) over w as last
               from tier_history window w as (partition by account order by number)) h
-        where h.number <> h.last + 1 or h.old_tier <> coalesce(h.before, h.old_tier)
+        where h.number <> h.last + 1
+           or (h.old_tier <> coalesce(h.before, h.old_tier) and (select count(*) from program) = 1)
         union all
         select s.member, 'tier ' || s.tier || ', history says ' || h.tier
         from standing s
         join (select distinct on (account) account, tier from tier_history order by account, number desc) h
              using (account)
-        where s.tier <> h.tier
+        where s.tier <> h.tier and (select count(*) from program) = 1
         union all
         select s.member, 'folded to version ' || s.version || ' of ' || coalesce(a.version, 0)
         from standing s left join account a using (account)

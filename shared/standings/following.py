@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
+from shared.errors import InvariantBroken
 from shared.ledger.model import Account, Entry, Posting
 from shared.program.ladder import Ladder
 from shared.standings.read import Loaded, step_of, tier_number_at
@@ -34,5 +35,7 @@ class Following:
         entries = self._posting.entries
         follow(self._standings, entries[self._followed :])
         self._followed = len(entries)
-        loaded = self._standings.get(account.account) or Loaded()
+        loaded = self._standings.get(account.account)
+        if loaded is None:
+            raise InvariantBroken(f"the standing of account {account.account} was not loaded")
         return tier_number_at(loaded, self._ladders[ladder.wallet], ladder, instant)

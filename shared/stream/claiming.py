@@ -50,6 +50,7 @@ async def claim_partition(
         claim, happened = decide_claim(known, topic, tp.partition, topic_id, beginning, shorter)
         if known is None or claim.epoch != known.epoch:
             await journal.write_claim(connection, service, claim)
+        await journal.take_over(connection, service, claim)
     where = {"topic": topic, "partition": tp.partition, "epoch": claim.epoch}
     if happened in {"topic-made-anew", "broker-lost-data"} and known is not None:
         metrics.TOPICS_MADE_ANEW.labels(service, topic).inc()

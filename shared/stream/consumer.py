@@ -224,7 +224,7 @@ class BatchConsumer(Service):
                 partition=tp,
                 topic=name,
                 claim=functools.partial(self._claim, tp, name),
-                shards=self._shards(tp),
+                shards=functools.partial(self._shards, tp),
             )
             task = asyncio.create_task(pipeline.run(), name=f"pipeline {name}[{tp.partition}]")
             task.add_done_callback(self._on_pipeline_done)

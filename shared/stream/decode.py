@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 
 from shared.contracts.contract import Contract, business_key
 from shared.contracts.envelope import open_record
@@ -19,6 +19,7 @@ def decode(
     contracts: Mapping[str, Contract],
     value_bytes_max: int,
     place: tuple[str, int, int] = ("", 0, 0),
+    private: Set[str] = frozenset(),
 ) -> Decoded:
     """Decode a batch. Types that the service does not read are ignored, and counted.
 
@@ -27,6 +28,7 @@ def decode(
         contracts: What the service reads, by type.
         value_bytes_max: A larger record is refused.
         place: Topic (short name), partition and epoch of the records.
+        private: Topics on which personal data may be.
     """
     decoded = Decoded()
     for position, record in enumerate(records):
@@ -39,7 +41,13 @@ def decode(
             contract = contracts.get(envelope.type)
             if contract is None:
                 decoded.ignored[envelope.type] += 1
+                decoded.unread.add(position)
                 continue
+            if contract.private and place[0] not in private:
+                decoded.unread.add(position)
+                raise PoisonEvent(
+                    "wrong-topic", f"events of this type hold personal data and do not belong on {place[0]}"
+                )
             event = contract.decode(data)
             decoded.events.append(
                 Received(
@@ -56,7 +64,8 @@ def decode(
             )
         except PoisonEvent as poison:
             identity = (envelope.id, envelope.type, envelope.source) if envelope else (None, None, None)
-            decoded.refused.append(Refusal(position, poison.reason, poison.detail, *identity))
+            refusal = Refusal(position, poison.reason, poison.detail, *identity)
+            decoded.refused.append(refusal._replace(private=position in decoded.unread))
     return decoded
 
 

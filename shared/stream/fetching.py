@@ -36,10 +36,15 @@ class Fetcher:
         """Forget what was seen of the log: the partition was claimed anew."""
         self.shorter, self._shorter_since = False, None
 
-    async def fetch(self, stopping: asyncio.Event) -> list[Record]:
-        """Return the next records: at once where there is a backlog, else what comes within the batch time."""
+    async def fetch(self, stopping: asyncio.Event, *, wait: bool = True) -> list[Record]:
+        """Return the next records: at once where there is a backlog, else what comes within the batch time.
+
+        Args:
+            stopping: Cuts the batch.
+            wait: False: return at once where nothing is there.
+        """
         most = self._settings.batch_records
-        records = await self._poll(_IDLE_SECONDS, most)
+        records = await self._poll(_IDLE_SECONDS if wait else 0.0, most)
         deadline = time.monotonic() + self._settings.batch_seconds
         size = sum(_size(record) for record in records)
         while records and len(records) < most and size < self._settings.batch_bytes:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -27,13 +27,14 @@ _KEY_BYTES = 1_000
 
 @dataclass(slots=True)
 class Claim:
-    """What a worker knows of a partition that it owns."""
+    """What a worker knows of a partition that it owns; ``number`` counts the take-overs."""
 
     topic: str
     partition: int
     epoch: int
     next_offset: int
     topic_id: str
+    number: int = 0
 
 
 class Counts(NamedTuple):
@@ -75,6 +76,14 @@ async def write_claim(connection: Connection, service: str, claim: Claim) -> Non
         )  # fmt: skip
 
 
+async def take_over(connection: Connection, service: str, claim: Claim) -> None:
+    """Take a number: whoever owned the partition before is fenced from now on; waits for a batch that is in hand."""
+    claim.number = await connection.fetchval(
+        "update watermark set claim = claim + 1 where service = $1 and topic = $2 and partition = $3 returning claim",
+        service, claim.topic, claim.partition,
+    )  # fmt: skip
+
+
 async def lock_watermark(connection: Connection, service: str, claim: Claim) -> None:
     """Lock the partition's watermark and compare it with what this worker believes.
 
@@ -82,10 +91,11 @@ async def lock_watermark(connection: Connection, service: str, claim: Claim) -> 
         Fenced: Another worker moved it.
     """
     row = await connection.fetchrow(
-        "select epoch, next_offset from watermark where service = $1 and topic = $2 and partition = $3 for update",
+        "select epoch, next_offset, claim from watermark "
+        "where service = $1 and topic = $2 and partition = $3 for update",
         service, claim.topic, claim.partition,
     )  # fmt: skip
-    if row is None or (row["epoch"], row["next_offset"]) != (claim.epoch, claim.next_offset):
+    if row is None or tuple(row) != (claim.epoch, claim.next_offset, claim.number):
         raise Fenced(f"{claim.topic}[{claim.partition}] is at {row and tuple(row)}, not at {claim.next_offset}")
 
 
@@ -117,6 +127,7 @@ async def store(
     latest_at: int,
     facts: bytes = b"",
     private: bool = False,
+    unread: Set[int] = frozenset(),
 ) -> OutboxRow | None:
     """Write everything about a batch that is not the service's own, and move the watermark.
 
@@ -133,6 +144,7 @@ async def store(
         latest_at: The latest accepted ``occurred_at`` of the batch.
         facts: What a replay must know beside the records.
         private: The records hold personal data: they are counted, not kept.
+        unread: Positions of records that the service does not read: nobody knows what they hold, nobody needs it.
 
     Raises:
         Fenced: The watermark moved under the lock, which only a bug or a restored backup can do.
@@ -145,7 +157,9 @@ async def store(
         "accepted, duplicates, refused, ignored, judged_at, recorded_at, body, facts) "
         "values ($1, 'batch', $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)",
         mark.seq, service, batch.topic, batch.partition, batch.epoch, batch.first_offset, batch.next_offset,
-        len(batch.records), *counts, mark.judged_at, mark.recorded_at, pack([] if private else batch.records), facts,
+        len(batch.records), *counts, mark.judged_at, mark.recorded_at,
+        pack([] if private else [_kept(record, position in unread) for position, record in enumerate(batch.records)]),
+        facts,
     )  # fmt: skip
     outbox = await _store_outbox(connection, service, batch, mark, messages, forget)
     moved = await connection.execute(
@@ -209,6 +223,10 @@ async def _store_outbox(
     return OutboxRow(mark.seq, messages) if messages else None
 
 
+def _kept(record: Record, unread: bool) -> Record:
+    return Record(record.offset, record.timestamp, None, None, ()) if unread else record
+
+
 async def _store_dead_letters(
     connection: Connection,
     service: str,
@@ -226,7 +244,7 @@ async def _store_dead_letters(
         origin = refusal.origin or Origin(batch.topic, batch.partition, batch.epoch, batch.records[refusal.position])
         letter = dead_letter_id(service, origin)
         record = origin.record
-        if private:
+        if private or refusal.private:
             # Neither bytes nor values: the operator sees where it stood, and which field was wrong.
             record = Record(record.offset, record.timestamp, None, None, ())
             origin = origin._replace(record=record)

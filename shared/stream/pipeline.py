@@ -25,7 +25,7 @@ from shared.stream.journal import Claim, OutboxRow
 from shared.stream.publisher import Publisher
 from shared.stream.records import Batch
 from shared.stream.retrying import attempts, is_transient
-from shared.stream.transact import Committed, Swept, sweep, transact
+from shared.stream.transact import Committed, sweep, transact
 
 _log = logger(__name__)
 
@@ -53,7 +53,7 @@ class Pipeline:
         partition: Any,
         topic: str,
         claim: Callable[[bool], Awaitable[Claim]],
-        shards: int,
+        shards: Callable[[], int],
     ) -> None:
         """Make a pipeline.
 
@@ -69,8 +69,8 @@ class Pipeline:
             topic: The topic's short name.
             claim: Finds out where the partition stands, and writes it down if that is new; told whether the log
                 was seen to end before the watermark.
-            shards: Into how many parts the sweeps are divided, of which this partition's number is one; 0 if this
-                pipeline does not sweep.
+            shards: Says into how many parts the sweeps are divided, of which this partition's number is one; 0 if
+                this pipeline does not sweep.
         """
         self._settings = settings
         self._handler = handler
@@ -142,8 +142,10 @@ class Pipeline:
         self._consumer.seek(self._tp, self._claim.next_offset)
 
     async def _next_batch(self) -> None:
-        await self._sweep()
-        records = await self._fetcher.fetch(self._stopping)
+        swept = await self._sweep()
+        records = await self._fetcher.fetch(self._stopping, wait=not swept)
+        if not records and swept:
+            return
         if not records:
             await self._tidy_up()
             self._show_lag()
@@ -168,32 +170,36 @@ class Pipeline:
             await self._settle()
             self._publishing = asyncio.create_task(self._publish_batch(committed.outbox))
 
-    async def _sweep(self) -> None:
-        """Apply what time alone makes happen in this partition's share of the accounts, until nothing more is due."""
-        if not self._shards or time.monotonic() - self._swept_at < self._settings.sweep_seconds:
-            return
-        while not self._stopping.is_set():
-            async with self._turns:
-                swept = await self._retried(self._sweep_once)
-            if swept is None:
-                break
-            self._handler.count(swept.decisions)
-            if swept.outbox is not None:
-                await self._settle()
-                self._publishing = asyncio.create_task(self._publish_batch(swept.outbox))
-        self._swept_at = time.monotonic()
+    async def _sweep(self) -> bool:
+        """Apply what time alone makes happen to some accounts of this partition's share; a batch may come between.
 
-    async def _sweep_once(self) -> Swept | None:
+        Not tried again in place: a sweep that was committed although its connection was lost has messages in the
+        outbox, which taking over anew publishes.
+
+        Returns:
+            Whether anything was due; then there may be more.
+        """
+        shards = self._shards()
+        if not shards or time.monotonic() - self._swept_at < self._settings.sweep_seconds:
+            return False
         assert self._claim is not None
-        forget = self._published[:]
-        swept = await sweep(self._pool, self._handler, self._settings, self._source, self._claim, self._shards, forget)
-        if swept is not None:
-            self._published = self._published[len(forget) :]
-        return swept
+        async with self._turns:
+            forget = self._published[:]
+            swept = await sweep(self._pool, self._handler, self._settings, self._source, self._claim, shards, forget)
+        if swept is None:
+            self._swept_at = time.monotonic()
+            return False
+        self._published = self._published[len(forget) :]
+        self._handler.count(swept.decisions)
+        if swept.outbox is not None:
+            await self._settle()
+            self._publishing = asyncio.create_task(self._publish_batch(swept.outbox))
+        return True
 
     async def _commit(self, batch: Batch) -> Committed:
         place = (batch.topic, batch.partition, batch.epoch)
-        decoded = decode(batch.records, self._handler.contracts, self._settings.record_bytes, place)
+        contracts = self._handler.contracts
+        decoded = decode(batch.records, contracts, self._settings.record_bytes, place, self._handler.private)
 
         async def once() -> Committed:
             assert self._claim is not None
@@ -290,8 +296,9 @@ class Pipeline:
         metrics.RETRIES.labels(self._handler.service, cause).inc()
         self._show_lag()
         _log.warning(
-            "trying again", cause=cause, attempt=number, detail="" if self._private else str(problem)[:300],
-            topic=self._topic, partition=self._tp.partition,
+            "trying again", cause=cause, attempt=number, topic=self._topic, partition=self._tp.partition,
+            # The first line only: the next ones may name keys of rows.
+            detail="" if self._private else str(problem).partition("\n")[0][:300],
         )  # fmt: skip
 
     def _show_lag(self) -> None:

@@ -73,7 +73,10 @@ class Message(NamedTuple):
 
 
 class Refusal(NamedTuple):
-    """Why the record at ``position`` in the batch becomes a dead letter; with ``origin``, one that came earlier."""
+    """Why the record at ``position`` in the batch becomes a dead letter; with ``origin``, one that came earlier.
+
+    ``private``: the record holds personal data, of which nothing may be kept.
+    """
 
     position: int
     reason: str
@@ -82,6 +85,7 @@ class Refusal(NamedTuple):
     type: str | None = None
     source: str | None = None
     origin: Origin | None = None
+    private: bool = False
 
     @classmethod
     def of(cls, received: Received, reason: str, detail: str) -> Refusal:
@@ -91,11 +95,15 @@ class Refusal(NamedTuple):
 
 @dataclass(slots=True)
 class Decoded:
-    """What a batch's bytes turned out to be; ``ignored`` counts types that the service does not read."""
+    """What a batch's bytes turned out to be; ``ignored`` counts types that the service does not read.
+
+    ``unread`` are the positions of such records, and of those that are on a topic where they must not be.
+    """
 
     events: list[Received] = field(default_factory=list)
     refused: list[Refusal] = field(default_factory=list)
     ignored: Counter[str] = field(default_factory=Counter)
+    unread: set[int] = field(default_factory=set)
 
 
 @dataclass(slots=True)

@@ -18,8 +18,7 @@ _FIRST, _LONGEST, _JITTER = 0.05, 3.0, 0.25
 
 #: Unique constraints on which two partitions may race.
 BUSINESS_KEYS = frozenset({
-    "purchase_pkey", "purchase_return_pkey", "fulfilment_pkey", "parked_key", "referral_pkey", "referral_friend",
-    "redemption_pkey", "notification_pkey",
+    "purchase_pkey", "accepted_key_pkey", "referral_friend", "redemption_pkey", "notification_pkey",
 })  # fmt: skip
 
 _POSTGRES_IS_AWAY = (

@@ -99,6 +99,7 @@ async def _in_transaction(
     outbox = await journal.store(
         connection, handler.service, source, batch, mark, counts, [*refused, *decisions.refused_later],
         decisions.messages, forget, decisions.latest_at, decisions.facts, batch.topic in handler.private,
+        decoded.unread,
     )  # fmt: skip
     return Committed(decisions, counts, outbox, [refusal.reason for refusal in refused])
 

@@ -13,6 +13,15 @@ alter table entry alter column event_at set not null;
 create index account_due on account (next_due) where next_due < 'infinity';
 create index purchase_member on purchase (member);
 
+-- Business keys of returns, fulfilments and referrals, in one place: two partitions that race on one meet here.
+create table accepted_key (
+    key          uuid primary key,
+    content_hash uuid not null
+);
+
+-- Counts the take-overs of a partition: a worker that lost it is fenced even where no batch came since (sweeps).
+alter table watermark add column claim bigint not null default 0;
+
 -- Every return that took effect. result is JSON: what came back of each line, and of each award.
 create table purchase_return (
     key           uuid primary key,
@@ -55,7 +64,6 @@ create table parked (
     record        bytea not null,
     primary key (archive_seq, archive_index)
 );
-create unique index parked_key on parked (key) where state = 'waiting';
 create index parked_order on parked (order_key) where state = 'waiting';
 create index parked_time on parked (parked_at) where state = 'waiting';
 
