@@ -146,8 +146,8 @@ def answers_as_json(packed: bytes | Mapping[str, bytes]) -> list[Json]:
 
 
 def print_table(columns: Sequence[str], rows: Iterable[Sequence[Any]], title: str) -> None:
-    """Print a table under a title, if it has rows; nothing in it is taken for Rich's markup."""
-    cells = [[cell if type(cell) is int else escape(_cell(cell)) for cell in row] for row in rows]
+    """Print a table under a title, if it has rows."""
+    cells = [[cell if type(cell) is int else _cell(cell) for cell in row] for row in rows]
     if cells:
         show(columns, cells, title=escape(title))
 

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from typing import Annotated, Any, Literal
 
 import typer
-from rich.markup import escape
 
 from cli.home import DEFAULT_HOME, Home, database, settings_for
 from cli.output import AsCsv, AsJson, command, say, show
@@ -192,9 +191,9 @@ def _show(columns: Sequence[str], rows: Sequence[Any], as_json: bool, as_csv: bo
 
 
 def _cell(name: str, value: Any, *, plain: bool) -> Any:
-    """Return a value: for people nothing in it is taken for Rich's markup, for programs what is not there is null."""
+    """Return a value: for people what is not there is blank, for programs it is null."""
     if name in _INSTANTS:
         value = instant(value)
     if plain:
         return None if value == "" else value
-    return "" if value is None else escape(value) if isinstance(value, str) else value
+    return "" if value is None else value
