@@ -41,7 +41,7 @@ def main(
         started = time.monotonic()
         if _clock(home) < _AFTERWARDS:
             _loyalty(home, "replay", "completejourney", "--with", _EXTRAS, "--to", last)
-            _loyalty(home, "clock", "set", _AFTERWARDS, "--daily")
+            _loyalty(home, "clock", "set", _AFTERWARDS, "--slowly")
         else:
             console.print("the year is in the ledger already; replaying it again would change no balance")
         _loyalty(home, "status", "--wait-idle")

@@ -6,9 +6,11 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
+from cli.sending import TOPIC_OF
 from services.earn.handler import EarnHandler
 from services.notify.handler import SERVICE as NOTIFY
 from services.redeem.handler import RedeemHandler
+from shared.contracts import profiles
 from shared.contracts.contract import Contract
 from shared.contracts.envelope import open_record
 from shared.contracts.profiles import PROFILE_UPDATED
@@ -32,12 +34,14 @@ class Line(NamedTuple):
 
     Attributes:
         service: Who reads it.
+        topic: Where (short name).
         record: As it would come from Kafka; its offset is the line's number.
         received: The event; None if it is refused at once.
     """
 
     number: int
     service: str
+    topic: str
     record: Record
     received: Received | None
     refused: list[Refusal]
@@ -68,5 +72,6 @@ def _read(where: str, number: int, text: bytes) -> Line:
         raise UsageError(f"{where}: nobody reads events of type {envelope.type!r}; there are {', '.join(_READERS)}")
     service, contract = reader
     record = Record(number, 0, None, text, _STRUCTURED)
-    decoded = decode([record], {envelope.type: contract}, RECORD_BYTES)
-    return Line(number, service, record, decoded.events[0] if decoded.events else None, decoded.refused)
+    topic = TOPIC_OF[envelope.type]
+    decoded = decode([record], {envelope.type: contract}, RECORD_BYTES, (topic, 0, 0), frozenset({profiles.TOPIC}))
+    return Line(number, service, topic, record, decoded.events[0] if decoded.events else None, decoded.refused)

@@ -68,7 +68,7 @@ class Play:
             kind, field = _NAMES[received.type]
             self.names.setdefault(received.key, Named(kind, getattr(received.event, field), received.source))
         mark = self._mark(received.occurred_at)
-        decisions = self.rehearsal.batch([line.record], mark, line.service)
+        decisions = self.rehearsal.batch([line.record], mark, line.service, (line.topic, 0, 0))
         self.accepted += decisions.accepted
         self.duplicates += decisions.duplicates
         self.refused += [(line.number, refusal) for refusal in decisions.refused]

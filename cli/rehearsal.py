@@ -97,7 +97,7 @@ class Rehearsal:
         handler = self._handlers[service]
         if service == tiers.SERVICE and facts is not None:
             return self._tiers(lambda state: handler.replay(state, facts, mark))
-        decoded = decode(records, handler.contracts, self._record_bytes, place)
+        decoded = decode(records, handler.contracts, self._record_bytes, place, handler.private)
         events, from_the_future = refuse_future(decoded.events, mark.judged_at)
         if service == tiers.SERVICE:
             return self._tiers(lambda state: handler.decide(state, events, mark))

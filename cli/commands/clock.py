@@ -19,7 +19,7 @@ from shared.errors import UsageError
 from shared.instants import iso, microseconds
 from shared.settings import Settings
 
-_DAY = 86_400_000_000
+_HALF_A_DAY = 43_200_000_000
 
 app = typer.Typer(help="The program's clock: show it, or move the manual one forward.", no_args_is_help=True)
 
@@ -52,8 +52,9 @@ async def show(home: Home = DEFAULT_HOME) -> None:
 @command
 async def set_clock(
     instant: Annotated[str, typer.Argument(help="RFC 3339 with an offset: 2017-12-31T23:59:59-05:00")],
-    daily: Annotated[
-        bool, typer.Option("--daily", help="Day by day, each when all services are done: so reminders come in time.")
+    slowly: Annotated[
+        bool,
+        typer.Option("--slowly", help="Half a day at a time, each when all services are done: reminders come in time."),
     ] = False,
     home: Home = DEFAULT_HOME,
 ) -> None:
@@ -61,17 +62,17 @@ async def set_clock(
     settings = settings_for(home)
     wanted = parse_instant(instant)
     async with database(settings) as connection:
-        if daily:
-            await _move_daily(connection, settings, wanted)
+        if slowly:
+            await _move_slowly(connection, settings, wanted)
         await clock.move(connection, settings, wanted)
     await send_hint(settings, control.CLOCK_MOVED, {"now": iso(wanted)})
     console.print(f"the clock stands at {iso(wanted)}")
 
 
-async def _move_daily(connection: Connection, settings: Settings, wanted: int) -> None:
+async def _move_slowly(connection: Connection, settings: Settings, wanted: int) -> None:
     present = await clock.now(connection, settings)
-    days = range(present + _DAY, wanted, _DAY)
+    steps = range(present + _HALF_A_DAY, wanted, _HALF_A_DAY)
     async with Watcher(settings, connection) as watcher:
-        for instant in track(days, "days", console=errors, transient=True):
+        for instant in track(steps, "moving", console=errors, transient=True):
             await clock.move(connection, settings, instant)
             await watcher.settled()
