@@ -12,6 +12,7 @@ import pytest
 from cli.embedded import kafka, postgres
 from cli.embedded.servers import Server, broker_server, start_postgres
 from shared.logs import configure
+from tests import flow
 from tests.deployment import Deployment, Servers
 
 #: "tansu" (only Python needed) or "kafka" (Apache Kafka, by `make test-kafka`). The tests are the same.
@@ -41,5 +42,13 @@ def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Servers]:
 async def deployment(servers: Servers) -> AsyncIterator[Deployment]:
     made = Deployment(servers, f"t{os.getpid()}x{next(_numbers)}")
     await made.create()
+    yield made
+    await made.close()
+
+
+@pytest.fixture
+async def whole(servers: Servers, request: pytest.FixtureRequest) -> AsyncIterator[Deployment]:
+    made = Deployment(servers, f"w{abs(hash(request.node.name)) % 10**9}")
+    await made.create(flow.PROGRAM, flow.TEMPLATES)
     yield made
     await made.close()

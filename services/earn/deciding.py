@@ -75,7 +75,6 @@ class Deciding:
             self._state.known[received.key] = received.content_hash
             if type(event) is not PurchaseCompleted:
                 self.effects.accepted[received.key] = received.content_hash
-                self.effects.given_back.discard(received.key)
             self.decisions.accepted += 1
             self.decisions.latest_at = max(self.decisions.latest_at, received.occurred_at)
 

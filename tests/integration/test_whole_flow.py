@@ -6,7 +6,6 @@ import asyncio
 import json
 import signal
 from collections import Counter, defaultdict
-from collections.abc import AsyncIterator
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -24,14 +23,6 @@ ALL = ("earn", "redeem", "tiers", "notify")
 TIERS = (
     "select member, number, change, old_tier, tier, reason, metric_value, occurred_at from tier_history order by 1, 2"
 )
-
-
-@pytest.fixture
-async def whole(servers: Servers, request: pytest.FixtureRequest) -> AsyncIterator[Deployment]:
-    made = Deployment(servers, f"w{abs(hash(request.node.name)) % 10**9}")
-    await made.create(flow.PROGRAM, flow.TEMPLATES)
-    yield made
-    await made.close()
 
 
 def end_of(day: int) -> int:
