@@ -125,6 +125,11 @@ class Traffic:
             yield self._return(moment)
         elif roll < 0.70:
             data = {**base, "referral_id": f"r{self._number}", "referrer_id": self._random.choice(self._members)}
+            if self._random.random() < 0.6:  # a new member, who buys a little later
+                data["member_id"] = f"m{self._number}"
+                soon = (moment + timedelta(minutes=9)).isoformat()
+                yield self._purchase({"member_id": data["member_id"], "occurred_at": soon})
+                self._number += 1
             yield about(referrals.REGISTERED, data, "/crm")
         elif roll < 0.9 or not self._requests:
             request: dict[str, Any] = {

@@ -34,6 +34,7 @@ RIGHTS: Mapping[str, Mapping[str, str]] = {
         "purchase_return": _ADD,
         "fulfilment": _ADD,
         "parked": _WRITE,
+        "accepted_key": "select, insert, delete",
         "referral": _WRITE,
     },
     # The running audit of accounts that redeem wrote compares their older entries with the orders.

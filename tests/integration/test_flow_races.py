@@ -56,9 +56,8 @@ async def test_a_registration_and_a_purchase_in_one_batch(whole: Deployment) -> 
         registered = about(referrals.REGISTERED, {
             "referral_id": "x", "member_id": "f1", "referrer_id": "m1", "occurred_at": "2017-03-01T11:00:00-05:00",
         }, "/crm")  # fmt: skip
-        await whole.send([
-            Sent(registered.member, registered.value, registered.headers), event(purchase("o2", "f1")), back("r", "o1", "f1"),
-        ])  # fmt: skip
+        same_topic = Sent(registered.member, registered.value, registered.headers)
+        await whole.send([same_topic, event(purchase("o2", "f1")), back("r", "o1", "f1")])
         await whole.idle()
     assert await whole.rows("select state from referral") == [("reversed",)]
     await whole.check_audit()

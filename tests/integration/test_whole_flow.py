@@ -14,6 +14,8 @@ import pytest
 from shared.contracts import purchases, redemptions, rewards
 from shared.instants import microseconds
 from shared.ledger import read
+from shared.ledger.audit import findings
+from shared.ledger.flow_checks import FLOW_CHECKS
 from shared.stream.packing import unpack_records
 from tests import flow
 from tests.deployment import Deployment, Sent, Servers, about, event, purchase
@@ -52,6 +54,31 @@ async def test_all_four_services(whole: Deployment) -> None:
     assert await whole.rows("select 1 from notification where state = 'sent'")
     assert await whole.rows("select 1 from entry where operation = 7"), "points lapsed"
     await check_nothing_personal(whole)
+    await check_each_damage_is_found(whole)
+
+
+DAMAGE = {
+    "causes": "update entry set cause = gen_random_uuid() where version = 1",
+    "returns": "update entry set points = points + 1 where operation in (8, 9)",
+    "whole-returns": "update purchase_return set result = regexp_replace(result, '\"awards\":.*', '\"awards\":[]}')",
+    "reservations": "update account set reserved = reserved + 1",
+    "referrals": "update referral set qualified_at = null, friend_points = friend_points + 1 where state <> 'refused'",
+    "tiers": "update standing set tier = 'nobody'",
+    "notifications": "update notification set reason = 'none' where state = 'sent'",
+    "inputs": "update archive set accepted = accepted + 1 where kind = 'batch'",
+}
+
+
+async def check_each_damage_is_found(deployment: Deployment) -> None:
+    """Each check of what stands on the ledger finds what it promises to find."""
+    assert set(DAMAGE) == {check.name for check in FLOW_CHECKS}
+    async with deployment.database() as connection:
+        for check in FLOW_CHECKS:
+            transaction = connection.transaction()
+            await transaction.start()
+            await connection.execute(DAMAGE[check.name])
+            assert await findings(connection, check), check.name
+            await transaction.rollback()
 
 
 async def check_nothing_personal(deployment: Deployment) -> None:
