@@ -21,7 +21,7 @@ from cli.summary import show
 YEAR = 5_108_868
 _EXTRAS = "returns,referrals,redemptions,profiles"
 #: After the year: points lapse, the tiers' window moves on, reminders are due.
-_AFTERWARDS = "2018-03-01T05:00:00Z"
+_AFTERWARDS = "2018-03-01T12:00:00Z"
 _SUBSCRIBER = Path(__file__).parents[1] / "examples" / "email_subscriber.py"
 
 

@@ -33,7 +33,8 @@ async def show(home: Path) -> None:
     async with database(settings) as connection:
         members, lifetime, available = await connection.fetchrow(_TOTALS)
         console.print(
-            f"\n[bold]{lifetime or 0:,} points of {members:,} members[/bold], {available or 0:,} of them to spend"
+            f"\n[bold]{lifetime or 0:,} points earned by {members:,} members[/bold], returns taken off; "
+            f"{available or 0:,} are left to spend"
         )
         rows = [
             (Operation(operation).word, f"{entries:,}", f"{points:,}")

@@ -47,7 +47,7 @@ async def balances(
         say(f"no member {member!r}: none of their purchases was accepted yet")
         raise typer.Exit(1)
     if top:
-        rows = sorted(rows, key=lambda row: (-row.available, row.member_id))[:top]
+        rows = sorted(rows, key=lambda row: (-row.available, -row.pending, -row.lifetime, row.member_id))[:top]
     show(read.Balance._fields, rows, as_json=as_json, as_csv=as_csv)
 
 

@@ -115,14 +115,24 @@ async def file(
     rate: Rate = None,
     home: Home = DEFAULT_HOME,
 ) -> None:
-    """Publish the events of a JSON Lines file, in its order."""
+    """Publish the events of a JSON Lines file, in its order: where the topic changes, all services are waited for."""
     settings = settings_for(home)
     count = 0
-    async with Sender(settings, rate) as sender:
+    events = list(_read_events(path))
+    async with (
+        Sender(settings, rate) as sender,
+        database(settings) as connection,
+        Watcher(settings, connection) as watcher,
+    ):
         with _progress() as progress:
-            events = list(_read_events(path))
             bar = progress.add_task("publishing", total=len(events))
+            before = events[0][3] if events else ""
             for member, value, headers, topic in events:
+                if topic != before:
+                    # Topics are not ordered among each other: what comes before is handled first.
+                    await sender.flush()
+                    await watcher.settled()
+                before = topic
                 await sender.send(member, value, headers, topic)
                 progress.advance(bar)
                 count += 1

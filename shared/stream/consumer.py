@@ -235,7 +235,8 @@ class BatchConsumer(Service):
         """Sweeps are shared out by the partitions of the service's first topic."""
         if not self.handler.sweeps or tp.topic != next(iter(self._topics)):
             return 0
-        return self._partitions[tp.topic]
+        # While a topic is being made anew there is none: then nothing is swept.
+        return self._partitions.get(tp.topic, 0)
 
     async def _claim(self, tp: Any, name: str, shorter: bool) -> Claim:
         topic_ids = await self._find_topic_ids()

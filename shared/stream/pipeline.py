@@ -12,6 +12,7 @@ import time
 from collections.abc import Awaitable, Callable, Iterable
 from typing import Any
 
+from shared.contracts.catalogue import EVENTS
 from shared.errors import Fenced, InvariantBroken
 from shared.logs import logger
 from shared.settings import Settings
@@ -35,6 +36,8 @@ _OFFSET_COMMIT_SECONDS = 1.0
 _PAUSE_SECONDS = 1.0
 #: A hostile producer could invent types for ever.
 _IGNORED_TYPES_NAMED = 50
+#: What is known and read by other services is no misspelling.
+_OUR_TYPES = frozenset(EVENTS)
 
 
 class Pipeline:
@@ -286,7 +289,7 @@ class Pipeline:
 
     def _warn_of_ignored(self, types: Iterable[str]) -> None:
         """Say once of each type that nobody reads it: a misspelt one would vanish without a trace."""
-        for unknown in set(types) - self._ignored:
+        for unknown in set(types) - self._ignored - _OUR_TYPES:
             if len(self._ignored) < _IGNORED_TYPES_NAMED:
                 self._ignored.add(unknown)
                 _log.warning("events of a type that this service does not read", type=unknown, topic=self._topic)
