@@ -74,7 +74,9 @@ async def test_a_topic_made_anew(deployment: Deployment) -> None:
         await deployment.idle()
     await deployment.check()
     async with deployment.database() as connection:
-        epochs = [row["epoch"] for row in await connection.fetch("select epoch from watermark where topic = 'purchases'")]
+        epochs = [
+            row["epoch"] for row in await connection.fetch("select epoch from watermark where topic = 'purchases'")
+        ]
     assert epochs == [1, 1, 1]
 
 

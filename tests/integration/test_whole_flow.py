@@ -105,7 +105,7 @@ async def test_tiers_and_notify_that_start_afterwards_change_nothing(servers: Se
     for number, together in enumerate((True, False)):
         deployment = Deployment(servers, f"late{number}")
         await deployment.create(flow.PROGRAM, flow.TEMPLATES)
-        traffic = [apart(Traffic(seed=5).day(day, 60), day) for day in range(4)]
+        traffic = [apart(Traffic(seed=5).day(day, 150), day) for day in range(4)]
         async with deployment.workers(
             *(ALL if together else ALL[:2]), batch_records=20 + 80 * number, sweep_seconds=0.1
         ):

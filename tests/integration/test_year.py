@@ -111,6 +111,7 @@ def test_the_stack_says_how_it_is(home: Path) -> None:
     assert "already runs" in loyalty(home, "up", status=2)
 
 
+@pytest.mark.timeout(300)
 def test_a_second_up_finds_the_data_of_the_first(home: Path) -> None:
     loyalty(home, "replay", "completejourney", "--from", "2017-02-01", "--to", "2017-02-02")
     before = balances(home)

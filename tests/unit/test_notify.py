@@ -20,7 +20,7 @@ from services.notify.handler import Effects, NotifyHandler
 from services.notify.hearing import CONTRACTS
 from services.notify.news import news_of
 from services.notify.timing import not_before
-from shared.contracts import points, profiles, rewards, tiers
+from shared.contracts import catalogue, points, profiles, rewards, tiers
 from shared.contracts.notifications import NOTIFICATION_REQUESTED
 from shared.errors import UsageError
 from shared.instants import NEVER, microseconds
@@ -88,7 +88,8 @@ def program(notifications: str = NOTIFICATIONS, templates: dict[str, str] | None
 def event(event_type: str, event_id: str = "e1", **fields: Any) -> Received:
     data = {"member_id": "m1", "occurred_at": AT, **BASE[event_type], **fields}
     record = Record(0, 0, b"m1", as_bytes(data), headers(ce_type=event_type.encode(), ce_id=event_id.encode()))
-    decoded = decode([record], CONTRACTS, 1_000_000)
+    place = (catalogue.EVENTS[event_type].topic, 0, 0)
+    decoded = decode([record], CONTRACTS, 1_000_000, place, NotifyHandler.private)
     assert not decoded.refused, decoded.refused
     return decoded.events[0]
 
