@@ -162,9 +162,9 @@ async def test_a_kill_of_redeem(whole: Deployment) -> None:
 
 @pytest.mark.crash
 @pytest.mark.timeout(240)
-@pytest.mark.parametrize("point", ["loaded:2", "stored:3", "committed:2", "published:2"])
-@pytest.mark.parametrize("service", ALL)
-async def test_a_kill_of_any_service_anywhere(whole: Deployment, service: str, point: str) -> None:
+@pytest.mark.parametrize("point", ["stored:3", "committed:2"])
+@pytest.mark.parametrize("service", ["earn", "redeem"])
+async def test_a_kill_of_earn_and_of_redeem(whole: Deployment, service: str, point: str) -> None:
     await kill_one(whole, service, point)
 
 
