@@ -7,7 +7,6 @@ from cli.reading_words import Named
 from cli.rehearsal import Rehearsal
 from services.earn import handler as earn
 from services.earn.referring import Referral
-from services.earn.state import Effects as EarnEffects
 from services.notify import handler as notify
 from services.redeem import handler as redeem
 from services.tiers import handler as tiers
@@ -17,6 +16,7 @@ from shared.errors import InvariantBroken
 from shared.instants import BEGINNING, NEVER
 from shared.ledger.model import TIME
 from shared.stream.handler import Mark
+from shared.stream.ledger_batch import LedgerEffects
 from shared.stream.records import Decisions, Record, Refusal
 
 #: The year 9000, in microseconds: whatever a file says happened, it is not in the future.
@@ -112,7 +112,7 @@ class Play:
         effects = decisions.effects
         if isinstance(effects, tiers.Effects):
             moved: list[int] = [treated.standing.next_due for treated in effects.treated]
-        elif isinstance(effects, EarnEffects | redeem.Effects):
+        elif isinstance(effects, LedgerEffects):
             moved = [account.next_due for account in effects.posting.accounts.values()]
         else:
             return  # nobody here hears what notify says

@@ -15,7 +15,9 @@ from services.earn import handler as earn
 from services.earn import state as earn_state
 from services.notify import deciding as notify_state
 from services.notify import handler as notify
+from services.redeem import deciding as redeem_deciding
 from services.redeem import handler as redeem
+from services.redeem import state as redeem_state
 from services.tiers import handler as tiers
 from services.tiers.announcing import Standing
 from shared.contracts import referrals
@@ -52,7 +54,7 @@ class Rehearsal:
         self.tier_changes: list[tuple[str, int, Change]] = []
         self.notifications: list[notify_state.Decision] = []
         self.earn_state = earn_state.State(self.accounts, self.programs)
-        self.redeem_state = redeem.State(self.accounts, self.programs)
+        self.redeem_state = redeem_state.State(self.accounts, self.programs)
         self.redeem_state.standings = self.earn_state.standings
         self.notify_state = notify_state.State(self.programs, BEGINNING)
         self.tiers_state: tiers.State | None = None
@@ -135,10 +137,10 @@ class Rehearsal:
         if service == redeem.SERVICE:
             swept = {(member, wallet): self.accounts[member, wallet] for member, wallet in told["swept"]}
             known = self.redeem_state
-            state: Any = redeem.State(swept, self.programs, known.redemptions, known.had)
+            state: Any = redeem_state.State(swept, self.programs, redemptions=known.redemptions, had=known.had)
         else:
             parked = self._given_up(told["given_up"])
-            state = earn_state.State(self.accounts, self.programs, self.earn_state.known, parked=parked)
+            state = earn_state.State(self.accounts, self.programs, known=self.earn_state.known, parked=parked)
         decisions: Decisions = handler.decide_due(state, due, mark)
         self._keep(decisions.effects.posting)
         return decisions
@@ -197,7 +199,7 @@ class Rehearsal:
         for key, instant in posting.timed_out.items():
             redemption = self.redeem_state.redemptions[key]
             if redemption.state == "reserved":
-                redeem.time_out(redemption, instant)
+                redeem_deciding.time_out(redemption, instant)
                 self.redeem_state.had[redemption.member, redemption.reward] -= 1
 
 

@@ -3,7 +3,7 @@
 LoyaltyError
 ├── PoisonEvent        the record can never be handled as it is: dead letter, the batch goes on
 ├── Transient          Postgres or the broker is away, or a race was lost: retry in place, with back-off
-│   └── LoadAgain      the load found that rows must be made first: roll back, make them, load again
+│   └── LoadAgain      the load found that it must begin again, often with rows made first: roll back, load again
 ├── Fenced             another worker moved the watermark: drop the batch, claim the partition anew
 ├── InvariantBroken    the ledger would become wrong: stop the process, unacknowledged, loudly
 ├── ProgramFileError   the program file has mistakes: refuse it, say where and what is allowed
@@ -42,13 +42,14 @@ class Transient(LoyaltyError):
 
 
 class LoadAgain(Transient):
-    """The load needs rows that do not exist yet.
+    """The load needs rows that do not exist yet, or found what it knew to be old.
 
     Attributes:
-        prepare: Makes them, in a transaction of its own, so that no lock is held meanwhile.
+        prepare: Makes the rows, in a transaction of its own, so that no lock is held meanwhile; None where loading
+            again is all that is needed.
     """
 
-    def __init__(self, why: str, prepare: Callable[[Any], Awaitable[None]]) -> None:
+    def __init__(self, why: str, prepare: Callable[[Any], Awaitable[None]] | None = None) -> None:
         super().__init__(why)
         self.prepare = prepare
 

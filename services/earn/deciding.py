@@ -16,43 +16,27 @@ from services.earn.referring import Referral
 from services.earn.state import Effects, Parked, State
 from shared.contracts import points
 from shared.contracts.contract import business_key
-from shared.contracts.envelope import seal
 from shared.contracts.purchases import PurchaseCompleted, PurchaseFulfilled, PurchaseReturned
 from shared.contracts.referrals import ReferralRegistered
-from shared.instants import iso
-from shared.ledger.book import Book
 from shared.program.compiled import Program, in_force
-from shared.standings.following import Following
 from shared.stream.handler import Mark
-from shared.stream.lapses import announce
+from shared.stream.ledger_batch import LedgerDeciding
 from shared.stream.packing import pack
-from shared.stream.records import Decisions, Message, Received, Refusal
+from shared.stream.records import Received, Refusal
 
 _TYPES = {"qualified": points.REFERRAL_QUALIFIED, "refused": points.REFERRAL_REFUSED,
           "reversed": points.REFERRAL_REVERSED}  # fmt: skip
 
 
-class Deciding:
+class Deciding(LedgerDeciding[State, Effects]):
     """The decisions about one batch."""
 
-    def __init__(self, state: State, mark: Mark, source: str) -> None:
-        """Begin.
+    topic = points.TOPIC
 
-        Args:
-            state: What is known; changed in place.
-            mark: The batch's place in the history.
-            source: The ``source`` of outgoing events.
-        """
-        self.effects = Effects()
-        self.decisions = Decisions(self.effects)
-        self._state = state
-        self._mark = mark
-        self._source = source
-        self._newest = state.programs[-1]
+    def __init__(self, state: State, mark: Mark, source: str) -> None:
+        """Begin; ``source`` is the ``source`` of outgoing events."""
+        super().__init__(state, Effects(), mark, source)
         self._versions: Mapping[int, Program] = {program.version: program for program in state.programs}
-        self._book = Book(state.accounts, self.effects.posting, self._newest)
-        self._tiers = Following(state.standings, state.ladders, self.effects.posting)
-        self._time = iso(mark.recorded_at)
 
     def one(self, received: Received) -> None:
         """Decide about one event; what it led to is in ``decisions``."""
@@ -75,8 +59,7 @@ class Deciding:
             self._state.known[received.key] = received.content_hash
             if type(event) is not PurchaseCompleted:
                 self.effects.accepted[received.key] = received.content_hash
-            self.decisions.accepted += 1
-            self.decisions.latest_at = max(self.decisions.latest_at, received.occurred_at)
+            self._accepted(received)
 
     # ---- purchases
 
@@ -261,17 +244,8 @@ class Deciding:
 
     # ---- out
 
-    def _announce_lapses(self) -> None:
-        if self._book.lapses:
-            self.decisions.messages.extend(announce(self._book.lapses, self._newest, self._source, self._time))
-            self._book.lapses.clear()
-
     def _send(self, event_id: str, event_type: str, member: str, data: Any) -> None:
-        headers = seal(event_id=event_id, source=self._source, event_type=event_type, time=self._time, key=member)
-        self.decisions.messages.append(Message(points.TOPIC, member.encode(), pydantic_core.to_json(data), headers))
-
-    def _refuse(self, received: Received, reason: str, detail: str) -> None:
-        self.decisions.refused.append(Refusal.of(received, reason, detail))
+        self.decisions.messages.append(self._message(event_id, event_type, member, data))
 
     def _refuse_later(self, received: Received, reason: str, detail: str) -> None:
         self.decisions.refused_later.append(

@@ -13,24 +13,20 @@ from services.earn.state import Effects, Parked, State
 from shared.contracts import purchases, referrals
 from shared.contracts.contract import Contract, business_key
 from shared.database.pool import Connection
-from shared.errors import LoadAgain, Transient
+from shared.errors import LoadAgain
 from shared.instants import BEGINNING
 from shared.ledger import store as ledger
 from shared.ledger.model import Account
-from shared.program.compiled import Program
-from shared.program.store import load_versions, newest_version
 from shared.standings.read import load as load_standings
-from shared.standings.state import Ladders, ladders_by_wallet
 from shared.stream import metrics
 from shared.stream.handler import Due, Mark
+from shared.stream.ledger_batch import LedgerHandler
 from shared.stream.records import Decisions, Received
 
 SERVICE = "earn"
-#: Accounts that the running audit looks at each time: enough to see a bug at once, cheap enough to run for ever.
-_AUDITED = 2000
 
 
-class EarnHandler:
+class EarnHandler(LedgerHandler):
     """Turns purchases into points, takes them back for returns, and rewards referrals."""
 
     service = SERVICE
@@ -40,8 +36,6 @@ class EarnHandler:
         purchases.FULFILLED: purchases.PURCHASE_FULFILLED,
         referrals.REGISTERED: referrals.REFERRAL_REGISTERED,
     }
-    private: frozenset[str] = frozenset()
-    sweeps = True
 
     def __init__(self, source: str, parked_seconds: float = 7 * 86_400) -> None:
         """Make the handler.
@@ -50,33 +44,21 @@ class EarnHandler:
             source: The ``source`` of the events that it publishes.
             parked_seconds: How long a return waits for its order.
         """
-        self._source = source
+        super().__init__(source)
         self._parked = round(parked_seconds * 1_000_000)
-        self._programs: list[Program] = []
-        self._ladders: dict[str, Ladders] = {}
-        self._touched: set[int] = set()
-
-    async def refresh(self, connection: Connection) -> None:
-        """Read versions of the program that are newer than those we have."""
-        after = self._programs[-1].version if self._programs else 0
-        self._programs += [p for p in await load_versions(connection, after) if p.version > after]
-        self._ladders = ladders_by_wallet(self._programs)
 
     async def load(self, connection: Connection, events: Sequence[Received]) -> State:
         """Lock the members' accounts, then read what is known (the order matters: design §4 step 3)."""
-        await self._need_program(connection)
-        wallets = self._wallets()
+        programs = self._programs
+        await programs.need(connection)
         members = {received.event.member_id for received in events}
         registrations = [received.event for received in events if received.type == referrals.REGISTERED]
-        pays_referrals = any(program.referral for program in self._programs)
+        pays_referrals = any(program.referral for program in programs.versions)
         links = await store.links(connection, list(members)) if pays_referrals and members else {}
         touched = members | {event.referrer_id for event in registrations} | set(links.values())
-        locked = await ledger.lock_accounts(connection, list(touched), wallets) if touched else []
-        if await newest_version(connection) > self._programs[-1].version:
-            # Wallets, referrals, ladders: everything above may look different under it.
-            await self.refresh(connection)
-            raise LoadAgain("a new version of the program", _nothing)
-        state = State({(a.member, a.wallet): a for a in locked}, tuple(self._programs), ladders=self._ladders)
+        locked = await ledger.lock_accounts(connection, list(touched), programs.wallets) if touched else []
+        await programs.stay(connection)
+        state = State({(a.member, a.wallet): a for a in locked}, programs.versions, ladders=programs.ladders)
         await self._load_known(connection, state, events)
         if registrations:
             await self._load_registrations(connection, state, registrations)
@@ -85,12 +67,6 @@ class EarnHandler:
         await self._load_lots(connection, state, events)
         await self._load_standings(connection, state, locked)
         return state
-
-    async def _need_program(self, connection: Connection) -> None:
-        if not self._programs:
-            await self.refresh(connection)
-            if not self._programs:
-                raise Transient("no program is published; run `loyalty program publish FILE`")
 
     async def _load_known(self, connection: Connection, state: State, events: Sequence[Received]) -> None:
         bought = [received.key for received in events if received.type == purchases.COMPLETED]
@@ -111,7 +87,7 @@ class EarnHandler:
         state.referrals = await store.load_referrals(connection, list(members))
         for referral in state.referrals.values():
             if referral.state in {"open", "qualified"} and referral.referrer not in locked:
-                raise LoadAgain("a referral was registered meanwhile", _nothing)
+                raise LoadAgain("a referral was registered meanwhile")
         if any(referral.state == "open" for referral in state.referrals.values()):
             await store.share_referrals(connection)
         # Only referrers whose accounts are locked can be rewarded, so nobody else counts them up meanwhile.
@@ -147,7 +123,7 @@ class EarnHandler:
         await ledger.load_lots(connection, list(needed.values()))
 
     async def _load_standings(self, connection: Connection, state: State, locked: Sequence[Account]) -> None:
-        ladders = {p.ladder.wallet for p in self._programs if p.ladder is not None and p.ladder.multiplies}
+        ladders = {p.ladder.wallet for p in self._programs.versions if p.ladder is not None and p.ladder.multiplies}
         accounts = [account.account for account in locked if account.wallet in ladders]
         if accounts:
             state.standings = await load_standings(connection, accounts)
@@ -171,9 +147,9 @@ class EarnHandler:
         members = await store.parked_too_long(connection, before, due.shards, due.shard, due.limit)
         if not members:
             return None
-        await self._need_program(connection)
-        locked = await ledger.lock_accounts(connection, members, self._wallets())
-        state = State({(a.member, a.wallet): a for a in locked}, tuple(self._programs))
+        await self._programs.need(connection)
+        locked = await ledger.lock_accounts(connection, members, self._programs.wallets)
+        state = State({(a.member, a.wallet): a for a in locked}, self._programs.versions)
         state.parked = await store.parked_of(connection, self.contracts, members, before)
         return state if state.parked else None
 
@@ -188,28 +164,15 @@ class EarnHandler:
         deciding.decisions.facts = msgpack.packb({"given_up": keys})
         return deciding.decisions
 
-    def touched(self) -> list[int]:
-        """Return (once) accounts that were written lately, for the running audit."""
-        touched, self._touched = sorted(self._touched)[:_AUDITED], set()
-        return touched
-
     def count(self, decisions: Decisions) -> None:
         """Count points issued and taken back by wallet and rule; remember some accounts for the running audit."""
         effects: Effects = decisions.effects
-        if len(self._touched) < _AUDITED:
-            self._touched.update(effects.posting.accounts)
+        self._remember(effects.posting)
         for (wallet, rule), issued in effects.issued.items():
             metrics.POINTS_ISSUED.labels(wallet, rule).inc(issued)
         for (wallet, kind), reversed_points in effects.reversed.items():
             metrics.POINTS_REVERSED.labels(wallet, kind).inc(reversed_points)
 
-    def _wallets(self) -> list[str]:
-        return sorted({wallet for program in self._programs for wallet in program.wallets})
-
 
 def _order_key(received: Received) -> bytes:
     return business_key(received.event.order_source or received.source, received.event.order_id)
-
-
-async def _nothing(_connection: Any) -> None:
-    """Loading again is all that is needed."""

@@ -3,15 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from services.earn.orders import Order
 from services.earn.referring import Referral
-from shared.ledger.model import Account, Posting
-from shared.program.compiled import Program
-from shared.standings.read import Loaded
-from shared.standings.state import Ladders
+from shared.stream.ledger_batch import LedgerEffects, LedgerState
 from shared.stream.records import Received
 
 
@@ -26,12 +22,10 @@ class Parked:
 
 
 @dataclass(slots=True)
-class State:
-    """What is known. A worker loads what its batch needs; a rehearsal keeps everything for ever.
+class State(LedgerState):
+    """What is known.
 
     Attributes:
-        accounts: Locked, by (member, wallet).
-        programs: Every version, oldest first.
         known: Content hashes of what was accepted before, by business key.
         orders: By key; those that returns and fulfilments of the batch name, and those of the batch.
         parked: What waits, by the key of the order.
@@ -39,12 +33,8 @@ class State:
         referrer_of: Who brought whom.
         rewarded: Instants of rewarded referrals by referrer.
         bought: Orders by member; only of members whose referral is being registered.
-        standings: Tiers by account, where a rule depends on them.
-        ladders: The ladders of all versions, by wallet.
     """
 
-    accounts: dict[tuple[str, str], Account]
-    programs: Sequence[Program]
     known: dict[bytes, bytes] = field(default_factory=dict)
     orders: dict[bytes, Order] = field(default_factory=dict)
     parked: dict[bytes, list[Parked]] = field(default_factory=dict)
@@ -52,15 +42,12 @@ class State:
     referrer_of: dict[str, str] = field(default_factory=dict)
     rewarded: dict[str, list[int]] = field(default_factory=dict)
     bought: dict[str, list[Order]] = field(default_factory=dict)
-    standings: dict[int, Loaded] = field(default_factory=dict)
-    ladders: dict[str, Ladders] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
-class Effects:
+class Effects(LedgerEffects):
     """What a batch writes. ``accepted`` and ``given_back``: business keys taken, and free again."""
 
-    posting: Posting = field(default_factory=Posting)
     orders: list[tuple[object, ...]] = field(default_factory=list)
     returns: list[tuple[object, ...]] = field(default_factory=list)
     fulfilments: list[tuple[object, ...]] = field(default_factory=list)

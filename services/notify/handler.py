@@ -20,14 +20,13 @@ from shared.contracts.envelope import seal
 from shared.contracts.notifications import NotificationRequested
 from shared.contracts.profiles import PROFILE_UPDATED
 from shared.database.pool import Connection
-from shared.errors import Transient
 from shared.instants import iso
 from shared.logs import logger
 from shared.program.compiled import Program
-from shared.program.store import load_versions, newest_version
 from shared.settings import Clock
 from shared.stream import journal
 from shared.stream.handler import Due, Mark
+from shared.stream.programs import Programs
 from shared.stream.records import Decisions, Message, Received
 
 SERVICE = "notify"
@@ -68,21 +67,18 @@ class NotifyHandler:
         """
         self._source = source
         self._clock = clock
-        self._programs: list[Program] = []
+        self._programs = Programs()
 
     async def refresh(self, connection: Connection) -> None:
         """Read versions of the program that are newer than those we have."""
-        after = self._programs[-1].version if self._programs else 0
-        self._programs += [p for p in await load_versions(connection, after) if p.version > after]
+        await self._programs.refresh(connection)
 
     async def load(self, connection: Connection, events: Sequence[Received]) -> State:
         """Lock the members that there is something to decide about, then read what is known of them."""
         # Nobody can publish meanwhile: that takes the lock of our watermark.
-        if not self._programs or await newest_version(connection) > self._programs[-1].version:
-            await self.refresh(connection)
-        if not self._programs:
-            raise Transient("no program is published; run `loyalty program publish FILE`")
-        programs = tuple(self._programs)
+        await self._programs.catch_up(connection)
+        await self._programs.need(connection)
+        programs = self._programs.versions
         heard = [received for received in events if received.type != profiles.UPDATED]
         news = [one for received in heard for one in news_of(programs[-1], received.type, received.event)]
         members = {one.member for one in news} | {r.event.member_id for r in events if r.type == profiles.UPDATED}

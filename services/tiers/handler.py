@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 import msgpack
 import prometheus_client
@@ -20,12 +19,11 @@ from shared.contracts.contract import Contract
 from shared.contracts.envelope import seal
 from shared.contracts.fields import CONTRACT, Identifier, Moment
 from shared.database.pool import Connection
-from shared.errors import LoadAgain, Transient
 from shared.instants import BEGINNING, iso
 from shared.program.compiled import Program
-from shared.program.store import load_versions, newest_version
 from shared.standings.state import Change, Kind, Ladders, ladders_by_wallet
 from shared.stream.handler import Due, Mark
+from shared.stream.programs import Programs
 from shared.stream.records import Decisions, Message, Received
 
 SERVICE = "tiers"
@@ -71,7 +69,7 @@ class State:
     """
 
     standings: dict[tuple[str, str], Standing]
-    ladders: dict[str, Ladders]
+    ladders: Mapping[str, Ladders]
     program_id: str
     program_version: int
 
@@ -103,33 +101,25 @@ class TiersHandler:
     def __init__(self, source: str) -> None:
         """Make the handler; ``source`` is the ``source`` of the events that it publishes."""
         self._source = source
-        self._programs: list[Program] = []
-        self._ladders: dict[str, Ladders] = {}
+        self._programs = Programs()
         #: By shard: when it was compared with the ledger, and under which version all of it was treated.
         self._compared: dict[int, int] = {}
         self._treated_under: dict[int, int] = {}
 
     async def refresh(self, connection: Connection) -> None:
         """Read versions of the program that are newer than those we have."""
-        after = self._programs[-1].version if self._programs else 0
-        newer = [program for program in await load_versions(connection, after) if program.version > after]
-        if newer:
-            self._programs += newer
-            self._ladders = ladders_by_wallet(self._programs)
+        await self._programs.refresh(connection)
 
     async def load(self, connection: Connection, events: Sequence[Received]) -> State:
         """Lock the members' standings, then read the entries after each."""
-        if not self._programs:
-            await self.refresh(connection)
-            if not self._programs:
-                raise Transient("no program is published; run `loyalty program publish FILE`")
+        await self._programs.need(connection)
         members = sorted({received.event.member_id for received in events})
         standings: list[Standing] = []
-        if members and self._ladders:
-            standings = await store.lock_members(connection, members, list(self._ladders), self._version)
-        if await newest_version(connection) > self._version:
-            await self.refresh(connection)
-            raise LoadAgain("a new version of the program", _nothing)
+        if members and self._programs.ladders:
+            standings = await store.lock_members(
+                connection, members, list(self._programs.ladders), self._programs.version
+            )
+        await self._programs.stay(connection)
         return self._state(standings)
 
     def decide(self, state: State, events: Sequence[Received], mark: Mark) -> Decisions:
@@ -147,13 +137,12 @@ class TiersHandler:
 
     async def load_due(self, connection: Connection, due: Due) -> State | None:
         """Lock what is due by the horizon and, from time to time, what the ledger is ahead of."""
-        if await newest_version(connection) > self._version:
-            await self.refresh(connection)
-        if not self._ladders:
+        await self._programs.catch_up(connection)
+        if not self._programs.ladders:
             return None
         accounts = await store.due(connection, due)
         accounts += await self._overlooked(connection, due)
-        standings = await store.lock(connection, sorted(set(accounts)), self._version)
+        standings = await store.lock(connection, sorted(set(accounts)), self._programs.version)
         return self._state(standings) if standings else None
 
     def decide_due(self, state: State, due: Due, mark: Mark) -> Decisions:
@@ -213,26 +202,18 @@ class TiersHandler:
     async def _overlooked(self, connection: Connection, due: Due) -> list[int]:
         """Return what the ledger is ahead of, and what was not treated under the newest version of the program."""
         accounts: list[int] = []
-        wallets = list(self._ladders)
+        wallets = list(self._programs.ladders)
         if due.recorded_at >= self._compared.get(due.shard, BEGINNING) + _CATCH_UP:
             accounts = await store.behind(connection, due, wallets)
             if len(accounts) < due.limit:  # else there is more: come back at once
                 self._compared[due.shard] = due.recorded_at
-        if self._treated_under.get(due.shard, 0) < self._version:
-            older = await store.stale(connection, due, wallets, self._version)
+        if self._treated_under.get(due.shard, 0) < self._programs.version:
+            older = await store.stale(connection, due, wallets, self._programs.version)
             accounts += older
             if not older:
-                self._treated_under[due.shard] = self._version
+                self._treated_under[due.shard] = self._programs.version
         return accounts
-
-    @property
-    def _version(self) -> int:
-        return self._programs[-1].version if self._programs else 0
 
     def _state(self, standings: Sequence[Standing]) -> State:
         known = {(one.member, one.wallet): one for one in standings}
-        return State(known, self._ladders, self._programs[-1].program_id, self._version)
-
-
-async def _nothing(_connection: Any) -> None:
-    """Loading again is all that is needed."""
+        return State(known, self._programs.ladders, self._programs.versions[-1].program_id, self._programs.version)

@@ -9,33 +9,9 @@ from typing import Any, NamedTuple
 from kafka.admin import KafkaAdminClient, NewTopic
 from kafka.errors import TopicAlreadyExistsError
 
-from shared.contracts import (
-    control,
-    dead_letters,
-    notifications,
-    points,
-    profiles,
-    purchases,
-    redemptions,
-    referrals,
-    rewards,
-    tiers,
-)
+from shared.contracts import control
+from shared.contracts.catalogue import TOPICS
 from shared.settings import Settings
-
-#: Every topic that the product reads or writes, by short name.
-TOPICS = (
-    purchases.TOPIC,
-    referrals.TOPIC,
-    redemptions.TOPIC,
-    profiles.TOPIC,
-    points.TOPIC,
-    rewards.TOPIC,
-    tiers.TOPIC,
-    notifications.TOPIC,
-    dead_letters.TOPIC,
-    control.TOPIC,
-)
 
 _REQUEST_MS = 8_000
 #: Room for the largest record that may be refused (8 MB are kept) and its headers.

@@ -58,7 +58,7 @@ async def transact(
 
 
 async def _loading(pool: Pool, work: Callable[[Connection], Awaitable[_Result]]) -> _Result:
-    """Do work in one transaction; where its load finds that rows must be made first, make them and begin again."""
+    """Do work in one transaction; where its load must begin again, make the rows that it needs first."""
     async with pool.acquire() as connection:
         for attempt in range(1, _LOADS + 1):
             try:
@@ -69,7 +69,8 @@ async def _loading(pool: Pool, work: Callable[[Connection], Awaitable[_Result]])
                 if attempt == _LOADS:
                     raise
                 # The transaction is rolled back: no lock is held while the rows are made. No pause: nobody is away.
-                await again.prepare(connection)
+                if again.prepare is not None:
+                    await again.prepare(connection)
             else:
                 return result
     raise AssertionError("the loop returns or raises")

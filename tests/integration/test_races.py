@@ -30,7 +30,7 @@ class MergedLoad(EarnHandler):
         await self.refresh(connection)
         known = await store.known_keys(connection, [received.key for received in events], [])
         accounts = await ledger.lock_accounts(connection, [received.event.member_id for received in events], ["points"])
-        return State({(a.member, a.wallet): a for a in accounts}, tuple(self._programs), known)
+        return State({(a.member, a.wallet): a for a in accounts}, self._programs.versions, known=known)
 
 
 def batch_of(sent: Sent, partition: int) -> tuple[Batch, Decoded]:

@@ -1,0 +1,32 @@
+"""What a batch of redeem must know before it decides, and what it writes. Plain data."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+
+from services.redeem.redeeming import Redemption
+from shared.stream.ledger_batch import LedgerEffects, LedgerState
+
+
+@dataclass(slots=True)
+class State(LedgerState):
+    """What is known.
+
+    Attributes:
+        redemptions: Those that the batch names, by key.
+        had: How often members have rewards, by (member, reward).
+    """
+
+    redemptions: dict[bytes, Redemption] = field(default_factory=dict)
+    had: dict[tuple[str, str], int] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class Effects(LedgerEffects):
+    """What a batch, or a sweep, writes."""
+
+    new: list[tuple[Redemption, int, int]] = field(default_factory=list)
+    changed: dict[bytes, Redemption] = field(default_factory=dict)
+    answered: Counter[tuple[str, str]] = field(default_factory=Counter)
+    lapsed: Counter[tuple[str, str]] = field(default_factory=Counter)
