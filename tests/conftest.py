@@ -25,6 +25,11 @@ def pytest_report_header() -> str:
     return f"broker: {BROKER}"
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the longest test: one that begins last is waited for by an idle worker."""
+    items.sort(key=lambda item: item.get_closest_marker("year") is None)
+
+
 @pytest.fixture(scope="session")
 def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Servers]:
     if BROKER == "kafka" and (problem := kafka.why_not()):

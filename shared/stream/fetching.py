@@ -14,6 +14,9 @@ from shared.stream.records import Record
 _IDLE_SECONDS = 0.1
 #: A high watermark below our own must last so long to be believed.
 _SHORTER_SECONDS = 60.0
+#: From the beginning of a rebalance to its end the consumer hands out nothing, however short its time-out; and the
+#: rebalance waits for the pipelines. No records are lost: it takes them out and returns them in one go.
+_REBALANCING_SECONDS = 0.2
 #: Compressed records can be a thousand times larger than what was fetched: few are unpacked at a time.
 _STEP_RECORDS = 100
 
@@ -57,9 +60,13 @@ class Fetcher:
         return records
 
     async def _poll(self, seconds: float, most: int) -> list[Record]:
-        found = await self._consumer.getmany(
-            self._tp, timeout_ms=int(seconds * 1000), max_records=min(most, _STEP_RECORDS)
-        )
+        try:
+            async with asyncio.timeout(seconds + _REBALANCING_SECONDS):
+                found = await self._consumer.getmany(
+                    self._tp, timeout_ms=int(seconds * 1000), max_records=min(most, _STEP_RECORDS)
+                )
+        except TimeoutError:
+            return []
         return [Record(raw.offset, raw.timestamp, raw.key, raw.value, raw.headers) for raw in found.get(self._tp, ())]
 
     def look_for_a_shorter_log(self, next_offset: int) -> None:

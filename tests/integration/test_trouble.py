@@ -7,11 +7,13 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from cli.embedded import postgres
 from cli.embedded.process import wait_for
 from cli.embedded.servers import broker_server
 from shared.stream.claiming import decide_claim
+from shared.stream.fetching import Fetcher
 from shared.stream.journal import Claim
 from tests.deployment import Deployment, Servers
 from tests.integration.test_crash import traffic
@@ -39,6 +41,22 @@ async def test_workers_come_and_go(deployment: Deployment) -> None:
         await deployment.send(traffic(100, first=2000))
         await deployment.idle()
     await deployment.check()
+
+
+async def test_a_fetch_ends_although_a_rebalance_has_begun(deployment: Deployment) -> None:
+    """A pipeline that asks for records just then must not wait for the new assignment, which waits for pipelines."""
+    settings = deployment.settings
+    topic = settings.topic("purchases")
+    consumer = AIOKafkaConsumer(topic, bootstrap_servers=settings.kafka_brokers, group_id=f"{settings.topic_prefix}.x")
+    await consumer.start()
+    try:
+        while not consumer.assignment():
+            await asyncio.sleep(0.05)
+        consumer._subscription.begin_reassignment()
+        fetcher = Fetcher(settings, consumer, TopicPartition(topic, 0))
+        assert await asyncio.wait_for(fetcher.fetch(asyncio.Event()), 5) == []
+    finally:
+        await consumer.stop()
 
 
 async def test_postgres_restarts_in_the_middle(deployment: Deployment) -> None:

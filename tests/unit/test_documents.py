@@ -21,6 +21,7 @@ from shared.contracts.catalogue import EVENTS, Event
 from shared.program.compiled import compile_program
 from shared.program.grammar import Give
 from shared.program.loader import load
+from shared.program.templates import PARAMETERS, check_templates
 
 README = (ROOT / "README.md").read_text()
 LANGUAGE = (ROOT / "docs/program-file.md").read_text()
@@ -100,6 +101,25 @@ def test_a_command_of_the_readme_exists(line: str) -> None:
 )
 def test_a_program_of_the_documentation_is_read(snippet: str) -> None:
     compile_program(load(snippet, "docs/program-file.md"), 1)
+
+
+def test_the_texts_of_the_documentation_are_those_that_its_program_needs() -> None:
+    texts = dict(re.findall(r"`messages/([^`]+)`\n\n```text\n(.*?)```", LANGUAGE, flags=re.S))
+    (program,) = [
+        load(snippet, "docs/program-file.md")
+        for snippet in re.findall(r"```yaml\n(.*?)```", LANGUAGE, flags=re.S)
+        if "templates: messages" in snippet
+    ]
+    assert check_templates(program, texts) == []
+    assert program.notifications is not None
+    assert len(texts) == len(program.notifications.tell)
+    documented = dict(
+        re.findall(r"^\| `([a-z-]+)` \| (`[^|]*) \|$", LANGUAGE[LANGUAGE.index("The braces") :], flags=re.M)
+    )
+    assert {
+        kind: frozenset(re.findall(r"`([a-z_]+)`", re.sub(r"\(.*?\)", "", values)))
+        for kind, values in documented.items()
+    } == PARAMETERS
 
 
 @pytest.mark.parametrize("phrase", re.findall(r"^\| `([^`]+ per [^`]+)` \|", LANGUAGE, flags=re.M))
