@@ -15,6 +15,7 @@ import asyncpg
 import typer
 from aiokafka.errors import KafkaError
 from kafka.errors import KafkaError as AdminKafkaError
+from rich import box
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
@@ -83,7 +84,8 @@ def show(
         writer.writerow(columns)
         writer.writerows(rows)
     else:
-        table = Table(*columns, title=title or None, title_justify="left")
+        # Lines between columns would take a third of a narrow terminal.
+        table = Table(*columns, title=title or None, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
         for row in rows:
             table.add_row(*map(_cell, row))
         console.print(table)
@@ -92,6 +94,13 @@ def show(
 def _cell(value: object) -> str:
     """Show a value in a table; ids are other people's words, so "[/x]" in one is no markup."""
     return f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else escape(str(value))
+
+
+def harmless(text: str) -> str:
+    """Show control characters instead of obeying them: a hostile event must not drive anybody's terminal."""
+    return "".join(
+        character if character.isprintable() or character in "\n\t" else repr(character)[1:-1] for character in text
+    )
 
 
 def print_json(value: object) -> None:

@@ -9,7 +9,7 @@ import msgpack
 import pydantic_core
 from rich.markup import escape
 
-from cli.output import console, show
+from cli.output import console, harmless, show
 from services.earn.referring import RULES
 from shared.database.pool import Connection
 from shared.errors import UsageError
@@ -110,18 +110,25 @@ async def entries_as_json(
 
 
 def print_entries(entries: Sequence[Json], title: str) -> None:
-    """Print entries as a table; whose they are only where there are several members."""
-    several = len({entry["member_id"] for entry in entries}) > 1
-    columns = ("wallet", "version", "occurred at", "operation", "points", "lot", "rule", "cause", "balance after")
+    """Print entries as a table; whose they are, and in which wallet, only where there are several."""
     rows = [
-        (e["wallet"], e["version"], e["occurred_at"], e["operation"], e["points"], short(e["lot"]), e["rule"],
-         Named(**e["cause"]), _balance(e), e["member_id"])
+        {
+            "member": e["member_id"], "wallet": e["wallet"], "version": e["version"],
+            "occurred at (UTC)": _plain(e["occurred_at"]), "operation": e["operation"], "points": e["points"],
+            "lot": short(e["lot"]), "rule": e["rule"], "cause": Named(**e["cause"]), "balance after": _balance(e),
+        }
         for e in entries
     ]  # fmt: skip
-    if several:
-        print_table((*columns, "member"), rows, title)
-    else:
-        print_table(columns, [row[:-1] for row in rows], title)
+    columns = [
+        name for name in (rows[0] if rows else ())
+        if name not in {"member", "wallet"} or len({row[name] for row in rows}) > 1
+    ]  # fmt: skip
+    print_table(columns, [[row[name] for name in columns] for row in rows], title)
+
+
+def _plain(at: str | None) -> str:
+    """Return an instant for a column whose title says UTC, without the fraction of a second."""
+    return at[:19].replace("T", " ") if at else ""
 
 
 def _balance(entry: Json) -> str:
@@ -160,17 +167,10 @@ def print_records(records: Sequence[Json], columns: Sequence[str], title: str) -
 
 def print_line(text: str) -> None:
     """Print a line as it is."""
-    console.print(_harmless(text), markup=False, soft_wrap=True)
+    console.print(harmless(text), markup=False, soft_wrap=True)
 
 
 def _cell(value: object) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
-    return "" if value is None else _harmless(str(value))
-
-
-def _harmless(text: str) -> str:
-    """Show control characters instead of obeying them: a hostile event must not drive anybody's terminal."""
-    return "".join(
-        character if character.isprintable() or character in "\n\t" else repr(character)[1:-1] for character in text
-    )
+    return "" if value is None else harmless(str(value))

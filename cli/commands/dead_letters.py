@@ -9,7 +9,7 @@ from aiokafka import AIOKafkaProducer
 from rich.progress import track
 
 from cli.home import DEFAULT_HOME, Home, database, settings_for
-from cli.output import AsJson, command, console, errors, print_json, show
+from cli.output import AsJson, command, console, errors, harmless, print_json, show
 from shared.errors import UsageError
 from shared.instants import iso
 from shared.settings import Settings
@@ -39,13 +39,15 @@ async def list_letters(
     async with database(settings) as connection:
         rows = await connection.fetch(
             f"select {_COLUMNS} from dead_letter where ($1::text is null or reason = $1) "  # noqa: S608
-            "and ($2 or state = 'open') order by recorded_at desc, id limit $3",
+            "and ($2 or state = 'open') "
+            "order by recorded_at desc, topic, partition, epoch desc, record_offset desc limit $3",
             reason, everything, limit,
         )  # fmt: skip
     show(
         ("id", "reason", "position", "recorded", "state", "detail"),
         [
-            (r["id"], r["reason"], f"{r['topic']}[{r['partition']}] {r['epoch']}:{r['record_offset']}",
+            (r["id"] if as_json else r["id"][:8], r["reason"],
+             f"{r['topic']}[{r['partition']}] {r['epoch']}:{r['record_offset']}",
              iso(r["recorded_at"])[:19], r["state"], r["detail"])
             for r in rows
         ],
@@ -74,14 +76,7 @@ async def show_letter(letter: Letter, as_json: AsJson = False, home: Home = DEFA
         print_json(shown)
         return
     for name, content in shown.items():
-        console.print(_harmless(f"{name}: {content}"), markup=False, soft_wrap=True)
-
-
-def _harmless(text: str) -> str:
-    """Show control characters instead of obeying them: a hostile record must not drive the operator's terminal."""
-    return "".join(
-        character if character.isprintable() or character in "\n\t" else repr(character)[1:-1] for character in text
-    )
+        console.print(harmless(f"{name}: {content}"), markup=False, soft_wrap=True)
 
 
 @app.command()
