@@ -82,7 +82,7 @@ class Explaining:
         kept = await self._connection.fetchval("select result from purchase where key = $1", key)
         fulfilled = await self._connection.fetch("select key, occurred_at from fulfilment where order_key = $1", key)
         referrals = await self._connection.fetch(_REFERRALS + "where order_key = $1", key)
-        bought = sum(line.amount for line in order.lines if line.qualifies)
+        bought = sum(line.qualifying for line in order.lines)
         return {
             "id": order.order_id,
             "member_id": order.member,
@@ -104,7 +104,7 @@ class Explaining:
     def _awards(self, order: Order, program: Program) -> list[Json]:
         return [
             {
-                "rule": program.rules[paid.rule].name, "wallet": program.rules[paid.rule].wallet,
+                "rule": program.rules[paid.rule].name, "wallet": paid.wallet or program.rules[paid.rule].wallet,
                 "points": sum(paid.line_points), "lot": str(paid.lot),
                 "lines": {
                     line.line_id: points for line, points in zip(order.lines, paid.line_points, strict=True) if points
@@ -116,7 +116,7 @@ class Explaining:
     async def _tier(self, order: Order, program: Program) -> Json | None:
         """Return the tier whose multiplier the order was rated with; None where none multiplies."""
         ladder = program.ladder
-        if ladder is None or not ladder.multiplies:
+        if ladder is None or not program.needs_tier:
             return None
         rows = await self._connection.fetch(
             "select a.account, min(e.version) from account a left join entry e on e.account = a.account "

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from fractions import Fraction
 from typing import Any
 
 import pydantic_core
@@ -11,7 +10,6 @@ import pydantic_core
 from services.earn import referring, returning
 from services.earn.earning import Refused, earn
 from services.earn.orders import Order
-from services.earn.rating import ONE
 from services.earn.referring import Referral
 from services.earn.state import Effects, Parked, State
 from shared.contracts import points
@@ -67,7 +65,7 @@ class Deciding(LedgerDeciding[State, Effects]):
         program = in_force(self._state.programs, received.event.occurred_at)
         earned = earn(
             program, received.event, source=received.source, key=received.key, occurred_at=received.occurred_at,
-            book=self._book, multiplier=self._multiplier(program, received) if program else ONE,
+            book=self._book, tier=self._tier(program, received) if program else 0,
         )  # fmt: skip
         if program is None or isinstance(earned, Refused):
             assert isinstance(earned, Refused), "without a program a purchase is refused"
@@ -106,12 +104,12 @@ class Deciding(LedgerDeciding[State, Effects]):
                 self._book.settle(account)
         self._announce_lapses()
 
-    def _multiplier(self, program: Program, received: Received) -> Fraction:
+    def _tier(self, program: Program, received: Received) -> int:
         ladder = program.ladder
-        if ladder is None or not ladder.multiplies:
-            return ONE
+        if ladder is None or not program.needs_tier:
+            return 0
         account = self._state.accounts[received.event.member_id, ladder.wallet]
-        return ladder.tiers[self._tiers.number_at(account, ladder, received.occurred_at)].multiplier
+        return self._tiers.number_at(account, ladder, received.occurred_at)
 
     # ---- returns and fulfilments
 

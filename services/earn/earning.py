@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from fractions import Fraction
 from typing import Any, NamedTuple
 
 from services.earn.orders import Line, Order, Paid
-from services.earn.rating import ONE, POINTS_MAX, Award, Rating, rate
+from services.earn.rating import POINTS_MAX, Award, Rating, rate
 from shared.contracts.points import Balance, PointsEarned, SpendQualified
 from shared.contracts.purchases import PurchaseCompleted
-from shared.instants import BEGINNING, NEVER, iso, microseconds
+from shared.instants import BEGINNING, NEVER, iso
 from shared.ledger.book import Book
 from shared.ledger.model import NO_RULE, Account, Cause, Terms
 from shared.ledger.operations import Operation
@@ -43,8 +42,8 @@ class Earned(NamedTuple):
     def result(self) -> dict[str, Any]:
         """Return what is kept with the purchase: each line, each award, and the reason if nothing was earned."""
         kept: dict[str, Any] = {
-            "lines": [[*line[:3], int(line.qualifies)] for line in self.order.lines],
-            "awards": self.order.awards,
+            "lines": [line.as_kept() for line in self.order.lines],
+            "awards": [paid.as_kept() for paid in self.order.awards],
         }
         if self.reason:
             kept["reason"] = self.reason
@@ -59,7 +58,7 @@ def earn(
     key: bytes,
     occurred_at: int,
     book: Book,
-    multiplier: Fraction = ONE,
+    tier: int = 0,
 ) -> Earned | Refused:
     """Rate a purchase and post what it earns.
 
@@ -70,7 +69,7 @@ def earn(
         key: Its business key.
         occurred_at: Its instant.
         book: The member's locked accounts.
-        multiplier: Of the tier that was valid then.
+        tier: The number of the tier that was valid then.
     """
     if program is None:
         return Refused(
@@ -78,18 +77,18 @@ def earn(
             f"no version of the program was in force on {purchase.occurred_at.isoformat()}; "
             "check the purchase's time, or publish a version that covers it, then replay",
         )
-    if purchase.currency != program.currency:
+    if purchase.currency not in program.worth:
         return Refused(
             "other-currency",
-            f"the program earns in {program.currency} and this order is in {purchase.currency}; "
+            f"the program earns in {', '.join(program.worth)} and this order is in {purchase.currency}; "
             "mend the order or the program, then replay",
         )
-    rating = rate(program, purchase, multiplier)
+    rating = rate(program, purchase, tier)
     if sum([award.points for award in rating.awards]) > POINTS_MAX:
         return Refused("too-many-points", f"the order would earn more than {POINTS_MAX:,} points; check its amounts")
-    eligible = frozenset(rating.earning)
     lines = [
-        Line(line.line_id, line.quantity, line.amount, index in eligible) for index, line in enumerate(purchase.lines)
+        Line(line.line_id, line.quantity, line.amount, qualifying)
+        for line, qualifying in zip(purchase.lines, rating.qualifying, strict=True)
     ]
     order = Order(key, source, purchase.order_id, purchase.member_id, occurred_at, program.version, lines, [])
     return _post(program, purchase, rating, order, book)
@@ -98,40 +97,41 @@ def earn(
 def _post(program: Program, purchase: PurchaseCompleted, rating: Rating, order: Order, book: Book) -> Earned:
     events: list[PointsEarned] = []
     by_wallet: dict[str, list[Award]] = {}
+    ladder, whole = program.ladder, sum(rating.qualifying)
     for award in rating.awards:
-        by_wallet.setdefault(award.rule.wallet, []).append(award)
+        by_wallet.setdefault(award.wallet, []).append(award)
     for wallet, awards in by_wallet.items():
         account = book.accounts[purchase.member_id, wallet]
         book.bring_to(account, order.occurred_at)
-        terms = terms_of(program, wallet, rating, order.key)
         repaid = 0
-        qualifying = rating.qualifying
+        qualifying = whole
+        paid: list[tuple[Award, Terms]] = []
         for award in awards:
+            terms = terms_of(award, rating, order.key)
             repaid += book.earn(
                 account, award.points, terms=terms, cause=Cause(order.key, program.version, award.rule.index),
                 event_at=order.occurred_at, qualifying=qualifying,
             )  # fmt: skip
             qualifying = 0
-            order.awards.append(Paid(award.rule.index, terms.lot_id(), award.line_points))
-        events.append(_event(program, purchase, order, account, awards, terms, repaid))
+            own = "" if wallet == award.rule.wallet else wallet
+            order.awards.append(Paid(award.rule.index, terms.lot_id(), award.line_points, own))
+            paid.append((award, terms))
+        events.append(_event(program, purchase, order, account, paid, repaid))
     qualified = None
-    ladder = program.ladder
-    if ladder is not None and ladder.wallet not in by_wallet and rating.qualifying:
+    if ladder is not None and ladder.wallet not in by_wallet and whole:
         account = book.accounts[purchase.member_id, ladder.wallet]
         book.bring_to(account, order.occurred_at)
         cause = Cause(order.key, program.version, NO_RULE)
-        book.qualify(account, Operation.EARN, rating.qualifying, cause=cause, event_at=order.occurred_at)
-        qualified = qualified_event(program, account, Operation.EARN, rating.qualifying, order, order.occurred_at)
-    issued = [(award.rule.wallet, award.rule.name, award.points) for award in rating.awards]
+        book.qualify(account, Operation.EARN, whole, cause=cause, event_at=order.occurred_at)
+        qualified = qualified_event(program, account, Operation.EARN, whole, order, order.occurred_at)
+    issued = [(award.wallet, award.rule.name, award.points) for award in rating.awards]
     return Earned(order, rating.reason, events, qualified, issued)
 
 
-def terms_of(program: Program, wallet: str, rating: Rating, key: bytes) -> Terms:
-    """Return the terms of points that an order earns in a wallet."""
-    available_at = program.available_at(wallet, rating.day)
-    expires_at = program.expires_at(wallet, rating.day)
-    expiry = NEVER if expires_at is None else microseconds(expires_at)
-    return Terms(available_at, expiry, key if available_at == NEVER else b"")
+def terms_of(award: Award, rating: Rating, key: bytes) -> Terms:
+    """Return the terms of points that an order earns by a rule in a wallet."""
+    available_at, expires_at = award.rule.lifetimes[award.wallet].of(rating.day)
+    return Terms(available_at, expires_at, key if available_at == NEVER else b"")
 
 
 def balance_of(account: Account) -> Balance:
@@ -172,11 +172,11 @@ def _event(
     purchase: PurchaseCompleted,
     order: Order,
     account: Account,
-    awards: list[Award],
-    terms: Terms,
+    paid: list[tuple[Award, Terms]],
     repaid: int,
 ) -> PointsEarned:
-    lot = str(terms.lot_id())
+    # Of the first award; where rules give points other terms than the wallet's, each award says its own.
+    terms = paid[0][1]
     pending = terms.available_at > account.as_of
     return {
         "member_id": purchase.member_id,
@@ -186,14 +186,16 @@ def _event(
         "account": account.account,
         "version": account.version,
         "operation": "earn-pending" if pending else "earn",
-        "points": sum([award.points for award in awards]),
+        "points": sum([award.points for award, _terms in paid]),
         "order_id": purchase.order_id,
         "order_source": order.source,
         "referral_id": None,
         "occurred_at": purchase.occurred_at.isoformat(),
         "available_at": available_at_word(terms),
         "expires_at": None if terms.expires_at == NEVER else iso(terms.expires_at),
-        "awards": [{"rule": award.rule.name, "points": award.points, "lot_id": lot} for award in awards],
+        "awards": [
+            {"rule": award.rule.name, "points": award.points, "lot_id": str(own.lot_id())} for award, own in paid
+        ],
         "repaid": repaid,
         "balance": balance_of(account),
     }

@@ -123,7 +123,7 @@ class EarnHandler(LedgerHandler):
         await ledger.load_lots(connection, list(needed.values()))
 
     async def _load_standings(self, connection: Connection, state: State, locked: Sequence[Account]) -> None:
-        ladders = {p.ladder.wallet for p in self._programs.versions if p.ladder is not None and p.ladder.multiplies}
+        ladders = {p.ladder.wallet for p in self._programs.versions if p.ladder is not None and p.needs_tier}
         accounts = [account.account for account in locked if account.wallet in ladders]
         if accounts:
             state.standings = await load_standings(connection, accounts)

@@ -6,22 +6,29 @@ by amount, and the points that remain go to the largest remainders, of equals to
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date
 from fractions import Fraction
+from typing import Literal, NamedTuple
 
-from shared.contracts.purchases import Line, PurchaseCompleted
-from shared.program.compiled import Program, Rule
+from services.earn.basis import amounts_that_count
+from services.earn.sharing import split
+from services.earn.stacking import Hit, best_of_each, multipliers, without_replaced
+from shared.contracts.purchases import PurchaseCompleted
+from shared.program.calculations.base import Basket
+from shared.program.compiled import Program
+from shared.program.conditions import Occasion, in_money
+from shared.program.rules import Rule
 
 #: Far beyond any receipt; an order above it is a mistake in the data or in the program.
 POINTS_MAX = 1_000_000_000_000
-ONE = Fraction(1)
+_ONE = Fraction(1)
 
 
 @dataclass(frozen=True, slots=True)
 class Award:
-    """What one rule pays for one order.
+    """What one rule pays for one order into one wallet.
 
     Attributes:
         points: At least 1, in the wallet's smallest unit.
@@ -29,6 +36,7 @@ class Award:
     """
 
     rule: Rule
+    wallet: str
     points: int
     line_points: list[int]
 
@@ -38,92 +46,237 @@ class Rating:
     """What an order earns.
 
     Attributes:
-        awards: One a rule that pays; empty if the order earns nothing.
+        awards: One a rule that pays, and wallet that it pays; empty if the order earns nothing.
         reason: Why it earns nothing; None if it earns.
-        qualifying: Minor units of the lines that may earn at all.
+        qualifying: By line: what counts towards a tier, in minor units of the program's currency.
         day: Of the purchase, where the program lives.
-        earning: Positions of the lines that may earn at all.
     """
 
     awards: list[Award]
     reason: str | None
-    qualifying: int
+    qualifying: list[int]
     day: date
-    earning: list[int]
 
 
-def rate(program: Program, purchase: PurchaseCompleted, multiplier: Fraction = ONE) -> Rating:
+class Verdict(NamedTuple):
+    """What became of one rule: for people who ask why."""
+
+    rule: str
+    outcome: Literal["paid", "condition", "no-line", "nothing", "replaced", "not-best", "capped"]
+    points: int
+    detail: str
+
+
+def rate(program: Program, purchase: PurchaseCompleted, tier: int = 0, verdicts: list[Verdict] | None = None) -> Rating:
     """Rate one purchase by the version of the program in force when it happened.
 
     Args:
         program: That version.
-        purchase: The purchase.
-        multiplier: Of the member's tier; it multiplies what rules pay into the ladder's wallet, before rounding.
+        purchase: The purchase, in a currency that the program accepts.
+        tier: The number of the member's tier then.
+        verdicts: Filled, if given, with what became of each rule, in the file's order.
     """
     lines = purchase.lines
+    amounts = amounts_that_count(program.spend, purchase)
     never_earns = program.never_earns
     earning = [i for i, line in enumerate(lines) if not line.is_gift_card and not never_earns(line)]
-    qualifying = sum([lines[i].amount for i in earning])
-    day = program.day_of(purchase.occurred_at)
+    qualifying = [0] * len(lines)
+    worth = program.worth[purchase.currency]
+    for i in earning:
+        qualifying[i] = amounts[i] if worth == 1 else amounts[i] * worth.numerator // worth.denominator
+    local = purchase.occurred_at.astimezone(program.zone)
     if not earning:
-        return Rating([], "every line is of a kind that never earns", 0, day, earning)
-    awards: list[Award] = []
-    applied = matched_any = False
-    tier_wallet = program.ladder.wallet if program.ladder else None
-    for rule in program.rules:
-        if rule.applies is not None and not rule.applies(purchase, day):
-            continue
-        applied = True
-        matches = rule.matches
-        matched = earning if matches is None else [i for i in earning if matches(lines[i])]
-        if not matched:
-            continue
-        matched_any = True
-        award = _award(rule, lines, matched, multiplier if rule.wallet == tier_wallet else ONE)
-        if award is not None:
-            awards.append(award)
-    if awards:
-        return Rating(awards, None, qualifying, day, earning)
-    if not applied:
-        return Rating([], "no rule applies to this channel, store or date", qualifying, day, earning)
-    if not matched_any:
-        return Rating([], "no line is what a rule rewards", qualifying, day, earning)
-    return Rating([], "what the rules pay for this order rounds to nothing", qualifying, day, earning)
+        return Rating([], "every line is of a kind that never earns", qualifying, local.date())
+    order = _Order(
+        program, Basket(lines, amounts, purchase.currency), qualifying, earning,
+        Occasion(purchase, local, sum(qualifying), tier), verdicts,
+    )  # fmt: skip
+    awards, reason = order.rate()
+    return Rating(awards, reason, qualifying, local.date())
 
 
-def _award(rule: Rule, lines: Sequence[Line], matched: Sequence[int], multiplier: Fraction) -> Award | None:
-    line_points = [0] * len(lines)
-    if rule.rounding.scope == "line":
-        for i in matched:
-            line_points[i] = rule.rounding.apply(rule.rate(lines[i].amount, lines[i].quantity) * multiplier)
-        points = sum(line_points)
-        return Award(rule, points, line_points) if points else None
-    amounts = [lines[i].amount for i in matched]
-    amount = sum(amounts)
-    if rule.step is not None and multiplier is ONE:
-        minor, per_step = rule.step
-        points = amount // minor * per_step
-    else:
-        points = rule.rounding.apply(rule.rate(amount, sum([lines[i].quantity for i in matched])) * multiplier)
-    if not points:
-        return None
-    for i, share in zip(matched, split(points, amounts), strict=True):
-        line_points[i] = share
-    return Award(rule, points, line_points)
+class _Order:
+    """One purchase on its way through the rules."""
+
+    __slots__ = ("_applied", "_basket", "_earning", "_occasion", "_program", "_qualifying", "_verdicts")
+
+    def __init__(
+        self, program: Program, basket: Basket, qualifying: Sequence[int], earning: list[int], occasion: Occasion,
+        verdicts: list[Verdict] | None,
+    ) -> None:  # fmt: skip
+        self._program = program
+        self._basket = basket
+        self._qualifying = qualifying
+        self._earning = earning
+        self._occasion = occasion
+        self._verdicts = verdicts
+        self._applied = False
+
+    def rate(self) -> tuple[list[Award], str | None]:
+        """Return the awards; or why there are none."""
+        book, occasion = self._program.book, self._occasion
+        rules = book.that_could_pay(occasion.purchase, occasion.local.date()) if self._verdicts is None else book.rules
+        hits = list(self._hits(rules))
+        if book.plain:
+            awards = [award for hit in hits if (award := self._paid(hit)) is not None]
+        else:
+            awards = self._stacked(hits)
+        if awards:
+            return awards, None
+        if hits:
+            return awards, "what the rules pay for this order rounds to nothing"
+        return awards, "no line is what a rule rewards" if self._applied else "no rule applies to such an order"
+
+    def _hits(self, rules: Sequence[Rule]) -> Iterator[Hit]:
+        """Find the rules that apply, and the lines that each of them counts."""
+        occasion, lines = self._occasion, self._basket.lines
+        for rule in rules:
+            if rule.conditions and not all(condition.holds(occasion) for condition in rule.conditions):
+                self._failed(rule)
+                continue
+            if not self._in_a_currency_of(rule):
+                continue
+            self._applied = True
+            matches = rule.matches
+            picked = self._earning if matches is None else [i for i in self._earning if matches(lines[i])]
+            if not picked:
+                self._say(rule, "no-line", "no line of the order is what the rule rewards")
+            elif self._enough(rule, picked):
+                yield Hit(rule, picked)
+
+    def _in_a_currency_of(self, rule: Rule) -> bool:
+        currencies = rule.calculation.currencies if rule.calculation is not None else None
+        if currencies is None or self._basket.currency in currencies:
+            return True
+        wanted = ", ".join(sorted(currencies))
+        self._say(rule, "condition", f"pays for orders in {wanted}; this one is in {self._basket.currency}")
+        return False
+
+    def _enough(self, rule: Rule, picked: Sequence[int]) -> bool:
+        if rule.least_amount and (amount := sum(self._qualifying[i] for i in picked)) < rule.least_amount:
+            currency = self._program.currency
+            self._say(rule, "condition", f"lines_of_at_least: wanted {in_money(rule.least_amount, currency)}, "
+                      f"found {in_money(amount, currency)}")  # fmt: skip
+            return False
+        if rule.least_items and (items := sum(self._basket.lines[i].quantity for i in picked)) < rule.least_items:
+            self._say(rule, "condition", f"items_of_at_least: wanted {rule.least_items}, found {items}")
+            return False
+        return True
+
+    # ---- what each rule pays
+
+    def _stacked(self, hits: list[Hit]) -> list[Award]:
+        """Let rules replace, multiply and compete; then cap and part what they pay."""
+        kept, replaced = without_replaced(hits)
+        for hit, by in replaced:
+            self._say(hit.rule, "replaced", f"its lines are paid by {by.name} instead")
+        base = [hit for hit in kept if hit.rule.factor is None]
+        awards = {hit.rule.index: award for hit in base if (award := self._paid(hit)) is not None}
+        self._let_the_best_win([hit.rule for hit in base], awards)
+        winners = [hit for hit in kept if hit.rule.factor is not None or hit.rule.index in awards]
+        for hit, targets in multipliers(winners, self._program.multipliers):
+            if (award := self._multiplied(hit, targets)) is not None:
+                awards[hit.rule.index] = award
+        self._let_the_best_win([hit.rule for hit in kept if hit.rule.factor is not None], awards)
+        ordered = [awards[index] for index in sorted(awards)]
+        return [part for award in ordered for part in self._parted(self._capped(award))]
+
+    def _let_the_best_win(self, rules: Sequence[Rule], awards: dict[int, Award]) -> None:
+        points = {index: award.points for index, award in awards.items()}
+        for loser, winner in best_of_each(rules, points):
+            self._unsay(loser, "not-best", f"{winner.name} pays more")
+            del awards[loser.index]
+
+    def _paid(self, hit: Hit) -> Award | None:
+        """Return what a rule pays by itself."""
+        rule, picked = hit
+        amounts = [self._basket.amounts[i] for i in picked]
+        if rule.step is not None and rule.rounding.scope == "order" and not self._tier_multiplies(rule):
+            minor, per_step = rule.step
+            return self._award(rule, sum(amounts) // minor * per_step, picked, amounts)
+        factor = self._tier_factor(rule)
+        assert rule.calculation is not None, "rules that multiply pay by others"
+        if rule.rounding.scope == "line":
+            parts = [rule.rounding.apply(rule.calculation.exact(self._basket, [i]) * factor) for i in picked]
+            return self._award(rule, sum(parts), picked, parts)
+        exact = rule.calculation.exact(self._basket, picked) * factor
+        return self._award(rule, rule.rounding.apply(exact), picked, amounts)
+
+    def _multiplied(self, hit: Hit, targets: Sequence[tuple[Hit, Fraction]]) -> Award | None:
+        """Return what a rule adds to what others pay for its lines: (factor - 1) times that, rounded by itself."""
+        rule, picked = hit
+        by_line: dict[int, int] = {}
+        exact = Fraction(0)
+        for (other, lines), times in targets:
+            assert other.calculation is not None, "rules that multiply are not multiplied"
+            factor = times * self._tier_factor(other)
+            if rule.rounding.scope == "line":
+                for i in lines:
+                    points = rule.rounding.apply(other.calculation.exact(self._basket, [i]) * factor)
+                    by_line[i] = by_line.get(i, 0) + points
+            else:
+                exact += other.calculation.exact(self._basket, lines) * factor
+        if rule.rounding.scope == "line":
+            parts = [by_line.get(i, 0) for i in picked]
+            return self._award(rule, sum(parts), picked, parts)
+        return self._award(rule, rule.rounding.apply(exact), picked, [self._basket.amounts[i] for i in picked])
+
+    def _award(self, rule: Rule, points: int, picked: Sequence[int], weights: Sequence[int]) -> Award | None:
+        if not points:
+            self._say(rule, "nothing", f"what it pays for this order rounds ({rule.rounding}) to nothing")
+            return None
+        line_points = [0] * len(self._basket.lines)
+        for i, share in zip(picked, split(points, weights), strict=True):
+            line_points[i] = share
+        self._say(rule, "paid", _counted(len(picked), "line"), points)
+        return Award(rule, rule.wallet, points, line_points)
+
+    def _capped(self, award: Award) -> Award:
+        cap = award.rule.cap
+        if cap is None or award.points <= cap:
+            return award
+        self._unsay(award.rule, "capped", f"{award.points:,} without its cap of {cap:,} per order", cap)
+        return Award(award.rule, award.wallet, cap, split(cap, award.line_points))
+
+    def _parted(self, award: Award) -> Iterator[Award]:
+        """Part an award among wallets, largest remainder first; a wallet that gets nothing is left out."""
+        if not award.rule.split:
+            yield award
+            return
+        weights = [weight for _wallet, weight in award.rule.split]
+        for (wallet, _), points in zip(award.rule.split, split(award.points, weights), strict=True):
+            if points:
+                yield Award(award.rule, wallet, points, split(points, award.line_points))
+
+    def _tier_multiplies(self, rule: Rule) -> bool:
+        return rule.tiered and self._occasion.tier > 0
+
+    def _tier_factor(self, rule: Rule) -> Fraction:
+        ladder = self._program.ladder
+        return ladder.tiers[self._occasion.tier].multiplier if rule.tiered and ladder is not None else _ONE
+
+    # ---- why
+
+    def _failed(self, rule: Rule) -> None:
+        if self._verdicts is not None:
+            failed = next(condition for condition in rule.conditions if not condition.holds(self._occasion))
+            found = failed.found(self._occasion)
+            self._say(rule, "condition", f"{failed.field}: wanted {failed.wanted}, found {found}")
+
+    def _say(
+        self, rule: Rule,
+        outcome: Literal["paid", "condition", "no-line", "nothing", "replaced", "not-best", "capped"], detail: str,
+        points: int = 0,
+    ) -> None:  # fmt: skip
+        if self._verdicts is not None:
+            self._verdicts.append(Verdict(rule.name, outcome, points, detail))
+
+    def _unsay(self, rule: Rule, outcome: Literal["not-best", "capped"], detail: str, points: int = 0) -> None:
+        """Say something else of a rule than before."""
+        if self._verdicts is not None:
+            number = next(n for n, verdict in enumerate(self._verdicts) if verdict.rule == rule.name)
+            self._verdicts[number] = Verdict(rule.name, outcome, points, detail)
 
 
-def split(whole: int, weights: Sequence[int]) -> list[int]:
-    """Split ``whole`` by weight so that the parts sum to it exactly (largest remainder, ties to the earlier part).
-
-    Weights that are all 0 count as equal.
-    """
-    total = sum(weights)
-    if not total:
-        weights, total = [1] * len(weights), len(weights)
-    shares = [whole * weight // total for weight in weights]
-    missing = whole - sum(shares)
-    if missing:
-        by_remainder = sorted(range(len(weights)), key=lambda i: -(whole * weights[i] % total))
-        for i in by_remainder[:missing]:
-            shares[i] += 1
-    return shares
+def _counted(number: int, what: str) -> str:
+    return f"{number} {what}{'' if number == 1 else 's'}"

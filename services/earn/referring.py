@@ -17,7 +17,8 @@ from shared.contracts.referrals import ReferralRegistered
 from shared.instants import BEGINNING, NEVER, iso, microseconds
 from shared.ledger.book import Book, Want
 from shared.ledger.model import FRIEND_RULE, REFERRER_RULE, Account, Cause, Terms
-from shared.program.compiled import Program, start_of_day
+from shared.program.calendar import start_of_day
+from shared.program.compiled import Program
 
 #: The names of the two rewards where events name rules.
 RULES = {REFERRER_RULE: "referral-referrer", FRIEND_RULE: "referral-friend"}
@@ -169,11 +170,8 @@ def _reward(referral: Referral, order: Order, program: Program, book: Book) -> E
 def _terms(program: Program, wallet: str, occurred_at: int) -> Terms:
     """Return the terms of a reward: those of an order of that day; it waits for no fulfilment of its own."""
     day = program.day_of(datetime.fromtimestamp(occurred_at / 1_000_000, UTC))
-    available_at = program.available_at(wallet, day)
-    expires_at = program.expires_at(wallet, day)
-    return Terms(
-        BEGINNING if available_at == NEVER else available_at, NEVER if expires_at is None else microseconds(expires_at)
-    )
+    available_at, expires_at = program.lifetimes[wallet].of(day)
+    return Terms(BEGINNING if available_at == NEVER else available_at, expires_at)
 
 
 def take_back(

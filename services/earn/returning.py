@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 from services.earn.earning import Refused, balance_of, qualified_event
-from services.earn.orders import Line, Order, amount_back
+from services.earn.orders import Line, Order, qualifying_back
 from shared.contracts.points import PointsReversed, SpendQualified
 from shared.contracts.purchases import PurchaseFulfilled, PurchaseReturned
 from shared.instants import iso
@@ -110,15 +110,15 @@ def take_back(
         for award in order.awards
     ]
     qualifying = sum(
-        amount_back(order.lines[index], order.returned[index]) - amount_back(order.lines[index], before.get(index))
+        qualifying_back(order.lines[index], order.returned[index])
+        - qualifying_back(order.lines[index], before.get(index))
         for index, _quantity, _amount in back
-        if order.lines[index].qualifies
     )
     by_wallet: dict[str, list[tuple[Want, str]]] = {}
     for award, wanted in zip(order.awards, points, strict=True):
         rule = program.rules[award.rule]
         want = Want(Cause(key, program.version, award.rule), award.lot, wanted)
-        by_wallet.setdefault(rule.wallet, []).append((want, rule.name))
+        by_wallet.setdefault(award.wallet or rule.wallet, []).append((want, rule.name))
     events: list[PointsReversed] = []
     qualified = None
     ladder_wallet = program.ladder.wallet if program.ladder else None
@@ -146,8 +146,9 @@ def fulfil(
 ) -> int:
     """Make available what waited for the order's fulfilment; returns the points."""
     points = 0
-    for lot, rule in {award.lot: program.rules[award.rule] for award in order.awards}.items():
-        account = book.accounts[event.member_id, rule.wallet]
+    lots = dict.fromkeys((award.lot, award.wallet or program.rules[award.rule].wallet) for award in order.awards)
+    for lot, wallet in lots:
+        account = book.accounts[event.member_id, wallet]
         book.bring_to(account, occurred_at)
         points += book.fulfil(account, lot, order.key, Cause(key, program.version, NO_RULE))
     return points

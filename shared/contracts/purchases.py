@@ -51,10 +51,17 @@ class Line:
 
 @dataclass(frozen=True, slots=True, kw_only=True, config=CONTRACT)
 class Tender:
-    """One way in which an order was paid: ``method`` such as card, cash, gift-card; ``brand`` such as visa."""
+    """One way in which an order was paid.
+
+    Attributes:
+        method: Such as card, cash, or gift-card (by that name a program can say that it does not earn).
+        brand: Such as visa.
+        card: The card's own product, such as a shop's co-brand card.
+    """
 
     method: Label
     brand: Label | None = None
+    card: Label | None = None
     amount: MinorUnits
 
 
@@ -63,7 +70,7 @@ class PurchaseCompleted:
     """A purchase that a till, a shop or a CRM completed.
 
     With the envelope's ``source``, ``order_id`` names the order for ever: sent again it has no second effect.
-    All amounts are minor units of ``currency``.
+    All amounts are minor units of ``currency``. ``partner_id`` is the partner of a coalition where it was made.
     """
 
     order_id: Identifier
@@ -71,6 +78,7 @@ class PurchaseCompleted:
     occurred_at: Moment
     channel: Label | None = None
     store_id: Label | None = None
+    partner_id: Label | None = None
     currency: CurrencyCode
     lines: Annotated[tuple[Line, ...], Field(min_length=1, max_length=10_000)]
     tenders: Annotated[tuple[Tender, ...], Field(max_length=64)] = ()

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
 from fractions import Fraction
 
 from shared.contracts.fields import minor_digits
+from shared.program.checking import Found, again, money_of_the_program, unit_of_one_wallet
+from shared.program.contradictions_in_earning import contradictions_in_earning
 from shared.program.grammar import Expiry
-from shared.program.model import ProgramFile, singular, wallet_with_unit
+from shared.program.model import ProgramFile, singular, wallets_of_units
 from shared.program.phrases import Money, Points
 from shared.program.source import Path
-
-Found = Iterator[tuple[Path, str]]
 
 #: What can be told only if the program has a section.
 _TOLD_OF = {
@@ -24,9 +23,8 @@ _TOLD_OF = {
 
 def contradictions(program: ProgramFile) -> Found:
     """Find everything, section by section."""
-    yield from _rule_names(program)
-    yield from _rule_pay(program)
-    yield from _rule_dates(program)
+    yield from contradictions_in_earning(program)
+    yield from _currencies(program)
     yield from _wallet_times(program)
     yield from _wallets_without_a_rule(program)
     yield from _amounts(program)
@@ -37,36 +35,6 @@ def contradictions(program: ProgramFile) -> Found:
     yield from _ladder_thresholds(program)
     yield from _untellable(program)
     yield from _no_time_to_send(program)
-
-
-# ---- earning
-
-
-def _rule_names(program: ProgramFile) -> Found:
-    for index in _again([rule.rule for rule in program.earning]):
-        name = program.earning[index].rule
-        yield ("earning", index, "rule"), f'found "{name}" again; allowed: a name that no other rule has'
-
-
-def _rule_pay(program: ProgramFile) -> Found:
-    for index, rule in enumerate(program.earning):
-        path: Path = ("earning", index, "give")
-        yield from _unit(program, rule.give.unit, path)
-        if rule.give.per == "money":
-            yield from _money(program, rule.give.amount, rule.give.currency, path)
-
-
-def _rule_dates(program: ProgramFile) -> Found:
-    for index, rule in enumerate(program.earning):
-        path: Path = ("earning", index, "when", "dates")
-        dates = rule.when.dates if rule.when else None
-        if dates and dates.from_ and dates.to and dates.from_ > dates.to:
-            yield path, f"found {dates.from_} to {dates.to}; allowed: from on or before to"
-        if dates and dates.to and dates.to < program.effective:
-            yield (
-                (*path, "to"),
-                f"found {dates.to}, before the program is effective ({program.effective}); this rule could never apply",
-            )
 
 
 # ---- wallets
@@ -85,10 +53,22 @@ def _wallet_times(program: ProgramFile) -> Found:
 
 
 def _wallets_without_a_rule(program: ProgramFile) -> Found:
-    paid = {slug for rule in program.earning for slug in wallet_with_unit(program, rule.give.unit)}
+    paid = {slug for rule in program.earning for slug in (rule.split or wallets_of_units(program, rule)[:1])}
+    paid |= {rule.wallet for rule in program.earning if rule.wallet}
     for slug in program.wallets:
         if slug not in paid:
             yield ("wallets", slug), "found a wallet that no rule pays into; add a rule or take the wallet out"
+
+
+def _currencies(program: ProgramFile) -> Found:
+    for currency, worth in program.also_accepts.items():
+        path: Path = ("also_accepts", currency)
+        if currency == program.currency:
+            yield path, f"found {currency}, the program's own currency; allowed: other ones"
+        elif worth.currency != program.currency:
+            yield path, f"found a worth in {worth.currency}; allowed: in the program's currency, {program.currency}"
+        elif not worth.amount:
+            yield path, "found a currency that is worth nothing; take it out"
 
 
 def _fewest_days(expiry: Expiry) -> int | None:
@@ -110,13 +90,13 @@ def _amounts(program: ProgramFile) -> Found:
         amounts += [(("rewards", index, "cost"), reward.cost), (("rewards", index, "worth"), reward.worth)]
     for path, amount in amounts:
         if isinstance(amount, Points):
-            yield from _unit(program, amount.unit, path)
+            yield from unit_of_one_wallet(program, amount.unit, path)
         else:
-            yield from _money(program, amount.amount, amount.currency, path)
+            yield from money_of_the_program(program, amount.amount, amount.currency, path)
 
 
 def _reward_names(program: ProgramFile) -> Found:
-    for index in _again([reward.reward for reward in program.rewards]):
+    for index in again([reward.reward for reward in program.rewards]):
         name = program.rewards[index].reward
         yield ("rewards", index, "reward"), f'found "{name}" again; allowed: a name that no other reward has'
 
@@ -154,7 +134,7 @@ def _ladder_terms(program: ProgramFile) -> Found:
 
 def _ladder_names(program: ProgramFile) -> Found:
     tiers = program.ladder.tiers if program.ladder else ()
-    for index in _again([tier.tier for tier in tiers]):
+    for index in again([tier.tier for tier in tiers]):
         name = tiers[index].tier
         yield ("ladder", "tiers", index, "tier"), f'found "{name}" again; allowed: a name that no other tier has'
 
@@ -207,28 +187,3 @@ def _no_time_to_send(program: ProgramFile) -> Found:
             ("notifications", "send_window"),
             "found a window inside quiet_hours; allowed: one with a minute that is not quiet",
         )
-
-
-# ---- what they share
-
-
-def _again(names: Sequence[str]) -> Iterator[int]:
-    """Return where a name stands that stood before."""
-    seen: set[str] = set()
-    for index, name in enumerate(names):
-        if name in seen:
-            yield index
-        seen.add(name)
-
-
-def _unit(program: ProgramFile, unit: str, path: Path) -> Found:
-    if len(wallet_with_unit(program, unit)) != 1:
-        units = ", ".join(f'"{wallet.unit}"' for wallet in program.wallets.values())
-        yield path, f'found the unit "{unit}"; allowed: the unit of one wallet: {units}'
-
-
-def _money(program: ProgramFile, amount: Fraction, currency: str, path: Path) -> Found:
-    if currency != program.currency:
-        yield path, f"found the currency {currency}; allowed: the program's currency, {program.currency}"
-    elif (amount * 10 ** minor_digits(currency)).denominator != 1:
-        yield path, f"found an amount below the smallest unit of {currency}; allowed: whole minor units"

@@ -33,6 +33,18 @@ def phrase(kind: Any) -> Any:
     return Annotated[kind, PlainValidator(read), WithJsonSchema(schema)]
 
 
+def phrases(kind: Any, **limits: Any) -> Any:
+    """Make a field type of one phrase, or a list of them."""
+    return some(phrase(kind), **limits)
+
+
+def some(kind: Any, **limits: Any) -> Any:
+    """Make a field type of one value, or a list of them."""
+    return Annotated[
+        tuple[kind, ...], Field(**limits), BeforeValidator(many, json_schema_input_type=kind | tuple[kind, ...])
+    ]
+
+
 def many(value: Any) -> list[Any]:
     """Let one value stand where a list may."""
     return value if isinstance(value, list) else [value]

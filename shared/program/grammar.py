@@ -6,12 +6,17 @@ Each class has ``FORM`` (what is allowed, for error messages), ``PATTERN`` (for 
 from __future__ import annotations
 
 import re
+from calendar import monthrange
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import ClassVar, Literal, Self
 
 #: Above this a rate is a typing mistake, and an order could overflow a balance.
 POINTS_MAX = 1_000_000
+MONTHS = (
+    "January", "February", "March", "April", "May", "June", "July", "August", "September", "October", "November",
+    "December",
+)  # fmt: skip
 #: A phrase is short; a longer one would keep the pattern busy.
 _LENGTH_MAX = 200
 _NUMBER = r"\d+(?:\.\d+)?(?:/\d+)?"
@@ -27,30 +32,31 @@ def _number(text: str) -> Fraction:
 
 @dataclass(frozen=True, slots=True)
 class Give:
-    """What a rule pays: ``1 point per whole USD``, ``1.25 points per USD``, ``50 points per item``.
+    """What a rule pays: ``1 point per whole USD``, ``1.25 points per USD``, ``50 points per item``, ``2% back``.
 
     Attributes:
-        points: Units of the wallet, exact.
-        unit: The wallet's unit as written.
-        per: What it is paid for: an amount of money, an item (by quantity) or the whole order.
+        points: Units of the wallet, exact; of ``2% back``, 1/50.
+        unit: The wallet's unit as written; empty for ``back``.
+        per: What it is paid for: an amount of money, an item (by quantity) or the whole order; or a part of the money
+            ``back``, into a wallet that holds money.
         whole: True if only whole multiples of ``amount`` count.
         amount: Major units of ``currency`` (0 where ``per`` is not money).
     """
 
     points: Fraction
     unit: str
-    per: Literal["money", "item", "order"]
+    per: Literal["money", "item", "order", "back"]
     whole: bool = False
     amount: Fraction = Fraction(0)
     currency: str = ""
 
     FORM: ClassVar[str] = (
         '"1 point per whole USD", "5 points per whole 10 USD", "1.25 points per USD", '
-        '"50 points per item" or "100 points per order"'
+        '"50 points per item", "100 points per order" or "2% back"'
     )
     PATTERN: ClassVar[str] = (
-        rf"^\s*({_NUMBER})\s+(\S.*?)\s+(?:per|a|for every)\s+"
-        rf"(?:(item|order)|(whole\s+)?(?:({_NUMBER})\s+)?([A-Z]{{3}}))\s*$"
+        rf"^\s*(?:({_NUMBER})\s+(\S.*?)\s+(?:per|a|for every)\s+"
+        rf"(?:(item|order)|(whole\s+)?(?:({_NUMBER})\s+)?([A-Z]{{3}}))|({_NUMBER})\s*%\s+back)\s*$"
     )
 
     @classmethod
@@ -63,6 +69,11 @@ class Give:
         match = re.fullmatch(cls.PATTERN, text) if len(text) <= _LENGTH_MAX else None
         if match is None:
             raise ValueError("is not a rate")
+        if match[7]:
+            share = _number(match[7])
+            if not 0 < share <= 100:
+                raise ValueError("must be more than 0% and at most 100%")
+            return cls(share / 100, "", "back")
         points, unit = _number(match[1]), match[2]
         if not 0 < points <= POINTS_MAX:
             raise ValueError(f"the points must be more than 0 and at most {POINTS_MAX:,}")
@@ -78,19 +89,27 @@ class Give:
 
 @dataclass(frozen=True, slots=True)
 class Expiry:
-    """How long points live: ``never`` or ``12 months, to the end of that month``.
+    """How long points live: ``never``, ``12 months, to the end of that month``, ``on 31 December``.
 
     Points live through the last day whole: without a rounding, to the end of the day that the count reaches.
+
+    Attributes:
+        anchor: (month, day): they live on to the next such day, of ``36 months, then the next 30 September``.
     """
 
     count: int | None
     unit: Literal["day", "month", "year"] = "day"
     to_the_end_of: Literal["day", "month", "quarter", "year"] = "day"
+    anchor: tuple[int, int] | None = None
 
     FORM: ClassVar[str] = (
-        '"never", "90 days", "18 months" or "12 months, to the end of that month" (day, quarter, year)'
+        '"never", "90 days", "18 months", "12 months, to the end of that month" (day, quarter, year), '
+        '"on 31 December" or "36 months, then the next 30 September"'
     )
-    PATTERN: ClassVar[str] = r"^(?:never|(\d+) (day|month|year)s?(?:, to the end of that (day|month|quarter|year))?)$"
+    PATTERN: ClassVar[str] = (
+        r"^(?:never|(\d+) (day|month|year)s?(?:, to the end of that (day|month|quarter|year))?"
+        rf"|(?:on|(\d+) (day|month|year)s?, then the next) (\d{{1,2}}) ({'|'.join(MONTHS)}))$"
+    )
     _LONGEST: ClassVar[dict[str, int]] = {"day": 36_500, "month": 1_200, "year": 100}
 
     @classmethod
@@ -103,23 +122,29 @@ class Expiry:
         match = re.fullmatch(cls.PATTERN, " ".join(text.split()))
         if match is None:
             raise ValueError("is not an expiry")
-        if match[1] is None:
+        if text.split() == ["never"]:
             return cls(None)
-        count, unit = int(match[1]), match[2]
+        count, unit = int(match[1] or match[4] or 0), match[2] or match[5] or "day"
         if count > cls._LONGEST[unit]:
             raise ValueError('longer than a hundred years; write "never"')
-        return cls(count, unit, match[3] or "day")  # type: ignore[arg-type]  # the pattern allows nothing else
+        anchor = (MONTHS.index(match[7]) + 1, int(match[6])) if match[7] else None
+        if anchor is not None and not 1 <= anchor[1] <= monthrange(2024, anchor[0])[1]:
+            raise ValueError(f"{match[7]} has no day {anchor[1]}")
+        return cls(count, unit, match[3] or "day", anchor)  # type: ignore[arg-type]  # as the pattern allows
 
 
 @dataclass(frozen=True, slots=True)
 class Rounding:
-    """Where fractions of a point go: ``down per order`` (the default), ``half-up per line``."""
+    """Where fractions of a point go: ``down per order`` (the default), ``half-up per line``, ``half-even per line``."""
 
-    mode: Literal["down", "half-up"] = "down"
+    mode: Literal["down", "half-up", "half-even"] = "down"
     scope: Literal["order", "line"] = "order"
 
-    FORM: ClassVar[str] = '"down per order", "half-up per order", "down per line" or "half-up per line"'
-    PATTERN: ClassVar[str] = r"^(down|half-up) per (order|line)$"
+    FORM: ClassVar[str] = '"down per order", "half-up per order", "half-even per order", or one of them "per line"'
+    PATTERN: ClassVar[str] = r"^(down|half-up|half-even) per (order|line)$"
+
+    def __str__(self) -> str:
+        return f"{self.mode} per {self.scope}"
 
     @classmethod
     def parse(cls, text: str) -> Self:
@@ -137,4 +162,32 @@ class Rounding:
         """Round a number of points that is not negative."""
         if self.mode == "down":
             return exact.numerator // exact.denominator
+        if self.mode == "half-even":
+            return round(exact)
         return (2 * exact.numerator + exact.denominator) // (2 * exact.denominator)
+
+
+@dataclass(frozen=True, slots=True)
+class Factor:
+    """How many times something is paid: ``2``, ``1.5 times``, ``3/2``."""
+
+    factor: Fraction
+
+    FORM: ClassVar[str] = '"2 times" or "1.5 times"'
+    TYPES: ClassVar[list[str]] = ["string", "number"]
+    PATTERN: ClassVar[str] = rf"^\s*({_NUMBER})(?:\s+times)?\s*$"
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Read the phrase.
+
+        Raises:
+            ValueError: It is not of the form, or multiplies by 1 or less, or by more than 100.
+        """
+        match = re.fullmatch(cls.PATTERN, text) if len(text) <= _LENGTH_MAX else None
+        if match is None:
+            raise ValueError("is not a factor")
+        factor = _number(match[1])
+        if not 1 < factor <= 100:
+            raise ValueError("must be more than 1 and at most 100")
+        return cls(factor)

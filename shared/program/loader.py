@@ -10,10 +10,14 @@ from pydantic_core import ErrorDetails
 
 from shared.contracts.contract import own_mistakes
 from shared.errors import ProgramFileError
+from shared.program.calculations import KINDS
+from shared.program.calculations.table import Band, Row
 from shared.program.contradictions import contradictions
-from shared.program.grammar import Expiry, Give, Rounding
-from shared.program.model import Dates, EarningRule, ProductMatch, ProgramFile, Wallet, When
-from shared.program.phrases import Duration, Hours, Money, Pending, Points, Threshold
+from shared.program.earning import WEEKDAYS, Dates, EarningRule, PaidWith, When
+from shared.program.grammar import Expiry, Factor, Give, Rounding
+from shared.program.model import ProgramFile, Spend, Wallet
+from shared.program.phrases import Cap, Duration, Hours, Money, Pending, Points, Threshold
+from shared.program.products import ProductMatch
 from shared.program.sections import Kind, Ladder, Notifications, Referral, Reward, Tier
 from shared.program.source import Path, Source, parse
 
@@ -32,7 +36,31 @@ _ALLOWED = {
     "pending": Pending.FORM,
     "on_return": '"debt", "clamp" or "withhold"',
     "remind": "1 to 366 days before an expiry, such as [30, 7, 1]",
-    "earning": "a list of rules, each with rule: and give:",
+    "also_accepts": "currencies of orders and what one of them is worth, such as CAD: 0.74 USD",
+    "spend": "a mapping with tax:, shipping: or gift_cards_used:",
+    "tax": '"counts" or "does not count"',
+    "shipping": '"counts" or "does not count"',
+    "gift_cards_used": '"earn" or "do not earn"',
+    "multipliers": '"add", "multiply" or "highest"',
+    "earning": "a list of rules, each with rule: and give:, calculate: or multiply:",
+    "calculate": f"a mapping with kind: {' or '.join(KINDS)}",
+    "kind": " or ".join(KINDS),
+    "rows": "a list, each with for: and bands:",
+    "bands": "a list, each with from: and give:",
+    "bands.from": Money.FORM,
+    "n": "2 to 1000",
+    "multiply": Factor.FORM,
+    "of": "names of rules, such as [every-dollar]",
+    "replaces": "names of rules, such as [every-dollar]",
+    "best_of": _NAME,
+    "cap": Cap.FORM,
+    "split": "parts of 100% by wallet, such as {cash: 60%, dream: 40%}",
+    "weekday": ", ".join(WEEKDAYS),
+    "hours": Hours.FORM,
+    "order_of_at_least": Money.FORM,
+    "lines_of_at_least": Money.FORM,
+    "items_of_at_least": "1 or more",
+    "paid_with": "a mapping with method:, brand: or card:",
     "rule": _NAME,
     "give": Give.FORM,
     "rounding": Rounding.FORM,
@@ -83,10 +111,13 @@ _PLAINLY = {
     "int_type": "is no whole number",
     "fraction_parsing": "is no number",
     "bool_parsing": "is neither true nor false",
+    "union_tag_not_found": "has no kind:",
+    "union_tag_invalid": "is no kind of calculation",
 }
 _SECTIONS: dict[str, type[BaseModel]] = {
     "wallets": Wallet, "earning": EarningRule, "for": ProductMatch, "except": ProductMatch,
-    "never_earns": ProductMatch, "when": When, "dates": Dates,
+    "never_earns": ProductMatch, "when": When, "dates": Dates, "paid_with": PaidWith, "spend": Spend, "rows": Row,
+    "bands": Band,
     "referral": Referral, "rewards": Reward, "ladder": Ladder, "tiers": Tier, "notifications": Notifications,
 }  # fmt: skip
 
@@ -104,7 +135,7 @@ def load(text: str, filename: str = "program.yaml") -> ProgramFile:
         program = ProgramFile.model_validate(source.data)
     except ValidationError as problem:
         raise ProgramFileError([_describe(error, source) for error in own_mistakes(problem)]) from None
-    problems = [f"{source.at(path)}: {_field(path)}: {what}" for path, what in contradictions(program)]
+    problems = [f"{source.at(path)}: {_field(source.real(path))}: {what}" for path, what in contradictions(program)]
     if problems:
         raise ProgramFileError(problems)
     return program
@@ -112,7 +143,7 @@ def load(text: str, filename: str = "program.yaml") -> ProgramFile:
 
 def _describe(error: ErrorDetails, source: Source) -> str:
     at_key = error["loc"][-1:] == ("[key]",)
-    path = source.real(tuple(part for part in error["loc"] if part != "[key]"))
+    path = source.real(_as_written(error["loc"]))
     if error["type"] == "extra_forbidden":
         return f"{source.at(path, key=True)}: {_field(path)}: found an unknown field{_instead(path)}"
     if error["type"] == "missing":
@@ -128,6 +159,14 @@ def _describe(error: ErrorDetails, source: Source) -> str:
     )
 
 
+def _as_written(place: Path) -> Path:
+    """Return a place as the file has it: pydantic adds "[key]", and the kind of a calculation."""
+    return tuple(
+        part for number, part in enumerate(place)
+        if part != "[key]" and not (number and place[number - 1] == "calculate" and part in KINDS)
+    )  # fmt: skip
+
+
 def _allowed(path: Path) -> str | None:
     """Say what may stand there; a wallet's own name says nothing about its fields."""
     if path[:1] == ("wallets",) and len(path) == 2:
@@ -140,13 +179,16 @@ def _section(path: Path) -> str:
     """Return the section that a field belongs to; of one at the top, nothing."""
     if path[:1] == ("wallets",):
         return "wallets"
-    return next((part for part in reversed(path[:-1]) if isinstance(part, str) and part in _SECTIONS), "")
+    return next(
+        (part for part in reversed(path[:-1]) if isinstance(part, str) and part in {*_SECTIONS, "calculate"}), ""
+    )
 
 
 def _instead(path: Path) -> str:
     """Say which fields may stand there, the nearest first."""
-    model = _SECTIONS.get(_section(path), ProgramFile)
-    names = [field.alias or name for name, field in model.model_fields.items()]
+    section = _section(path)
+    models = [*KINDS.values()] if section == "calculate" else [_SECTIONS.get(section, ProgramFile)]
+    names = list(dict.fromkeys(field.alias or name for one in models for name, field in one.model_fields.items()))
     near = difflib.get_close_matches(str(path[-1]), names, n=1)
     return f"; allowed: {', '.join(names)}{f' (did you mean {near[0]}?)' if near else ''}"
 

@@ -2,87 +2,44 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, Self
+from typing import Annotated, Literal
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import Field
 
-from shared.contracts.fields import CurrencyCode, Label, TimeZone
-from shared.program.fields import CategoryPaths, Day, Part, Slug, Texts, many, phrase
-from shared.program.grammar import Expiry, Give, Rounding
-from shared.program.phrases import Pending
+from shared.contracts.fields import CURRENCY_CODES, CurrencyCode, Label, TimeZone, minor_digits
+from shared.program.earning import EarningRule
+from shared.program.fields import Day, Part, Slug, phrase, some
+from shared.program.grammar import Expiry
+from shared.program.phrases import Money, Pending
+from shared.program.products import ProductMatches
 from shared.program.sections import Ladder, Notifications, Referral, Reward
 
-
-class ProductMatch(Part):
-    """Lines of an order: every attribute that is named must match; of a list, one entry is enough."""
-
-    category: CategoryPaths | None = Field(
-        None, description="Beginnings of category paths: FUEL, [FUEL, COUPON], or [[GROCERY, TEA]] for two levels"
-    )
-    brand: Texts | None = Field(None, description="Brand, exactly as the till sends it")
-    product: Texts | None = Field(None, description="Product id")
-    sku: Texts | None = None
-    tag: Texts | None = Field(None, description="Tag or collection")
-
-    @model_validator(mode="after")
-    def _names_something(self) -> Self:
-        if not self.model_fields_set:
-            raise ValueError("names no attribute and would match every line")
-        return self
-
-
-ProductMatches = Annotated[
-    tuple[ProductMatch, ...],
-    BeforeValidator(many, json_schema_input_type=ProductMatch | tuple[ProductMatch, ...]),
-    Field(min_length=1, max_length=1000),
-]
-
-
 DaysBefore = Annotated[int, Field(ge=1, le=366)]
-
-
-class Dates(Part):
-    """A window of days in the program's time zone; the first and the last day belong to it."""
-
-    from_: Day | None = Field(None, alias="from")
-    to: Day | None = None
-
-
-class When(Part):
-    """What the order must be for a rule to apply: every condition that is named must hold."""
-
-    channel: Texts | None = None
-    store: Texts | None = None
-    dates: Dates | None = None
 
 
 class Wallet(Part):
     """A kind of points."""
 
     name: Label
-    unit: Annotated[str, Field(pattern=r"^[^\W\d][\w -]{0,30}$")] = Field(description="What one is called: point, star")
+    unit: Annotated[str, Field(pattern=r"^[^\W\d][\w -]{0,30}$")] = Field(
+        description="What one is called: point, star; or a currency: then it holds money, in minor units"
+    )
     expiry: phrase(Expiry)  # type: ignore[valid-type]
     pending: phrase(Pending) | None = Field(None, description="When points become available (default: at once)")  # type: ignore[valid-type]
     on_return: Literal["debt", "clamp", "withhold"] = Field(
         "debt", description="Points of a return that are spent already: owed, let go, or kept from the refund"
     )
-    remind: Annotated[
-        tuple[DaysBefore, ...],
-        Field(max_length=10),
-        BeforeValidator(many, json_schema_input_type=DaysBefore | tuple[DaysBefore, ...]),
-    ] = Field((), description="Announce an expiry so many days before")
+    remind: some(DaysBefore, max_length=10) = Field((), description="Announce an expiry so many days before")  # type: ignore[valid-type]
 
 
-class EarningRule(Part):
-    """One way to earn points."""
+class Spend(Part):
+    """What of an order's price earns, beside what was paid for its lines."""
 
-    rule: Slug = Field(description="A name for this rule that never changes: it stands in the ledger")
-    says: Label | None = Field(None, description="The rule as the marketing page says it")
-    give: phrase(Give)  # type: ignore[valid-type]
-    for_: ProductMatches | None = Field(None, alias="for", description="Only these lines (default: the whole order)")
-    except_: ProductMatches | None = Field(None, alias="except", description="But not these lines")
-    when: When | None = None
-    rounding: phrase(Rounding) = Rounding()  # type: ignore[valid-type]
+    tax: Literal["counts", "does not count"] = "does not count"
+    shipping: Literal["counts", "does not count"] = "does not count"
+    gift_cards_used: Literal["earn", "do not earn"] = Field(
+        "earn", description="What was paid with a gift card (tender method gift-card); gift cards bought never earn"
+    )
 
 
 class ProgramFile(Part):
@@ -94,6 +51,13 @@ class ProgramFile(Part):
     time_zone: TimeZone = Field(description="IANA name; all dates are meant there")
     effective: Day = Field(description="This version rates purchases from the beginning of this day")
     wallets: Annotated[dict[Slug, Wallet], Field(min_length=1, max_length=16)]
+    also_accepts: dict[CurrencyCode, phrase(Money)] = Field(  # type: ignore[valid-type]
+        {}, description="Other currencies of orders, and what one of them is worth: CAD: 0.74 USD"
+    )
+    spend: Spend = Spend()
+    multipliers: Literal["add", "multiply", "highest"] = Field(
+        "multiply", description="What 2 times and 3 times for the same line make: 4 times, 6 times, or 3 times"
+    )
     never_earns: ProductMatches | None = Field(None, description="Lines that no rule rewards (gift cards never earn)")
     earning: Annotated[tuple[EarningRule, ...], Field(min_length=1, max_length=10_000)]
     referral: Referral | None = None
@@ -105,6 +69,43 @@ class ProgramFile(Part):
 def wallet_with_unit(program: ProgramFile, unit: str) -> list[str]:
     """Return the wallets whose unit is named, singular or plural."""
     return [slug for slug, wallet in program.wallets.items() if singular(wallet.unit) == singular(unit)]
+
+
+def wallets_of_units(program: ProgramFile, rule: EarningRule) -> list[str]:
+    """Return the wallets that what a rule gives could mean: by its units; of "back", those that hold money."""
+    gives = list(rule.give or ()) + ([give for _, give in rule.calculate.gives()] if rule.calculate else [])
+    found = list(program.wallets)
+    for give in gives:
+        meant = wallet_with_unit(program, give.unit) if give.unit else _with_money(program)
+        found = [slug for slug in found if slug in meant]
+    return found
+
+
+def wallet_of(program: ProgramFile, rule: EarningRule) -> str:
+    """Return the wallet that a rule of a file without contradictions pays, or multiplies."""
+    if rule.wallet is not None:
+        return rule.wallet
+    if rule.split is not None:
+        return next(iter(rule.split))
+    if rule.of is not None:
+        return wallet_of(program, next(other for other in program.earning if other.rule == rule.of[0]))
+    return wallets_of_units(program, rule)[0]
+
+
+def currency_of(program: ProgramFile, wallet: str) -> str | None:
+    """Return the currency that a wallet holds, in minor units; None if it holds points."""
+    unit = program.wallets[wallet].unit
+    return unit if unit in CURRENCY_CODES else None
+
+
+def scale_of(program: ProgramFile, wallet: str) -> int:
+    """Return how many of a wallet's smallest units are one of what the file writes: 100 for a wallet of dollars."""
+    currency = currency_of(program, wallet)
+    return 10 ** minor_digits(currency) if currency else 1
+
+
+def _with_money(program: ProgramFile) -> list[str]:
+    return [slug for slug in program.wallets if currency_of(program, slug)]
 
 
 def singular(unit: str) -> str:

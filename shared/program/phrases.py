@@ -68,11 +68,65 @@ class Points:
 
 
 @dataclass(frozen=True, slots=True)
+class Cap:
+    """The most that is paid: ``500 points per order``."""
+
+    points: int
+    unit: str
+    per: Literal["order"]
+
+    FORM: ClassVar[str] = '"500 points per order"'
+    PATTERN: ClassVar[str] = r"^\s*(\d{1,12})\s+(\S.{0,40}?)\s+(?:per|a|an)\s+(order)\s*$"
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Read the phrase.
+
+        Raises:
+            ValueError: It is not of the form, or the number is 0.
+        """
+        match = re.fullmatch(cls.PATTERN, text)
+        if match is None:
+            raise ValueError("is not a cap")
+        if not int(match[1]):
+            raise ValueError("a cap of 0 would pay nothing; take the rule out")
+        return cls(int(match[1]), match[2], match[3])  # type: ignore[arg-type]  # the pattern allows nothing else
+
+
+@dataclass(frozen=True, slots=True)
+class Percent:
+    """A part of a whole: ``60%``."""
+
+    share: Fraction
+
+    FORM: ClassVar[str] = '"60%"'
+    PATTERN: ClassVar[str] = r"^\s*(\d{1,3}(?:\.\d{1,4})?)\s*%\s*$"
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Read the phrase.
+
+        Raises:
+            ValueError: It is not of the form, or nothing, or more than the whole.
+        """
+        match = re.fullmatch(cls.PATTERN, text)
+        if match is None:
+            raise ValueError("is not a part in percent")
+        share = Fraction(match[1]) / 100
+        if not 0 < share <= 1:
+            raise ValueError("must be more than 0% and at most 100%")
+        return cls(share)
+
+
+@dataclass(frozen=True, slots=True)
 class Money:
     """An amount of money in major units: ``25 USD``."""
 
     amount: Fraction
     currency: str
+
+    def __str__(self) -> str:
+        return f"{float(self.amount):,.2f} {self.currency}".replace(".00 ", " ")
 
     FORM: ClassVar[str] = '"25 USD"'
     PATTERN: ClassVar[str] = r"^\s*(\d{1,12}(?:\.\d{1,4})?)\s+([A-Z]{3})\s*$"
@@ -168,6 +222,9 @@ class Hours:
         if first == last:
             raise ValueError("begins when it ends")
         return cls(first, last)
+
+    def __str__(self) -> str:
+        return " to ".join(f"{minute // 60:02}:{minute % 60:02}" for minute in (self.first, self.last))
 
     def minutes(self) -> frozenset[int]:
         """Return the minutes since midnight that belong to it; the last one does not."""

@@ -18,6 +18,7 @@ from jinja2.sandbox import SandboxedEnvironment
 
 from shared.contracts.fields import minor_digits
 from shared.errors import UsageError
+from shared.program.grammar import MONTHS
 from shared.program.model import ProgramFile
 from shared.program.sections import Kind
 
@@ -44,16 +45,12 @@ _ALLOWED = (
     nodes.Template, nodes.Output, nodes.TemplateData, nodes.If, nodes.CondExpr, nodes.Name, nodes.Const, nodes.Filter,
     nodes.Test, nodes.Compare, nodes.Operand, nodes.And, nodes.Or, nodes.Not, nodes.Add, nodes.Sub, nodes.Concat,
 )  # fmt: skip
-_MONTHS = (
-    "January", "February", "March", "April", "May", "June", "July", "August", "September", "October", "November",
-    "December",
-)  # fmt: skip
 
 
 def _in_words(day: str) -> str:
     """``2026-01-31`` as ``31 January 2026``."""
     year, month, number = day.split("-")
-    return f"{int(number)} {_MONTHS[int(month) - 1]} {year}"
+    return f"{int(number)} {MONTHS[int(month) - 1]} {year}"
 
 
 def _thousands(number: int) -> str:

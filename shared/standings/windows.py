@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 from dateutil.relativedelta import relativedelta
 
 from shared.instants import microseconds
-from shared.program.compiled import start_of_day
+from shared.program.calendar import start_of_day
 from shared.program.ladder import Ladder
 
 Period = tuple[int, int]

@@ -390,14 +390,15 @@ def test_the_hash_is_equal_exactly_where_the_content_is(
 
 OTHER_ORDER: dict[str, object] = {
     "order_id": "o2", "member_id": "m2", "occurred_at": "2017-03-01T12:00:00.000001-05:00", "channel": "web",
-    "store_id": "7", "currency": "EUR", "lines": [line(), line("2", 0)], "tenders": [{"method": "cash", "amount": 0}],
+    "store_id": "7", "partner_id": "p9", "currency": "EUR",
+    "lines": [line(), line("2", 0)], "tenders": [{"method": "cash", "amount": 0}],
     "tax": 1, "shipping": 1,
 }  # fmt: skip
 OTHER_LINE: dict[str, object] = {
     "line_id": "2", "product_id": "p2", "sku": "s", "category": ["TEA"], "brand": "b", "tags": ["t"], "quantity": 2,
     "amount": 1001, "discount": 1, "is_gift_card": True,
 }  # fmt: skip
-OTHER_TENDER: dict[str, object] = {"method": "cash", "brand": "visa", "amount": 6}
+OTHER_TENDER: dict[str, object] = {"method": "cash", "brand": "visa", "card": "own", "amount": 6}
 CARD = {"method": "card", "amount": 5}
 
 

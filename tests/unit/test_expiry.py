@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from shared.program.compiled import expiry_instant, start_of_day
+from shared.instants import microseconds
+from shared.program.calendar import expiry_instant, start_of_day
 from shared.program.grammar import Expiry
 from tests.unit.build import program
 
@@ -163,9 +164,10 @@ def test_the_day_is_that_of_the_program_and_not_of_the_till() -> None:
     # Half past eleven on 31 January in New York, told by a till that counts in UTC, and one in Tokyo.
     for told in ("2017-02-01T04:30:00+00:00", "2017-02-01T13:30:00+09:00", "2017-01-31T23:30:00-05:00"):
         day = made.day_of(datetime.fromisoformat(told))
-        assert made.expires_at("p", day) == datetime(2018, 2, 1, 5, tzinfo=UTC)
-        assert made.expires_at("p", day) == datetime(2018, 2, 1, 5, tzinfo=UTC), "and from the cache"
-    assert made.expires_at("p", made.day_of(datetime(2017, 2, 1, 5, tzinfo=UTC))) == datetime(2018, 3, 1, 5, tzinfo=UTC)
+        assert made.lifetimes["p"].of(day)[1] == microseconds(datetime(2018, 2, 1, 5, tzinfo=UTC))
+        assert made.lifetimes["p"].of(day)[1] == microseconds(datetime(2018, 2, 1, 5, tzinfo=UTC)), "and from the cache"
+    next_month = made.day_of(datetime(2017, 2, 1, 5, tzinfo=UTC))
+    assert made.lifetimes["p"].of(next_month)[1] == microseconds(datetime(2018, 3, 1, 5, tzinfo=UTC))
 
 
 EXPIRIES = st.builds(

@@ -208,7 +208,7 @@ MISTAKES: list[tuple[int, str, int, str, str]] = [
         'the unit "mile"; allowed: the unit of one wallet: "point"',
     ),
     (15, "    give: 1 point per whole CAD", 15, "earning[0].give", "allowed: the program's currency, USD"),
-    (15, "    give: [1, 2]", 15, "earning[0].give", "is not text"),
+    (15, "    give: [1, 2]", 15, "earning[0].give[0]", RATE),
     (15, "    gives: 1 point per USD", 15, "earning[0].gives", "did you mean give?"),
     (15, "", 14, "earning[0].give", RATE),
     (16, "    rounding: up", 16, "earning[0].rounding", '"down per order"'),
@@ -217,7 +217,13 @@ MISTAKES: list[tuple[int, str, int, str, str]] = [
     (19, "    for: []", 19, "earning[1].for", "at least one"),
     (19, '    for: { brand: "" }', 19, "earning[1].for.brand", "at least 1 character"),
     (19, "    for_: { brand: Private }", 19, "earning[1].for_", "did you mean for?"),
-    (20, "    but: { tag: clearance }", 20, "earning[1].but", "allowed: rule, says, give, for, except, when, rounding"),
+    (
+        20,
+        "    but: { tag: clearance }",
+        20,
+        "earning[1].but",
+        "allowed: rule, says, give, calculate, multiply, of, for, except, when, rounding",
+    ),
     (22, "      chanel: web", 22, "earning[1].when.chanel", "did you mean channel?"),
     (23, "      dates: { from: 2017-06-01, to: 2017-05-31 }", 23, "earning[1].when.dates", "from on or before to"),
     (23, "      dates: { to: 2016-12-31 }", 23, "earning[1].when.dates.to", "could never apply"),
@@ -629,7 +635,7 @@ def test_every_rounding_reads_back(mode: Any, scope: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["", "down", "up per order", "half-even per order", "down per orders", "Down per order"]
+    "text", ["", "down", "up per order", "half-odd per order", "down per orders", "Down per order"]
 )
 def test_what_is_not_a_rounding_is_refused(text: str) -> None:
     with pytest.raises(ValueError):

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from services.earn.rating import Rating, rate, split
+from services.earn.rating import Rating, rate
+from services.earn.sharing import split
 from shared.contracts.fields import minor_digits
 from shared.program.compiled import Program, compile_program, in_force
 from shared.program.loader import load
@@ -55,7 +56,7 @@ def test_fresh_market_pays_nothing_for_fuel_and_gift_cards() -> None:
     travel = line("3", 3000, category=["TRAVEL & LEISURE"])
     tea = line("4", 250, category=["GROCERY"])
     assert paid(FRESH, fuel, card, travel, tea) == [("every-dollar", 2, [0, 0, 0, 2])]
-    assert rate(FRESH, event(fuel, card, travel, tea)).qualifying == 250
+    assert rate(FRESH, event(fuel, card, travel, tea)).qualifying == [0, 0, 0, 250]
 
 
 # ---- whole steps and exact rates
@@ -264,7 +265,7 @@ def test_a_thousandth_is_money_in_kuwait() -> None:
     [
         ("give: 1 point per whole USD", [line(is_gift_card=True)], "every line is of a kind that never earns", 0),
         ("give: 1 point per whole USD", [line(category=["FUEL"])], "every line is of a kind that never earns", 0),
-        ("give: 1 point per item, when: {channel: web}", [line()], "no rule applies to this channel", 1000),
+        ("give: 1 point per item, when: {channel: web}", [line()], "no rule applies to such an order", 1000),
         ("give: 1 point per item, for: {brand: B}", [line()], "no line is what a rule rewards", 1000),
         ("give: 1 point per whole USD", [line(amount=99)], "rounds to nothing", 99),
         ("give: 1 point per whole USD", [line(amount=0)], "rounds to nothing", 0),
@@ -283,7 +284,7 @@ def test_an_order_that_earns_nothing_says_why(
     rating = rate(program(rule, never_earns="{category: FUEL}"), event(*lines))
     assert rating.awards == []
     assert reason in (rating.reason or "")
-    assert rating.qualifying == qualifying
+    assert sum(rating.qualifying) == qualifying
 
 
 def test_of_two_versions_the_one_in_force_rates() -> None:
@@ -391,7 +392,7 @@ def _rated(made: tuple[list[dict[str, Any]], Any], lines: list[dict[str, Any]], 
 def test_line_points_add_up_and_none_is_negative(made: Any, lines: list[dict[str, Any]], channel: str | None) -> None:
     rating = _rated(made, lines, channel=channel)
     assert (rating.reason is None) == bool(rating.awards)
-    assert 0 <= rating.qualifying <= sum(one["amount"] for one in lines)
+    assert 0 <= sum(rating.qualifying) <= sum(one["amount"] for one in lines)
     for award in rating.awards:
         assert award.points >= 1
         assert len(award.line_points) == len(lines)

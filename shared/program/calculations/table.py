@@ -1,0 +1,91 @@
+"""Points by amount and product type: a table with a row for each kind of product, and bands of amounts in it."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Iterator, Sequence
+from fractions import Fraction
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from shared.contracts.fields import minor_digits
+from shared.program.calculations.base import Basket, CalculationKind, Rate, rate_of
+from shared.program.fields import Part, phrase
+from shared.program.grammar import Give
+from shared.program.matching import LineTest, any_of
+from shared.program.phrases import Money
+from shared.program.products import ProductMatches
+from shared.program.source import Path
+
+
+class Band(Part):
+    """From which amount on, and what is paid then, for the whole amount."""
+
+    from_: phrase(Money) = Field(alias="from")  # type: ignore[valid-type]
+    give: phrase(Give)  # type: ignore[valid-type]
+
+
+class Row(Part):
+    """A kind of product."""
+
+    for_: ProductMatches = Field(alias="for")
+    bands: Annotated[tuple[Band, ...], Field(min_length=1, max_length=100)]
+
+
+class Table(CalculationKind):
+    """``kind: table``. A line belongs to the first row that takes it; what a row's lines come to picks the band."""
+
+    kind: Literal["table"]
+    rows: Annotated[tuple[Row, ...], Field(min_length=1, max_length=1000)]
+
+    def gives(self) -> Iterator[tuple[Path, Give]]:
+        """Yield the pay of every band."""
+        for index, row in enumerate(self.rows):
+            for number, band in enumerate(row.bands):
+                yield ("rows", index, "bands", number, "give"), band.give
+
+    def amounts(self) -> Iterator[tuple[Path, Fraction, str]]:
+        """Yield where every band begins."""
+        for index, row in enumerate(self.rows):
+            for number, band in enumerate(row.bands):
+                yield ("rows", index, "bands", number, "from"), band.from_.amount, band.from_.currency
+
+    def compile(self, scale: int, wallet_currency: str | None) -> _CompiledTable:  # noqa: ARG002
+        """Make the table ready; it pays for orders in the currency of its bands."""
+        currency = self.rows[0].bands[0].from_.currency
+        return _CompiledTable([_CompiledRow(row, scale) for row in self.rows], currency)
+
+
+class _CompiledRow:
+    def __init__(self, row: Row, scale: int) -> None:
+        self.takes: LineTest = any_of(row.for_)
+        bands = [
+            (int(band.from_.amount * 10 ** minor_digits(band.from_.currency)), rate_of(band.give, scale))
+            for band in row.bands
+        ]
+        bands.sort(key=lambda band: band[0])
+        self._starts = [start for start, _rate in bands]
+        self._rates: list[Rate] = [rate for _start, rate in bands]
+
+    def pay(self, amount: int, items: int) -> Fraction:
+        """Return what the band of an amount pays; below the first band, nothing."""
+        number = bisect_right(self._starts, amount)
+        return self._rates[number - 1](amount, items) if number else Fraction(0)
+
+
+class _CompiledTable:
+    def __init__(self, rows: Sequence[_CompiledRow], currency: str) -> None:
+        self._rows = rows
+        self.currencies = frozenset({currency})
+
+    def exact(self, basket: Basket, picked: Sequence[int]) -> Fraction:
+        """Return the sum of what the rows pay for their lines."""
+        sums: dict[int, tuple[int, int]] = {}
+        for i in picked:
+            line = basket.lines[i]
+            row = next((number for number, row in enumerate(self._rows) if row.takes(line)), None)
+            if row is not None:
+                amount, items = sums.get(row, (0, 0))
+                sums[row] = amount + basket.amounts[i], items + line.quantity
+        return sum((self._rows[row].pay(*both) for row, both in sums.items()), Fraction(0))

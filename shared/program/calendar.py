@@ -1,0 +1,49 @@
+"""Days where a program lives: their first instants, and the last days of points."""
+
+from __future__ import annotations
+
+from datetime import MAXYEAR, UTC, date, datetime, time, timedelta
+from zoneinfo import ZoneInfo
+
+from dateutil.relativedelta import relativedelta
+
+from shared.program.grammar import Expiry
+
+
+def start_of_day(day: date, zone: ZoneInfo) -> datetime:
+    """Return the first instant of a local day, in UTC."""
+    return datetime.combine(day, time(), tzinfo=zone).astimezone(UTC)
+
+
+def expiry_instant(expiry: Expiry, day: date, zone: ZoneInfo) -> datetime | None:
+    """Return the instant after the last local day on which points earned on ``day`` live, in UTC; None for ever.
+
+    31 January + 1 month is the last day of February (``relativedelta``). A midnight that a zone skips
+    (Cairo, Beirut) is the first instant of the day that exists.
+    """
+    if expiry.count is None:
+        return None
+    if day.year > MAXYEAR - (102 if expiry.anchor else 101):
+        return None  # the calendar ends before the points do
+    return start_of_day(_last_day(expiry, day) + timedelta(days=1), zone)
+
+
+def _last_day(expiry: Expiry, day: date) -> date:
+    assert expiry.count is not None, "never has no last day"
+    last = day + relativedelta(**{f"{expiry.unit}s": expiry.count})  # type: ignore[arg-type]
+    if expiry.anchor is not None:
+        return _next(expiry.anchor, last)
+    if expiry.to_the_end_of == "month":
+        return last + relativedelta(day=31)
+    if expiry.to_the_end_of == "quarter":
+        return last + relativedelta(months=(3 - last.month) % 3) + relativedelta(day=31)
+    if expiry.to_the_end_of == "year":
+        return date(last.year, 12, 31)
+    return last
+
+
+def _next(anchor: tuple[int, int], day: date) -> date:
+    """Return the first day of that month and number on or after a day; 29 February is 28 in most years."""
+    month, number = anchor
+    this_year = date(day.year, month, 1) + relativedelta(day=number)
+    return this_year if this_year >= day else date(day.year + 1, month, 1) + relativedelta(day=number)

@@ -1,0 +1,47 @@
+"""What the checks of a program file share."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from fractions import Fraction
+
+from shared.contracts.fields import minor_digits
+from shared.program.model import ProgramFile, wallet_with_unit
+from shared.program.source import Path
+
+#: Where something is wrong, and what: "found …; allowed: …".
+Found = Iterator[tuple[Path, str]]
+
+
+def again(names: Sequence[str]) -> Iterator[int]:
+    """Return where a name stands that stood before."""
+    seen: set[str] = set()
+    for index, name in enumerate(names):
+        if name in seen:
+            yield index
+        seen.add(name)
+
+
+def unit_of_one_wallet(program: ProgramFile, unit: str, path: Path) -> Found:
+    """Find a unit that is not the unit of one wallet."""
+    if len(wallet_with_unit(program, unit)) != 1:
+        yield path, f'found the unit "{unit}"; allowed: the unit of one wallet: {units(program)}'
+
+
+def units(program: ProgramFile) -> str:
+    """Return the units of all wallets, for people."""
+    return ", ".join(f'"{wallet.unit}"' for wallet in program.wallets.values())
+
+
+def money_of_the_program(program: ProgramFile, amount: Fraction, currency: str, path: Path) -> Found:
+    """Find an amount that is not in the program's currency, or not in whole minor units."""
+    if currency != program.currency:
+        yield path, f"found the currency {currency}; allowed: the program's currency, {program.currency}"
+    else:
+        yield from whole_minor_units(amount, currency, path)
+
+
+def whole_minor_units(amount: Fraction, currency: str, path: Path) -> Found:
+    """Find an amount with a part of a minor unit."""
+    if (amount * 10 ** minor_digits(currency)).denominator != 1:
+        yield path, f"found an amount below the smallest unit of {currency}; allowed: whole minor units"

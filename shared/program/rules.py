@@ -1,0 +1,225 @@
+"""Earning rules, compiled: what does not depend on the purchase is worked out once a version."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date
+from fractions import Fraction
+from zoneinfo import ZoneInfo
+
+from shared.contracts.fields import minor_digits
+from shared.contracts.purchases import PurchaseCompleted
+from shared.program.calculations.base import Calculation
+from shared.program.calculations.plain import Plain
+from shared.program.conditions import Condition, compile_conditions
+from shared.program.earning import EarningRule
+from shared.program.grammar import Rounding
+from shared.program.ladder import Ladder
+from shared.program.lifetimes import Lifetime
+from shared.program.matching import LineTest, keys_of_line, keys_of_match, line_test
+from shared.program.model import ProgramFile, currency_of, scale_of, wallet_of
+from shared.program.phrases import Money
+
+#: With so few rules, testing them all is cheaper than looking up which ones could match.
+_FEW = 8
+_DAYS_KEPT = 800
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """One earning rule, compiled.
+
+    Attributes:
+        index: The rule's position in its version of the file; with the version it names the rule in the ledger.
+        wallet: Whose points it pays (or multiplies).
+        matches: Tests one line; None if every earning line counts.
+        least_amount: What its lines must come to, in minor units of the program's currency.
+        least_items: How many pieces its lines must have.
+        calculation: None for a rule that multiplies.
+        step: Minor units a step and points a step, if the rate is a plain integer division (the common case).
+        factor: Of a rule that multiplies.
+        multiplied: The rules that it multiplies.
+        replaces: Rules that do not pay for lines that this one pays for.
+        best_of: Of the rules with the same word only the one that pays most pays.
+        cap: The most that it pays for an order.
+        split: (wallet, weight) of each wallet that it pays, where there are several.
+        lifetimes: Of what it pays, by wallet.
+        tiered: Whether the multiplier of the member's tier applies.
+        keys: A line, or an order, that it could pay for has one of these; None: it could pay for any.
+        days: The first and the last on which it applies.
+    """
+
+    index: int
+    name: str
+    wallet: str
+    conditions: tuple[Condition, ...]
+    matches: LineTest | None
+    least_amount: int
+    least_items: int
+    calculation: Calculation | None
+    rounding: Rounding
+    step: tuple[int, int] | None
+    factor: Fraction | None
+    multiplied: frozenset[int]
+    replaces: frozenset[int]
+    best_of: str | None
+    cap: int | None
+    split: tuple[tuple[str, int], ...]
+    lifetimes: Mapping[str, Lifetime]
+    tiered: bool
+    keys: tuple[tuple[str, str], ...] | None
+    days: tuple[date, date]
+
+
+@dataclass(frozen=True, slots=True)
+class RuleBook:
+    """All rules of a version, and which of them a purchase could meet.
+
+    Attributes:
+        rules: In the file's order.
+        plain: Whether every rule pays by itself: none multiplies, replaces, competes or is capped.
+    """
+
+    rules: tuple[Rule, ...]
+    plain: bool
+    _of_day: dict[date, tuple[tuple[Rule, ...], Mapping[tuple[str, str], tuple[int, ...]]]] = field(
+        default_factory=dict
+    )
+
+    def that_could_pay(self, purchase: PurchaseCompleted, day: date) -> Sequence[Rule]:
+        """Return the rules that could pay for a purchase, in the file's order; the others need not be looked at."""
+        if len(self.rules) <= _FEW:
+            return self.rules
+        always, keyed = self._of_day.get(day) or self._index(day)
+        if not keyed:
+            return always
+        found = {index for key in _keys_of(purchase) for index in keyed.get(key, ())}
+        if not found:
+            return always
+        return [self.rules[index] for index in sorted(found.union(rule.index for rule in always))]
+
+    def _index(self, day: date) -> tuple[tuple[Rule, ...], Mapping[tuple[str, str], tuple[int, ...]]]:
+        """Purchases come about in the order of time, so an index for each day is made about once a day."""
+        today = [rule for rule in self.rules if rule.days[0] <= day <= rule.days[1]]
+        always = tuple(rule for rule in today if rule.keys is None)
+        keyed: dict[tuple[str, str], tuple[int, ...]] = {}
+        for rule in today:
+            for key in rule.keys or ():
+                keyed[key] = (*keyed.get(key, ()), rule.index)
+        if len(self._of_day) >= _DAYS_KEPT:
+            self._of_day.clear()
+        self._of_day[day] = always, keyed
+        return always, keyed
+
+
+def _keys_of(purchase: PurchaseCompleted) -> Iterable[tuple[str, str]]:
+    keys = {key for line in purchase.lines for key in keys_of_line(line)}
+    for name, value in (
+        ("store", purchase.store_id), ("partner", purchase.partner_id), ("channel", purchase.channel),
+    ):  # fmt: skip
+        if value is not None:
+            keys.add((name, value))
+    return keys
+
+
+def compile_rules(program: ProgramFile, ladder: Ladder | None, zone: ZoneInfo) -> RuleBook:
+    """Compile the rules of a file without contradictions."""
+    numbers = {rule.rule: index for index, rule in enumerate(program.earning)}
+    rules = tuple(_compile(program, rule, numbers, ladder, zone) for rule in program.earning)
+    plain = not any(
+        rule.factor or rule.replaces or rule.best_of or rule.cap is not None or rule.split or rule.least_amount
+        or rule.least_items for rule in rules
+    )  # fmt: skip
+    return RuleBook(rules, plain)
+
+
+def _compile(
+    program: ProgramFile, rule: EarningRule, numbers: Mapping[str, int], ladder: Ladder | None, zone: ZoneInfo
+) -> Rule:
+    wallet = wallet_of(program, rule)
+    when = rule.when
+    return Rule(
+        index=numbers[rule.rule],
+        name=rule.rule,
+        wallet=wallet,
+        conditions=compile_conditions(when, ladder),
+        matches=line_test(rule.for_, rule.except_),
+        least_amount=_minor(when.lines_of_at_least) if when and when.lines_of_at_least else 0,
+        least_items=when.items_of_at_least or 0 if when else 0,
+        calculation=_calculation(program, rule, wallet),
+        rounding=rule.rounding,
+        step=_step(program, rule, wallet),
+        factor=rule.multiply.factor if rule.multiply else None,
+        multiplied=_multiplied(program, rule, numbers, wallet),
+        replaces=frozenset(numbers[name] for name in rule.replaces or ()),
+        best_of=rule.best_of,
+        cap=min((cap.points * scale_of(program, wallet) for cap in rule.cap), default=None),
+        split=_split(rule),
+        lifetimes={slug: lifetime(program, slug, rule, zone) for slug in [*(rule.split or ()), wallet]},
+        tiered=ladder is not None and ladder.multiplies and ladder.wallet == wallet and rule.multiply is None,
+        keys=_keys(rule),
+        days=_days(rule),
+    )
+
+
+def lifetime(program: ProgramFile, wallet: str, rule: EarningRule | None, zone: ZoneInfo) -> Lifetime:
+    """Return how long points live: as the rule says, else as the wallet does."""
+    terms = program.wallets[wallet]
+    pending = rule.pending if rule and rule.pending else terms.pending
+    return Lifetime(pending, (rule.expiry if rule else None) or terms.expiry, zone)
+
+
+def _calculation(program: ProgramFile, rule: EarningRule, wallet: str) -> Calculation | None:
+    scale, currency = scale_of(program, wallet), currency_of(program, wallet)
+    if rule.calculate is not None:
+        return rule.calculate.compile(scale, currency)
+    return Plain(rule.give, scale, currency) if rule.give else None
+
+
+def _step(program: ProgramFile, rule: EarningRule, wallet: str) -> tuple[int, int] | None:
+    if rule.give is None or len(rule.give) > 1 or program.also_accepts or scale_of(program, wallet) > 1:
+        return None
+    (give,) = rule.give
+    if not give.whole or give.points.denominator != 1:
+        return None
+    return int(give.amount * 10 ** minor_digits(give.currency)), give.points.numerator
+
+
+def _multiplied(program: ProgramFile, rule: EarningRule, numbers: Mapping[str, int], wallet: str) -> frozenset[int]:
+    if rule.multiply is None:
+        return frozenset()
+    if rule.of is not None:
+        return frozenset(numbers[name] for name in rule.of)
+    return frozenset(
+        numbers[other.rule]
+        for other in program.earning
+        if other.multiply is None and wallet_of(program, other) == wallet
+    )
+
+
+def _split(rule: EarningRule) -> tuple[tuple[str, int], ...]:
+    """Return whole-numbered weights: the shares by their common denominator."""
+    if rule.split is None:
+        return ()
+    return tuple((wallet, int(percent.share * 1_000_000)) for wallet, percent in rule.split.items())
+
+
+def _keys(rule: EarningRule) -> tuple[tuple[str, str], ...] | None:
+    of_matches = [keys_of_match(match) for match in rule.for_ or ()]
+    if of_matches and all(keys is not None for keys in of_matches):
+        return tuple(key for keys in of_matches for key in keys or ())
+    when = rule.when
+    for name in ("store", "partner", "channel"):
+        if when and (values := getattr(when, name)):
+            return tuple((name, value) for value in values)
+    return None
+
+
+def _days(rule: EarningRule) -> tuple[date, date]:
+    dates = rule.when.dates if rule.when else None
+    return (dates and dates.from_) or date.min, (dates and dates.to) or date.max
+
+
+def _minor(money: Money) -> int:
+    return int(money.amount * 10 ** minor_digits(money.currency))
