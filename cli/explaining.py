@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import jiter
 
+from cli.explaining_rules import verdicts_as_json
 from cli.reading_keys import Match
 from cli.reading_words import (
     ENTRY_COLUMNS,
@@ -17,7 +19,9 @@ from cli.reading_words import (
     rule_name,
 )
 from services.earn.earning import available_at_word
+from services.earn.handler import EarnHandler
 from services.earn.orders import Order
+from services.earn.rating import Verdict, rate
 from services.earn.store import load_orders
 from shared.database.pool import Connection
 from shared.ledger.model import Terms
@@ -26,6 +30,8 @@ from shared.ledger.read import accounts_at, word
 from shared.program.compiled import Program
 from shared.standings.read import Loaded, load_steps, tier_slug_at
 from shared.standings.state import ladders_by_wallet
+from shared.stream.decode import decode
+from shared.stream.packing import unpack_records
 
 _ENTRIES = f"""
 select a.member, a.wallet, {ENTRY_COLUMNS}
@@ -94,6 +100,7 @@ class Explaining:
             "qualifying": {"bought": bought, "returned": bought - order.qualifying, "counts": order.qualifying},
             "lines": [line._asdict() for line in order.lines],
             "awards": self._awards(order, program),
+            "rules": await self._rules(order, program),
             "entries": await self._entries([order.member], [key, *(one["key"] for one in fulfilled)]),
             "lots": await self._lots(order.member, {paid.lot for paid in order.awards}),
             "fulfilled_at": instant(fulfilled[0]["occurred_at"]) if fulfilled else None,
@@ -113,25 +120,45 @@ class Explaining:
             for paid in order.awards
         ]  # fmt: skip
 
+    async def _rules(self, order: Order, program: Program) -> list[Json]:
+        """Rate the purchase again, as it stands in the archive, and return what became of each rule."""
+        seq, position = await self._connection.fetchrow(
+            "select archive_seq, archive_index from purchase where key = $1", order.key
+        )
+        body = await self._connection.fetchval("select body from archive where seq = $1", seq)
+        # It was accepted, so it is not too large.
+        decoded = decode(unpack_records(body)[position : position + 1], EarnHandler.contracts, sys.maxsize)
+        verdicts: list[Verdict] = []
+        for received in decoded.events:
+            rate(program, received.event, await self._tier_then(order, program), verdicts)
+        return verdicts_as_json(verdicts, [rule.name for rule in program.rules])
+
     async def _tier(self, order: Order, program: Program) -> Json | None:
         """Return the tier whose multiplier the order was rated with; None where none multiplies."""
         ladder = program.ladder
-        if ladder is None or not program.needs_tier:
+        if ladder is None or not ladder.multiplies or not order.awards:
             return None
+        tier = ladder.tiers[await self._tier_then(order, program)]
+        return {"tier": tier.tier, "multiplier": str(tier.multiplier)}
+
+    async def _tier_then(self, order: Order, program: Program) -> int:
+        """Return the number of the tier that the order was rated with."""
+        ladder = program.ladder
+        if ladder is None or not program.needs_tier:
+            return 0
         rows = await self._connection.fetch(
             "select a.account, min(e.version) from account a left join entry e on e.account = a.account "
             "and e.cause = $3 where a.member = $1 and a.wallet = $2 group by a.account",
             order.member, ladder.wallet, order.key,
         )  # fmt: skip
         ((account, first),) = rows
-        if first is None:
-            return None  # nothing of it qualified, so nothing was multiplied
         steps = (await load_steps(self._connection, {account: 0})).get(account, [])
-        before = Loaded(steps=[step for step in steps if step.version < first])
+        # An order that left no entry there was rated after what had happened by then.
+        before = [
+            step for step in steps if (step.occurred_at <= order.occurred_at if first is None else step.version < first)
+        ]
         ladder_at = ladders_by_wallet(list(self._programs.values()))[ladder.wallet]
-        number = ladder.number_of(tier_slug_at(before, ladder_at, order.occurred_at))
-        tier = ladder.tiers[number]
-        return {"tier": tier.tier, "multiplier": str(tier.multiplier)}
+        return ladder.number_of(tier_slug_at(Loaded(steps=before), ladder_at, order.occurred_at))
 
     async def _lots(self, member: str, lots: Iterable[int]) -> list[Json]:
         """Return what became of lots: an order's points lie with all others of the same terms."""

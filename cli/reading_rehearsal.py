@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 from cli.reading_events import RECORD_BYTES, Line
 from cli.reading_words import Named
 from cli.rehearsal import Rehearsal
 from services.earn import handler as earn
+from services.earn.rating import Verdict
 from services.earn.referring import Referral
 from services.notify import handler as notify
 from services.redeem import handler as redeem
@@ -14,10 +17,10 @@ from shared.contracts import points, purchases, redemptions, referrals, rewards
 from shared.contracts import tiers as tier_events
 from shared.errors import InvariantBroken
 from shared.instants import BEGINNING, NEVER
-from shared.ledger.model import TIME
+from shared.ledger.model import TIME, Entry
 from shared.stream.handler import Mark
 from shared.stream.ledger_batch import LedgerEffects
-from shared.stream.records import Decisions, Record, Refusal
+from shared.stream.records import Decisions, Received, Record, Refusal
 
 #: The year 9000, in microseconds: whatever a file says happened, it is not in the future.
 _JUDGED_AT = 221_845_392_000_000_000
@@ -31,20 +34,38 @@ _NAMES = {
 }
 
 
+class Explained(NamedTuple):
+    """What an event led to, and why.
+
+    Attributes:
+        outcome: ``accepted``, ``duplicate``, or why it was refused.
+        posted: The entries that it caused, of all members.
+        verdicts: Of a purchase: what became of each rule.
+    """
+
+    number: int
+    received: Received
+    outcome: str
+    posted: list[Entry]
+    verdicts: list[Verdict]
+
+
 class Play:
     """One run of a program over events.
 
     Attributes:
         rehearsal: The deployment in memory.
         now: How far time has come.
+        explained: Every event in order, if asked for.
         names: What stands behind the causes of entries.
         referrals: Every registration, also a refused one.
         refused: (line, refusal), in order.
     """
 
-    def __init__(self, text: str, templates: dict[str, str]) -> None:
-        """Begin with an empty ledger under a program without mistakes."""
-        self.rehearsal = Rehearsal(record_bytes=RECORD_BYTES)
+    def __init__(self, text: str, templates: dict[str, str], *, explain: bool = False) -> None:
+        """Begin with an empty ledger under a program without mistakes; ``explain`` fills ``explained``."""
+        self.rehearsal = Rehearsal(record_bytes=RECORD_BYTES, explain=explain)
+        self.explained: list[Explained] = []
         self.rehearsal.publish(text, templates)
         self.now = BEGINNING
         self.names: dict[bytes, Named] = {TIME: Named("time")}
@@ -67,6 +88,7 @@ class Play:
         if received.type in _NAMES:
             kind, field = _NAMES[received.type]
             self.names.setdefault(received.key, Named(kind, getattr(received.event, field), received.source))
+        posted_before = len(self.rehearsal.entries)
         mark = self._mark(received.occurred_at)
         decisions = self.rehearsal.batch([line.record], mark, line.service, (line.topic, 0, 0))
         self.accepted += decisions.accepted
@@ -79,6 +101,10 @@ class Play:
         if line.service == earn.SERVICE:
             self.referrals += [referral for referral, _seq, _position in decisions.effects.registered]
         self._hand_on(decisions)
+        if self.rehearsal.verdicts is not None:
+            posted = [entry for entry in self.rehearsal.entries[posted_before:] if entry.cause == received.key]
+            verdicts = self.rehearsal.verdicts.get(received.key, [])
+            self.explained.append(Explained(line.number, received, _outcome(decisions), posted, verdicts))
 
     def advance(self, until: int) -> None:
         """Let time come to an instant: what is due on the way happens when it is due, as where sweeps always run."""
@@ -132,3 +158,9 @@ class Play:
     def _mark(self, recorded_at: int) -> Mark:
         self._seq += 1
         return Mark(self._seq, recorded_at, _JUDGED_AT)
+
+
+def _outcome(decisions: Decisions) -> str:
+    if decisions.refused:
+        return f"refused ({decisions.refused[0].reason}): {decisions.refused[0].detail}"
+    return "duplicate" if decisions.duplicates else "accepted"

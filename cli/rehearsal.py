@@ -13,6 +13,7 @@ import msgpack
 
 from services.earn import handler as earn
 from services.earn import state as earn_state
+from services.earn.rating import Verdict
 from services.notify import deciding as notify_state
 from services.notify import handler as notify
 from services.redeem import deciding as redeem_deciding
@@ -44,10 +45,13 @@ class Rehearsal:
         accounts: By (member, wallet); their numbers are the rehearsal's own.
         tier_changes: What tiers announced and keeps: (member, number in the history, change).
         notifications: What notify decided, in order.
+        verdicts: What became of each rule, by the order's key, if asked for.
     """
 
-    def __init__(self, programs: Sequence[Program] = (), record_bytes: int = 1_000_000) -> None:
-        """Make an empty ledger under some versions of a program."""
+    def __init__(
+        self, programs: Sequence[Program] = (), record_bytes: int = 1_000_000, *, explain: bool = False
+    ) -> None:
+        """Make an empty ledger under some versions of a program; ``explain`` fills ``verdicts``."""
         self.programs: list[Program] = []
         self.entries: list[Entry] = []
         self.accounts: dict[tuple[str, str], Account] = {}
@@ -58,8 +62,11 @@ class Rehearsal:
         self.redeem_state.standings = self.earn_state.standings
         self.notify_state = notify_state.State(self.programs, BEGINNING)
         self.tiers_state: tiers.State | None = None
+        rating = earn.EarnHandler("/loyalty/rehearsal/earn")
+        self.verdicts: dict[bytes, list[Verdict]] | None = {} if explain else None
+        rating.verdicts = self.verdicts
         self._handlers: dict[str, Any] = {
-            earn.SERVICE: earn.EarnHandler("/loyalty/rehearsal/earn"),
+            earn.SERVICE: rating,
             redeem.SERVICE: redeem.RedeemHandler("/loyalty/rehearsal/redeem"),
             tiers.SERVICE: tiers.TiersHandler("/loyalty/rehearsal/tiers"),
             notify.SERVICE: notify.NotifyHandler("/loyalty/rehearsal/notify", Clock.MANUAL),

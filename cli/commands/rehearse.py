@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from cli.commands.clock import parse_instant
+from cli.explaining_rules import print_verdicts, verdicts_as_json
 from cli.output import AsJson, command, print_json
 from cli.reading_events import read_events
 from cli.reading_rehearsal import Play
@@ -25,6 +27,7 @@ from cli.reading_words import (
 from cli.stack import read_program
 from shared.errors import ProgramFileError, UsageError
 from shared.instants import iso
+from shared.ledger.operations import EFFECTS, Operation
 from shared.ledger.read import Balance
 from shared.standings.fold import advance
 
@@ -41,6 +44,9 @@ def rehearse(
         str | None,
         typer.Option(help="Let time go on to an instant after the last event: RFC 3339 with an offset."),
     ] = None,
+    explain: Annotated[
+        bool, typer.Option("--explain", help="Say of every event what it earned, and of every rule why, or why not.")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Run a program over events in memory and show all that comes of it; no server is needed, nothing is changed."""
@@ -49,7 +55,7 @@ def rehearse(
         texts = read_program(program)
     except ProgramFileError as problem:
         raise UsageError(str(problem)) from None
-    play = Play(texts.text, texts.templates)
+    play = Play(texts.text, texts.templates, explain=explain)
     for line in read_events(events):
         play.play(line)
     if horizon is not None and horizon < play.now:
@@ -100,6 +106,7 @@ def _outcome(play: Play) -> Json:
             for line, refusal in sorted(play.refused, key=lambda refused: refused[0])
         ],
         "waiting": list(_waiting(play)),
+        **({"explained": list(_explained(play))} if play.rehearsal.verdicts is not None else {}),
     }  # fmt: skip
 
 
@@ -154,7 +161,33 @@ def _waiting(play: Play) -> Iterator[Json]:
             }  # fmt: skip
 
 
+def _explained(play: Play) -> Iterator[Json]:
+    rules = [rule.name for rule in play.rehearsal.programs[-1].rules]
+    wallets = {account.account: account.wallet for account in play.rehearsal.accounts.values()}
+    for one in play.explained:
+        earned: Counter[str] = Counter()
+        for entry in one.posted:
+            earned[wallets[entry.account]] += entry.points * EFFECTS[Operation(entry.operation)].lifetime
+        event = one.received.event
+        yield {
+            "line": one.number, "type": one.received.type, "member_id": event.member_id,
+            "what": str(play.names.get(one.received.key, "")), "occurred_at": instant(one.received.occurred_at),
+            "outcome": one.outcome, "earned": {wallet: points for wallet, points in earned.items() if points},
+            "rules": verdicts_as_json(one.verdicts, rules),
+        }  # fmt: skip
+
+
+def _print_explained(explained: Sequence[Json]) -> None:
+    for one in explained:
+        earned = ", ".join(f"{points:+,} {wallet}" for wallet, points in one["earned"].items()) or "nothing"
+        said = "" if one["outcome"] == "accepted" else f"; {one['outcome']}"
+        what = f"{one['what'] or one['type']} of {one['member_id']}, {one['occurred_at']}"
+        print_line(f"line {one['line']}: {what}: {earned}{said}")
+        print_verdicts(one["rules"], "")
+
+
 def _print(outcome: Json) -> None:
+    _print_explained(outcome.get("explained", ()))
     print_entries(outcome["entries"], "Entries")
     print_records(outcome["balances"], Balance._fields, "Balances")
     print_records(

@@ -9,6 +9,7 @@ import typer
 
 from cli import clock
 from cli.explaining import Explaining
+from cli.explaining_rules import print_verdicts
 from cli.home import DEFAULT_HOME, Home, database, settings_for
 from cli.output import AsJson, command, print_json, say
 from cli.reading_keys import Match, dead_letters, matches, waiting
@@ -93,6 +94,7 @@ def _print_order(order: Json) -> None:
         [(a["rule"], a["wallet"], a["points"], _pairs(a["lines"]), short(a["lot"])) for a in order["awards"]],
         "What the rules paid",
     )
+    print_verdicts(order["rules"], "Every rule, and why")
     print_entries(order["entries"], "Entries that it caused")
     print_table(
         ("wallet", "lot", "earned", "remaining", "available at", "expires at", "what became of it"),

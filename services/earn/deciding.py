@@ -10,6 +10,7 @@ import pydantic_core
 from services.earn import referring, returning
 from services.earn.earning import Refused, earn
 from services.earn.orders import Order
+from services.earn.rating import Verdict
 from services.earn.referring import Referral
 from services.earn.state import Effects, Parked, State
 from shared.contracts import points
@@ -31,9 +32,19 @@ class Deciding(LedgerDeciding[State, Effects]):
 
     topic = points.TOPIC
 
-    def __init__(self, state: State, mark: Mark, source: str) -> None:
-        """Begin; ``source`` is the ``source`` of outgoing events."""
+    def __init__(
+        self, state: State, mark: Mark, source: str, verdicts: dict[bytes, list[Verdict]] | None = None
+    ) -> None:
+        """Begin.
+
+        Args:
+            state: What is known; changed in place.
+            mark: The batch's place in the history.
+            source: The ``source`` of outgoing events.
+            verdicts: Filled, if given, with what became of each rule, by the order's key.
+        """
         super().__init__(state, Effects(), mark, source)
+        self._verdicts = verdicts
         self._versions: Mapping[int, Program] = {program.version: program for program in state.programs}
 
     def one(self, received: Received) -> None:
@@ -66,6 +77,7 @@ class Deciding(LedgerDeciding[State, Effects]):
         earned = earn(
             program, received.event, source=received.source, key=received.key, occurred_at=received.occurred_at,
             book=self._book, tier=self._tier(program, received) if program else 0,
+            verdicts=None if self._verdicts is None else self._verdicts.setdefault(received.key, []),
         )  # fmt: skip
         if program is None or isinstance(earned, Refused):
             assert isinstance(earned, Refused), "without a program a purchase is refused"

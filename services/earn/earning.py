@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 from services.earn.orders import Line, Order, Paid
-from services.earn.rating import POINTS_MAX, Award, Rating, rate
+from services.earn.rating import POINTS_MAX, Award, Rating, Verdict, rate
 from shared.contracts.points import Balance, PointsEarned, SpendQualified
 from shared.contracts.purchases import PurchaseCompleted
 from shared.instants import BEGINNING, NEVER, iso
@@ -59,6 +59,7 @@ def earn(
     occurred_at: int,
     book: Book,
     tier: int = 0,
+    verdicts: list[Verdict] | None = None,
 ) -> Earned | Refused:
     """Rate a purchase and post what it earns.
 
@@ -70,6 +71,7 @@ def earn(
         occurred_at: Its instant.
         book: The member's locked accounts.
         tier: The number of the tier that was valid then.
+        verdicts: Filled, if given, with what became of each rule.
     """
     if program is None:
         return Refused(
@@ -83,7 +85,7 @@ def earn(
             f"the program earns in {', '.join(program.worth)} and this order is in {purchase.currency}; "
             "mend the order or the program, then replay",
         )
-    rating = rate(program, purchase, tier)
+    rating = rate(program, purchase, tier, verdicts)
     if sum([award.points for award in rating.awards]) > POINTS_MAX:
         return Refused("too-many-points", f"the order would earn more than {POINTS_MAX:,} points; check its amounts")
     lines = [

@@ -9,6 +9,7 @@ import msgpack
 
 from services.earn import store
 from services.earn.deciding import Deciding
+from services.earn.rating import Verdict
 from services.earn.state import Effects, Parked, State
 from shared.contracts import purchases, referrals
 from shared.contracts.contract import Contract, business_key
@@ -45,6 +46,8 @@ class EarnHandler(LedgerHandler):
             parked_seconds: How long a return waits for its order.
         """
         super().__init__(source)
+        #: Filled, if set, with what became of each rule, by the order's key: a rehearsal can be asked why.
+        self.verdicts: dict[bytes, list[Verdict]] | None = None
         self._parked = round(parked_seconds * 1_000_000)
 
     async def load(self, connection: Connection, events: Sequence[Received]) -> State:
@@ -130,7 +133,7 @@ class EarnHandler(LedgerHandler):
 
     def decide(self, state: State, events: Sequence[Received], mark: Mark) -> Decisions:
         """Decide about events in offset order; pure but for the state, which belongs to this batch."""
-        deciding = Deciding(state, mark, self._source)
+        deciding = Deciding(state, mark, self._source, self.verdicts)
         for received in events:
             deciding.one(received)
         return deciding.decisions

@@ -59,7 +59,7 @@ class Rating:
 
 
 class Verdict(NamedTuple):
-    """What became of one rule: for people who ask why."""
+    """What became of one rule: for people who ask why. ``points`` are what it paid."""
 
     rule: str
     outcome: Literal["paid", "condition", "no-line", "nothing", "replaced", "not-best", "capped"]

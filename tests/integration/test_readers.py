@@ -294,6 +294,11 @@ async def test_every_order_is_explained_by_its_entries(full: Deployment) -> None
             ]
             assert all(sum(award["lines"].values()) == award["points"] for award in order["awards"])
             assert bool(order["awards"]) == (order["reason"] is None)
+            # Rated again as it stands in the archive, each rule pays what it paid, and says why.
+            assert {one["rule"]: one["points"] for one in order["rules"] if one["points"]} == {
+                award["rule"]: award["points"] for award in order["awards"]
+            }
+            assert all(one["detail"] for one in order["rules"])
             for back in order["returns"]:
                 points = sum(entry["points"] for entry in back["entries"]
                              if entry["operation"] in taken and "referral" not in (entry["rule"] or ""))  # fmt: skip
@@ -343,7 +348,7 @@ async def test_redemptions_notifications_and_referrals(full: Deployment) -> None
     ((total,),) = await full.rows("select count(*) from referral")
     assert sum(row["referrals"] for row in await ask(full, "referrals", "--summary")) == total
     for listing in ("tiers", "redemptions", "notifications", "referrals"):
-        assert "┃" in (await loyalty(full, listing)).stdout
+        assert "───" in (await loyalty(full, listing)).stdout
         help_text = (await loyalty(full, listing, "--help")).stdout
         assert "--csv" in help_text
     await loyalty(full, "redemptions", "--state", "gone", status=2)

@@ -285,3 +285,31 @@ def test_the_example_has_every_kind_of_event_in_the_order_of_time() -> None:
     assert all(earlier <= later for earlier, later in pairwise(moments))
     found = outcome((ROOT / "programs" / "fresh-market.yaml", path))
     assert (found["refused"], found["waiting"], found["accepted"]) == ([], [], len(events))
+
+
+def test_every_event_says_what_it_earned_and_every_rule_why(files: tuple[Path, Path]) -> None:
+    explained = {one["line"]: one for one in outcome(files, "--explain")["explained"]}
+    assert len(explained) == len(EVENTS) - 1, "an event that cannot be read is refused, and nothing is left to explain"
+    # Line 3: 30.50 earns 30 points, and the registration before it 25 for the friend and 50 for the referrer.
+    assert (explained[3]["what"], explained[3]["outcome"], explained[3]["earned"]) == (
+        "order o1",
+        "accepted",
+        {"points": 30},
+    )
+    assert explained[3]["rules"] == [
+        {"rule": "every-dollar", "outcome": "paid", "points": 30, "detail": "1 line"},
+        {
+            "rule": "own-brands",
+            "outcome": "no-line",
+            "points": 0,
+            "detail": "no line of the order is what the rule rewards",
+        },
+    ]
+    assert (explained[4]["outcome"], explained[4]["earned"]) == ("duplicate", {})
+    # Line 10: the return of 20.00 of own brands, taken back at what the tier paid then.
+    back = explained[10]
+    assert (back["what"], back["earned"], back["rules"]) == ("return b1", {"points": -40}, [])
+    assert explained[12]["outcome"].startswith("refused (other-currency)")
+    said = rehearse(files, "--explain").stdout
+    assert "line 3: order o1 of bob, 2017-03-02T17:00:00Z: +30 points" in said
+    assert "line 12: order o4 of bob" in said
