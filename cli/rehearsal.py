@@ -14,6 +14,7 @@ import msgpack
 from services.earn import handler as earn
 from services.earn import state as earn_state
 from services.earn.rating import Verdict
+from services.earn.referring import Referral
 from services.notify import deciding as notify_state
 from services.notify import handler as notify
 from services.redeem import deciding as redeem_deciding
@@ -45,6 +46,7 @@ class Rehearsal:
         accounts: By (member, wallet); their numbers are the rehearsal's own.
         tier_changes: What tiers announced and keeps: (member, number in the history, change).
         notifications: What notify decided, in order.
+        referrals: Every registration by key, also a refused one.
         verdicts: What became of each rule, by the order's key, if asked for.
     """
 
@@ -57,6 +59,7 @@ class Rehearsal:
         self.accounts: dict[tuple[str, str], Account] = {}
         self.tier_changes: list[tuple[str, int, Change]] = []
         self.notifications: list[notify_state.Decision] = []
+        self.referrals: dict[bytes, Referral] = {}
         self.earn_state = earn_state.State(self.accounts, self.programs)
         self.redeem_state = redeem_state.State(self.accounts, self.programs)
         self.redeem_state.standings = self.earn_state.standings
@@ -119,6 +122,8 @@ class Rehearsal:
         self._prepare(decoded.events)
         state = self.earn_state if service == earn.SERVICE else self.redeem_state
         decisions = handler.decide(state, events, mark)
+        if service == earn.SERVICE:
+            self.referrals |= {referral.key: referral for referral, _, _ in decisions.effects.registered}
         decisions.refused = [*decoded.refused, *from_the_future, *decisions.refused]
         self._keep(decisions.effects.posting)
         return decisions

@@ -17,6 +17,7 @@ from shared.stream.packing import unpack_records
 
 _REDEMPTIONS = "select key, state, reason, points, settled_at from redemption"
 _REFERRALS = "select key, state, reason, qualified_at from referral"
+_TALLIES = "select member, name, period, amount from tally"
 _TIERS = "select member, number, change, old_tier, tier, reason, metric_value, occurred_at from tier_history"
 _NOTIFICATIONS = "select dedupe_key, member, kind, state, reason, not_before, use_by, occurred_at from notification"
 
@@ -57,6 +58,8 @@ async def differences(connection: Connection, rehearsal: Rehearsal) -> list[tupl
         "redemption": [
             (r.key, r.state, r.reason, r.points, r.settled_at) for r in rehearsal.redeem_state.redemptions.values()
         ],
+        "referral": [(r.key, r.state, r.reason, r.qualified_at) for r in rehearsal.referrals.values()],
+        "tally": [(*key, amount) for key, amount in rehearsal.earn_state.tallies.items()],
         "tier": [
             (member, number, c.change, c.old_tier, c.tier, c.reason, c.metric_value, c.occurred_at)
             for member, number, c in rehearsal.tier_changes
@@ -70,6 +73,7 @@ async def differences(connection: Connection, rehearsal: Rehearsal) -> list[tupl
         "select member, wallet, available, pending, reserved, debt, lifetime, version from account where version > 0"
     )
     for what, sql in (("entry", read.ENTRIES), ("account", accounts), ("redemption", _REDEMPTIONS),
+                      ("referral", _REFERRALS), ("tally", _TALLIES),
                       ("tier", _TIERS), ("notification", _NOTIFICATIONS)):  # fmt: skip
         actual = sorted(tuple(row) for row in await connection.fetch(sql))
         found += _compare(what, sorted(expected[what]), actual)

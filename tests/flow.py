@@ -73,6 +73,49 @@ notifications:
   quiet_hours: 21:00 to 08:00
   points_earned_over: 60
 """
+#: The same with rules that count, compete, multiply and pay several wallets.
+RICH = (
+    PROGRAM.replace(
+        "never_earns:",
+        """  stars: { name: Stars, unit: star, expiry: 31 days, on_return: clamp, cap: 40 stars per week }
+  cash: { name: Cash-back, unit: USD, expiry: never, on_return: withhold }
+never_earns:""",
+    )
+    .replace(
+        "referral:",
+        """  - rule: every-third
+    give: 30 points per order
+    when: { purchase: every 3rd }
+  - rule: two-days-running
+    give: 15 points per order
+    when: { visits: 2 days in a row }
+    pending: until fulfilled
+  - rule: double-groceries
+    multiply: 2
+    of: [every-dollar]
+    for: { category: GROCERY }
+    cap: [70 points per day, 120 points per week]
+  - rule: star-an-item
+    give: 1 star per item
+    best_of: stars
+  - rule: stars-for-silver
+    give: 9 stars per order
+    best_of: stars
+    when: { tier: silver }
+    expiry: 3 days
+  - rule: cash-back
+    give: 1.5% back
+    rounding: half-even per line
+  - rule: more-cash-back
+    give: 4% back
+    for: { brand: Private }
+    replaces: cash-back
+    cap: 3 USD in all
+referral:""",
+        1,
+    )
+    .replace("ladder:\n", "ladder:\n  wallet: points\n")
+)
 TEMPLATES = {
     f"{kind}.en.txt": f"Subject: {kind}\n\nNews of {kind} for you.\n"
     for kind in (

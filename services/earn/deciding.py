@@ -18,6 +18,7 @@ from shared.contracts.contract import business_key
 from shared.contracts.purchases import PurchaseCompleted, PurchaseFulfilled, PurchaseReturned
 from shared.contracts.referrals import ReferralRegistered
 from shared.program.compiled import Program, in_force
+from shared.program.tallies import PURCHASES, Key
 from shared.stream.handler import Mark
 from shared.stream.ledger_batch import LedgerDeciding
 from shared.stream.packing import pack
@@ -77,6 +78,7 @@ class Deciding(LedgerDeciding[State, Effects]):
         earned = earn(
             program, received.event, source=received.source, key=received.key, occurred_at=received.occurred_at,
             book=self._book, tier=self._tier(program, received) if program else 0,
+            count=lambda tally: self._counted(received.event.member_id, tally),
             verdicts=None if self._verdicts is None else self._verdicts.setdefault(received.key, []),
         )  # fmt: skip
         if program is None or isinstance(earned, Refused):
@@ -85,6 +87,8 @@ class Deciding(LedgerDeciding[State, Effects]):
             return False
         self._announce_lapses()
         order = earned.order
+        for tally, number in earned.counted.items():
+            self._count(order.member, tally, number)
         self._state.orders[order.key] = order
         self.effects.orders.append((
             received.key, received.content_hash, self._mark.seq, received.position, program.version,
@@ -107,6 +111,13 @@ class Deciding(LedgerDeciding[State, Effects]):
         for parked in self._state.parked.pop(order.key, ()):
             self._unpark(parked, order)
         return True
+
+    def _counted(self, member: str, tally: Key) -> int:
+        return self._state.purchases_of(member) if tally == PURCHASES else self._state.tallies.get((member, *tally), 0)
+
+    def _count(self, member: str, tally: Key, number: int) -> None:
+        counted = self._counted(member, tally) + number
+        self._state.tallies[member, *tally] = self.effects.tallies[member, *tally] = counted
 
     def _settle(self, member: str) -> None:
         """Let lapse at once what came so late that its time is over."""
@@ -180,6 +191,8 @@ class Deciding(LedgerDeciding[State, Effects]):
         if isinstance(returned, Refused):
             return returned
         self._announce_lapses()
+        for tally, number in returned.counted.items():
+            self._count(order.member, tally, number)
         self.effects.returns.append((
             received.key, received.content_hash, order.key, self._mark.seq, received.position, received.occurred_at,
             received.source, event.return_id, order.member, pydantic_core.to_json(returned.result()).decode(),

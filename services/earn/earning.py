@@ -13,6 +13,7 @@ from shared.ledger.book import Book
 from shared.ledger.model import NO_RULE, Account, Cause, Terms
 from shared.ledger.operations import Operation
 from shared.program.compiled import Program
+from shared.program.tallies import Count, Key, never_counted
 
 
 class Refused(NamedTuple):
@@ -31,6 +32,7 @@ class Earned(NamedTuple):
         events: One a wallet that earned.
         qualified: The amount that counts, where no points moved in the ladder's wallet.
         issued: (wallet, rule name, points) of each award.
+        counted: What is to be added to the member's tallies.
     """
 
     order: Order
@@ -38,6 +40,7 @@ class Earned(NamedTuple):
     events: list[PointsEarned]
     qualified: SpendQualified | None
     issued: list[tuple[str, str, int]]
+    counted: dict[Key, int]
 
     def result(self) -> dict[str, Any]:
         """Return what is kept with the purchase: each line, each award, and the reason if nothing was earned."""
@@ -60,6 +63,7 @@ def earn(
     book: Book,
     tier: int = 0,
     verdicts: list[Verdict] | None = None,
+    count: Count = never_counted,
 ) -> Earned | Refused:
     """Rate a purchase and post what it earns.
 
@@ -72,6 +76,7 @@ def earn(
         book: The member's locked accounts.
         tier: The number of the tier that was valid then.
         verdicts: Filled, if given, with what became of each rule.
+        count: How much was counted of the member before.
     """
     if program is None:
         return Refused(
@@ -85,7 +90,7 @@ def earn(
             f"the program earns in {', '.join(program.worth)} and this order is in {purchase.currency}; "
             "mend the order or the program, then replay",
         )
-    rating = rate(program, purchase, tier, verdicts)
+    rating = rate(program, purchase, tier, verdicts, count)
     if sum([award.points for award in rating.awards]) > POINTS_MAX:
         return Refused("too-many-points", f"the order would earn more than {POINTS_MAX:,} points; check its amounts")
     lines = [
@@ -127,7 +132,7 @@ def _post(program: Program, purchase: PurchaseCompleted, rating: Rating, order: 
         book.qualify(account, Operation.EARN, whole, cause=cause, event_at=order.occurred_at)
         qualified = qualified_event(program, account, Operation.EARN, whole, order, order.occurred_at)
     issued = [(award.wallet, award.rule.name, award.points) for award in rating.awards]
-    return Earned(order, rating.reason, events, qualified, issued)
+    return Earned(order, rating.reason, events, qualified, issued, rating.counted)
 
 
 def terms_of(award: Award, rating: Rating, key: bytes) -> Terms:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 from typing import Any
 
 import msgpack
@@ -63,6 +64,7 @@ class EarnHandler(LedgerHandler):
         await programs.stay(connection)
         state = State({(a.member, a.wallet): a for a in locked}, programs.versions, ladders=programs.ladders)
         await self._load_known(connection, state, events)
+        await self._load_tallies(connection, state, events)
         if registrations:
             await self._load_registrations(connection, state, registrations)
         if pays_referrals:
@@ -80,6 +82,21 @@ class EarnHandler(LedgerHandler):
         named = {_order_key(received) for received in others if received.type != referrals.REGISTERED}
         if named:
             state.orders = await store.load_orders(connection, list(named))
+
+    async def _load_tallies(self, connection: Connection, state: State, events: Sequence[Received]) -> None:
+        """Load what rating these purchases, and taking back these orders, may look up or count."""
+        if not any(program.book.counts for program in state.programs):
+            return
+        wanted: set[tuple[str, str, int]] = set()
+        for received in events:
+            event = received.event
+            moments = [event.occurred_at] if received.type == purchases.COMPLETED else []
+            if received.type == purchases.RETURNED and (order := state.orders.get(_order_key(received))) is not None:
+                moments.append(datetime.fromtimestamp(order.occurred_at / 1_000_000, UTC))
+            for moment in moments:
+                for program in state.programs:
+                    wanted.update((event.member_id, *key) for key in program.book.tallies(program.day_of(moment)))
+        state.tallies = await store.load_tallies(connection, wanted)
 
     async def _load_registrations(self, connection: Connection, state: State, registrations: Sequence[Any]) -> None:
         await store.lock_referrals(connection)

@@ -20,6 +20,7 @@ from shared.program.calculations.base import Basket
 from shared.program.compiled import Program
 from shared.program.conditions import Occasion, in_money
 from shared.program.rules import Rule
+from shared.program.tallies import PURCHASES, Count, Key, Limit, never_counted, visits_key
 
 #: Far beyond any receipt; an order above it is a mistake in the data or in the program.
 POINTS_MAX = 1_000_000_000_000
@@ -50,12 +51,14 @@ class Rating:
         reason: Why it earns nothing; None if it earns.
         qualifying: By line: what counts towards a tier, in minor units of the program's currency.
         day: Of the purchase, where the program lives.
+        counted: What is to be added to the member's tallies.
     """
 
     awards: list[Award]
     reason: str | None
     qualifying: list[int]
     day: date
+    counted: dict[Key, int]
 
 
 class Verdict(NamedTuple):
@@ -67,7 +70,13 @@ class Verdict(NamedTuple):
     detail: str
 
 
-def rate(program: Program, purchase: PurchaseCompleted, tier: int = 0, verdicts: list[Verdict] | None = None) -> Rating:
+def rate(
+    program: Program,
+    purchase: PurchaseCompleted,
+    tier: int = 0,
+    verdicts: list[Verdict] | None = None,
+    count: Count = never_counted,
+) -> Rating:
     """Rate one purchase by the version of the program in force when it happened.
 
     Args:
@@ -75,6 +84,7 @@ def rate(program: Program, purchase: PurchaseCompleted, tier: int = 0, verdicts:
         purchase: The purchase, in a currency that the program accepts.
         tier: The number of the member's tier then.
         verdicts: Filled, if given, with what became of each rule, in the file's order.
+        count: How much was counted of the member before, see ``shared.program.tallies``.
     """
     lines = purchase.lines
     amounts = amounts_that_count(program.spend, purchase)
@@ -86,19 +96,32 @@ def rate(program: Program, purchase: PurchaseCompleted, tier: int = 0, verdicts:
         qualifying[i] = amounts[i] if worth == 1 else amounts[i] * worth.numerator // worth.denominator
     local = purchase.occurred_at.astimezone(program.zone)
     if not earning:
-        return Rating([], "every line is of a kind that never earns", qualifying, local.date())
+        counted = _of_every_purchase(program, Occasion(purchase, local, 0, tier, count))
+        return Rating([], "every line is of a kind that never earns", qualifying, local.date(), counted)
     order = _Order(
         program, Basket(lines, amounts, purchase.currency), qualifying, earning,
-        Occasion(purchase, local, sum(qualifying), tier), verdicts,
+        Occasion(purchase, local, sum(qualifying), tier, count), verdicts,
     )  # fmt: skip
     awards, reason = order.rate()
-    return Rating(awards, reason, qualifying, local.date())
+    return Rating(awards, reason, qualifying, local.date(), order.counted)
+
+
+def _of_every_purchase(program: Program, occasion: Occasion) -> dict[Key, int]:
+    """Count the purchase, and the visit that it is."""
+    counted: dict[Key, int] = {}
+    if program.book.counts_purchases:
+        counted[PURCHASES] = 1
+    for per in program.book.visits:
+        new, in_a_row = occasion.visits(per)
+        if new:
+            counted[visits_key(per, occasion.local.date())] = in_a_row
+    return counted
 
 
 class _Order:
     """One purchase on its way through the rules."""
 
-    __slots__ = ("_applied", "_basket", "_earning", "_occasion", "_program", "_qualifying", "_verdicts")
+    __slots__ = ("_applied", "_basket", "_earning", "_occasion", "_program", "_qualifying", "_verdicts", "counted")
 
     def __init__(
         self, program: Program, basket: Basket, qualifying: Sequence[int], earning: list[int], occasion: Occasion,
@@ -111,6 +134,7 @@ class _Order:
         self._occasion = occasion
         self._verdicts = verdicts
         self._applied = False
+        self.counted = _of_every_purchase(program, occasion)
 
     def rate(self) -> tuple[list[Award], str | None]:
         """Return the awards; or why there are none."""
@@ -179,7 +203,10 @@ class _Order:
                 awards[hit.rule.index] = award
         self._let_the_best_win([hit.rule for hit in kept if hit.rule.factor is not None], awards)
         ordered = [awards[index] for index in sorted(awards)]
-        return [part for award in ordered for part in self._parted(self._capped(award))]
+        capped = (self._capped(award, award.rule.caps) for award in ordered)
+        parts = (part for award in capped if award is not None for part in self._parted(award))
+        by_wallet = (self._capped(part, self._program.book.caps[part.wallet]) for part in parts)
+        return [award for award in by_wallet if award is not None]
 
     def _let_the_best_win(self, rules: Sequence[Rule], awards: dict[int, Award]) -> None:
         points = {index: award.points for index, award in awards.items()}
@@ -231,12 +258,25 @@ class _Order:
         self._say(rule, "paid", _counted(len(picked), "line"), points)
         return Award(rule, rule.wallet, points, line_points)
 
-    def _capped(self, award: Award) -> Award:
-        cap = award.rule.cap
-        if cap is None or award.points <= cap:
+    def _capped(self, award: Award, limits: Sequence[Limit]) -> Award | None:
+        """Return what caps leave of an award, and count it; what one order is granted, the next one finds gone."""
+        granted, day = award.points, self._occasion.local.date()
+        for limit in limits:
+            left = limit.most
+            if limit.per != "order":
+                key = limit.key(day)
+                left -= self._occasion.count(key) + self.counted.get(key, 0)
+            if left < granted:
+                granted = max(0, left)
+                detail = f"{award.points:,} without the cap of {limit.most:,} {_per(limit)}"
+                self._unsay(award.rule, "capped", detail, granted)
+        for limit in limits:
+            if limit.per != "order" and granted:
+                key = limit.key(day)
+                self.counted[key] = self.counted.get(key, 0) + granted
+        if granted == award.points:
             return award
-        self._unsay(award.rule, "capped", f"{award.points:,} without its cap of {cap:,} per order", cap)
-        return Award(award.rule, award.wallet, cap, split(cap, award.line_points))
+        return Award(award.rule, award.wallet, granted, split(granted, award.line_points)) if granted else None
 
     def _parted(self, award: Award) -> Iterator[Award]:
         """Part an award among wallets, largest remainder first; a wallet that gets nothing is left out."""
@@ -276,6 +316,10 @@ class _Order:
         if self._verdicts is not None:
             number = next(n for n, verdict in enumerate(self._verdicts) if verdict.rule == rule.name)
             self._verdicts[number] = Verdict(rule.name, outcome, points, detail)
+
+
+def _per(limit: Limit) -> str:
+    return "in all" if limit.per == "in all" else f"per {limit.per}"
 
 
 def _counted(number: int, what: str) -> str:

@@ -6,6 +6,8 @@ amount is 0); each return takes the difference, and the one that makes the line 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
 from services.earn.earning import Refused, balance_of, qualified_event
@@ -17,6 +19,7 @@ from shared.ledger.book import Book, Taken, Want
 from shared.ledger.model import NO_RULE, Account, Cause
 from shared.ledger.operations import Operation
 from shared.program.compiled import Program
+from shared.program.tallies import Key
 
 #: Position of the line, quantity and amount that come back.
 Back = tuple[int, int, int]
@@ -30,12 +33,14 @@ class Returned(NamedTuple):
         taken_back: Points by award of the order.
         events: One a wallet that paid for the order.
         qualified: The amount that counts no more, where no points moved in the ladder's wallet.
+        counted: What is to be added to the member's tallies: caps are free again by what came back.
     """
 
     lines: list[Back]
     taken_back: list[int]
     events: list[PointsReversed]
     qualified: SpendQualified | None
+    counted: dict[Key, int]
 
     def result(self) -> dict[str, Any]:
         """Return what is kept with the return."""
@@ -138,7 +143,22 @@ def take_back(
                 event_at=occurred_at,
             )  # fmt: skip
             qualified = qualified_event(program, account, Operation.REVERSE, -qualifying, order, occurred_at)
-    return Returned(back, points, events, qualified)
+    return Returned(back, points, events, qualified, _uncounted(order, points, program))
+
+
+def _uncounted(order: Order, points: Sequence[int], program: Program) -> dict[Key, int]:
+    """Return what caps of the order's own periods count no more."""
+    counted: dict[Key, int] = {}
+    if program.book.plain:
+        return counted
+    day = program.day_of(datetime.fromtimestamp(order.occurred_at / 1_000_000, UTC))
+    for award, number in zip(order.awards, points, strict=True):
+        rule = program.rules[award.rule]
+        for limit in (*rule.caps, *program.book.caps[award.wallet or rule.wallet]):
+            if limit.per != "order" and number:
+                key = limit.key(day)
+                counted[key] = counted.get(key, 0) - number
+    return counted
 
 
 def fulfil(

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from services.earn.orders import Order
 from services.earn.referring import Referral
+from shared.program.tallies import PURCHASES
 from shared.stream.ledger_batch import LedgerEffects, LedgerState
 from shared.stream.records import Received
 
@@ -32,6 +33,7 @@ class State(LedgerState):
         referrals: Those that were not refused, by friend.
         referrer_of: Who brought whom.
         rewarded: Instants of rewarded referrals by referrer.
+        tallies: What was counted of members, by (member, tally, period); those that the batch may look up.
         bought: Orders by member; only of members whose referral is being registered.
     """
 
@@ -41,12 +43,24 @@ class State(LedgerState):
     referrals: dict[str, Referral] = field(default_factory=dict)
     referrer_of: dict[str, str] = field(default_factory=dict)
     rewarded: dict[str, list[int]] = field(default_factory=dict)
+    tallies: dict[tuple[str, str, int], int] = field(default_factory=dict)
     bought: dict[str, list[Order]] = field(default_factory=dict)
+
+    def purchases_of(self, member: str) -> int:
+        """Return how many purchases of a member were accepted before; a rehearsal keeps all orders by member."""
+        known = self.tallies.get((member, *PURCHASES))
+        return len(self.bought.get(member, ())) if known is None else known
 
 
 @dataclass(slots=True)
 class Effects(LedgerEffects):
-    """What a batch writes. ``accepted`` and ``given_back``: business keys taken, and free again."""
+    """What a batch writes.
+
+    Attributes:
+        accepted: Business keys taken, with the content's hash.
+        given_back: Business keys that are free again.
+        tallies: What was counted of members in the end.
+    """
 
     orders: list[tuple[object, ...]] = field(default_factory=list)
     returns: list[tuple[object, ...]] = field(default_factory=list)
@@ -57,5 +71,6 @@ class Effects(LedgerEffects):
     given_back: set[bytes] = field(default_factory=set)
     registered: list[tuple[Referral, int, int]] = field(default_factory=list)
     changed: dict[bytes, Referral] = field(default_factory=dict)
+    tallies: dict[tuple[str, str, int], int] = field(default_factory=dict)
     issued: Counter[tuple[str, str]] = field(default_factory=Counter)
     reversed: Counter[tuple[str, str]] = field(default_factory=Counter)

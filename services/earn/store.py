@@ -6,7 +6,7 @@ Everything here is read after the account locks: what another worker was storing
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 import jiter
 
@@ -15,6 +15,7 @@ from services.earn.referring import Referral
 from services.earn.state import Effects, Parked
 from shared.contracts.contract import Contract
 from shared.database.pool import Connection
+from shared.program.tallies import PURCHASES
 from shared.stream.decode import decode
 from shared.stream.packing import unpack_records
 
@@ -76,6 +77,30 @@ async def _with_returns(connection: Connection, rows: Sequence[Sequence[object]]
     for key, result in returns:
         orders[key].add_return([tuple(line) for line in jiter.from_json(result.encode())["lines"]])
     return orders  # type: ignore[return-value]
+
+
+async def load_tallies(
+    connection: Connection, wanted: Collection[tuple[str, str, int]]
+) -> dict[tuple[str, str, int], int]:
+    """Return what was counted under (member, tally, period).
+
+    Purchases of members whose purchases were not counted so far are counted now.
+    """
+    if not wanted:
+        return {}
+    rows = await connection.fetch(
+        "select member, name, period, amount from tally "
+        "join unnest($1::text[], $2::text[], $3::int[]) as w(member, name, period) using (member, name, period)",
+        *zip(*wanted, strict=True),
+    )
+    found = {(member, name, period): amount for member, name, period, amount in rows}
+    uncounted = [key[0] for key in wanted if key[1:] == PURCHASES and key not in found]
+    if uncounted:
+        counted = dict(await connection.fetch(
+            "select member, count(*) from purchase where member = any($1::text[]) group by member", uncounted
+        ))  # fmt: skip
+        found |= {(member, *PURCHASES): counted.get(member, 0) for member in uncounted}
+    return found
 
 
 async def load_parked(
@@ -195,6 +220,13 @@ where key = $1
 """
 
 
+_COUNT = """
+insert into tally (member, name, period, amount)
+select * from unnest($1::text[], $2::text[], $3::int[], $4::bigint[])
+on conflict (member, name, period) do update set amount = excluded.amount
+"""
+
+
 async def write(connection: Connection, effects: Effects) -> None:
     """Store what a batch decided, apart from the ledger: nothing, or one statement of each kind.
 
@@ -218,6 +250,10 @@ async def write(connection: Connection, effects: Effects) -> None:
     ):
         if rows:
             await connection.execute(sql, *zip(*rows, strict=True))
+    if effects.tallies:
+        await connection.execute(
+            _COUNT, *zip(*((*key, number) for key, number in effects.tallies.items()), strict=True)
+        )
     if unparked:
         await connection.execute(
             "update parked p set state = u.state "

@@ -36,6 +36,7 @@ RIGHTS: Mapping[str, Mapping[str, str]] = {
         "parked": _WRITE,
         "accepted_key": "select, insert, delete",
         "referral": _WRITE,
+        "tally": _WRITE,
     },
     # The running audit of accounts that redeem wrote compares their older entries with the orders.
     "redeem": {**_COMMON, **_LEDGER, "redemption": _WRITE, "purchase": _READ},

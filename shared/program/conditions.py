@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import date, datetime
-from typing import NamedTuple
+from operator import attrgetter
+from typing import Any, Literal, NamedTuple
 
 from shared.contracts.fields import minor_digits
 from shared.contracts.purchases import PurchaseCompleted, Tender
-from shared.program.earning import WEEKDAYS, Dates, PaidWith, When
+from shared.program.earning import WEEKDAYS, Dates, PaidWith, Weekday, When
 from shared.program.ladder import Ladder
-from shared.program.phrases import Hours, Money
+from shared.program.phrases import Hours, Money, Nth, Streak
+from shared.program.tallies import PURCHASES, Count, before, visits_key
 
 
 @dataclass(slots=True)
@@ -22,12 +24,20 @@ class Occasion:
         local: When it happened, where the program lives.
         amount: What the lines that may earn come to, in minor units of the program's currency.
         tier: The number of the member's tier then; 0, the lowest, where there is no ladder.
+        count: How much was counted of the member before.
     """
 
     purchase: PurchaseCompleted
     local: datetime
     amount: int
     tier: int
+    count: Count
+
+    def visits(self, per: Literal["day", "week", "month"]) -> tuple[bool, int]:
+        """Return whether this is the first purchase of its period, and how many periods in a row that makes."""
+        key = visits_key(per, self.local.date())
+        in_a_row = self.count(key)
+        return not in_a_row, in_a_row or self.count(before(per, key)) + 1
 
 
 class Condition(NamedTuple):
@@ -52,46 +62,36 @@ def compile_conditions(when: When | None, ladder: Ladder | None) -> tuple[Condit
 
 
 def _conditions(when: When, ladder: Ladder | None) -> Iterator[Condition]:
-    if when.dates:
-        yield _dates(when.dates)
-    if when.channel:
-        channels = frozenset(when.channel)
-        yield Condition(
-            "channel",
-            _any(when.channel),
-            lambda at: at.purchase.channel in channels,
-            lambda at: _or_none(at.purchase.channel),
-        )
-    if when.store:
-        stores = frozenset(when.store)
-        yield Condition(
-            "store",
-            _any(when.store),
-            lambda at: at.purchase.store_id in stores,
-            lambda at: _or_none(at.purchase.store_id),
-        )
-    if when.partner:
-        partners = frozenset(when.partner)
-        yield Condition(
-            "partner", _any(when.partner), lambda at: at.purchase.partner_id in partners,
-            lambda at: _or_none(at.purchase.partner_id),
-        )  # fmt: skip
-    if when.weekday:
-        days = frozenset(WEEKDAYS.index(day) for day in when.weekday)
-        yield Condition(
-            "weekday",
-            _any(when.weekday),
-            lambda at: at.local.weekday() in days,
-            lambda at: WEEKDAYS[at.local.weekday()],
-        )
-    if when.hours:
-        yield _hours(when.hours)
-    if when.tier and ladder:
-        yield _tier(when.tier, ladder)
-    if when.order_of_at_least:
-        yield _order_of_at_least(when.order_of_at_least)
-    if when.paid_with:
-        yield _paid_with(when.paid_with)
+    kinds: tuple[tuple[Any, Callable[[Any], Condition]], ...] = (
+        (when.dates, _dates),
+        (when.channel, lambda values: _told("channel", "channel", values)),
+        (when.store, lambda values: _told("store", "store_id", values)),
+        (when.partner, lambda values: _told("partner", "partner_id", values)),
+        (when.weekday, _weekday),
+        (when.hours, _hours),
+        (when.tier if ladder else None, lambda tier: _tier(tier, ladder)),  # type: ignore[arg-type]  # there is one
+        (when.order_of_at_least, _order_of_at_least),
+        (when.purchase, _purchase),
+        (when.visits, _visits),
+        (when.paid_with, _paid_with),
+    )
+    for wanted, make in kinds:
+        if wanted:
+            yield make(wanted)
+
+
+def _told(name: str, attribute: str, wanted: tuple[str, ...]) -> Condition:
+    """A condition on something that the purchase tells, or does not tell."""
+    values = frozenset(wanted)
+    told = attrgetter(attribute)
+    return Condition(name, _any(wanted), lambda at: told(at.purchase) in values, lambda at: _or_none(told(at.purchase)))
+
+
+def _weekday(wanted: tuple[Weekday, ...]) -> Condition:
+    days = frozenset(WEEKDAYS.index(day) for day in wanted)
+    return Condition(
+        "weekday", _any(wanted), lambda at: at.local.weekday() in days, lambda at: WEEKDAYS[at.local.weekday()]
+    )
 
 
 def _dates(dates: Dates) -> Condition:
@@ -119,6 +119,25 @@ def _order_of_at_least(money: Money) -> Condition:
     return Condition(
         "order_of_at_least", str(money), lambda at: at.amount >= minor, lambda at: in_money(at.amount, money.currency)
     )
+
+
+def _purchase(nth: Nth) -> Condition:
+    return Condition(
+        "purchase", str(nth), lambda at: nth.holds(at.count(PURCHASES) + 1),
+        lambda at: str(Nth(at.count(PURCHASES) + 1, every=False)),
+    )  # fmt: skip
+
+
+def _visits(streak: Streak) -> Condition:
+    def holds(at: Occasion) -> bool:
+        new, in_a_row = at.visits(streak.per)
+        return new and in_a_row % streak.length == 0
+
+    def found(at: Occasion) -> str:
+        new, in_a_row = at.visits(streak.per)
+        return f"{in_a_row} in a row{'' if new else f', and not the first purchase of the {streak.per}'}"
+
+    return Condition("visits", str(streak), holds, found)
 
 
 def _paid_with(ways: tuple[PaidWith, ...]) -> Condition:

@@ -26,6 +26,7 @@ def contradictions(program: ProgramFile) -> Found:
     yield from contradictions_in_earning(program)
     yield from _currencies(program)
     yield from _wallet_times(program)
+    yield from _wallet_caps(program)
     yield from _wallets_without_a_rule(program)
     yield from _amounts(program)
     yield from _reward_names(program)
@@ -69,6 +70,15 @@ def _currencies(program: ProgramFile) -> Found:
             yield path, f"found a worth in {worth.currency}; allowed: in the program's currency, {program.currency}"
         elif not worth.amount:
             yield path, "found a currency that is worth nothing; take it out"
+
+
+def _wallet_caps(program: ProgramFile) -> Found:
+    for slug, wallet in program.wallets.items():
+        for number, cap in enumerate(wallet.cap):
+            if singular(cap.unit) != singular(wallet.unit):
+                yield ("wallets", slug, "cap", number), f'found the unit "{cap.unit}"; allowed: "{wallet.unit}"'
+        for number in again([cap.per for cap in wallet.cap]):
+            yield ("wallets", slug, "cap", number), f"found a second cap per {wallet.cap[number].per}; allowed: one"
 
 
 def _fewest_days(expiry: Expiry) -> int | None:

@@ -10,7 +10,7 @@ from shared.contracts.fields import Label
 from shared.program.calculations import Calculate
 from shared.program.fields import Day, Part, Slug, Texts, phrase, phrases, some
 from shared.program.grammar import Expiry, Factor, Give, Rounding
-from shared.program.phrases import Cap, Hours, Money, Pending, Percent
+from shared.program.phrases import Cap, Hours, Money, Nth, Pending, Percent, Streak
 from shared.program.products import ProductMatches
 
 
@@ -55,6 +55,10 @@ class When(Part):
     )
     paid_with: some(PaidWith, min_length=1, max_length=100) | None = None  # type: ignore[valid-type]
     tier: Slug | None = Field(None, description="Only for members of this tier and higher ones")
+    purchase: phrase(Nth) | None = Field(None, description="Which purchase of the member it is")  # type: ignore[valid-type]
+    visits: phrase(Streak) | None = Field(  # type: ignore[valid-type]
+        None, description="The purchase that makes so many periods in a row with one"
+    )
 
 
 class EarningRule(Part):

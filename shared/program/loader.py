@@ -16,7 +16,7 @@ from shared.program.contradictions import contradictions
 from shared.program.earning import WEEKDAYS, Dates, EarningRule, PaidWith, When
 from shared.program.grammar import Expiry, Factor, Give, Rounding
 from shared.program.model import ProgramFile, Spend, Wallet
-from shared.program.phrases import Cap, Duration, Hours, Money, Pending, Points, Threshold
+from shared.program.phrases import Cap, Duration, Hours, Money, Nth, Pending, Points, Streak, Threshold
 from shared.program.products import ProductMatch
 from shared.program.sections import Kind, Ladder, Notifications, Referral, Reward, Tier
 from shared.program.source import Path, Source, parse
@@ -60,6 +60,8 @@ _ALLOWED = {
     "order_of_at_least": Money.FORM,
     "lines_of_at_least": Money.FORM,
     "items_of_at_least": "1 or more",
+    "purchase": Nth.FORM,
+    "visits": Streak.FORM,
     "paid_with": "a mapping with method:, brand: or card:",
     "rule": _NAME,
     "give": Give.FORM,

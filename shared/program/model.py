@@ -8,9 +8,9 @@ from pydantic import Field
 
 from shared.contracts.fields import CURRENCY_CODES, CurrencyCode, Label, TimeZone, minor_digits
 from shared.program.earning import EarningRule
-from shared.program.fields import Day, Part, Slug, phrase, some
+from shared.program.fields import Day, Part, Slug, phrase, phrases, some
 from shared.program.grammar import Expiry
-from shared.program.phrases import Money, Pending
+from shared.program.phrases import Cap, Money, Pending
 from shared.program.products import ProductMatches
 from shared.program.sections import Ladder, Notifications, Referral, Reward
 
@@ -29,6 +29,7 @@ class Wallet(Part):
     on_return: Literal["debt", "clamp", "withhold"] = Field(
         "debt", description="Points of a return that are spent already: owed, let go, or kept from the refund"
     )
+    cap: phrases(Cap, max_length=8) = Field((), description="A member earns at most so many")  # type: ignore[valid-type]
     remind: some(DaysBefore, max_length=10) = Field((), description="Announce an expiry so many days before")  # type: ignore[valid-type]
 
 

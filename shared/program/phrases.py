@@ -11,6 +11,7 @@ from fractions import Fraction
 from typing import ClassVar, Literal, Self
 
 from shared.program.grammar import POINTS_MAX
+from shared.program.tallies import Per
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,14 +70,16 @@ class Points:
 
 @dataclass(frozen=True, slots=True)
 class Cap:
-    """The most that is paid: ``500 points per order``."""
+    """The most that is paid to a member: ``500 points per month``; ``per order``, or ``in all``."""
 
     points: int
     unit: str
-    per: Literal["order"]
+    per: Per
 
-    FORM: ClassVar[str] = '"500 points per order"'
-    PATTERN: ClassVar[str] = r"^\s*(\d{1,12})\s+(\S.{0,40}?)\s+(?:per|a|an)\s+(order)\s*$"
+    FORM: ClassVar[str] = '"500 points per month" (order, day, week, month, quarter, year) or "500 points in all"'
+    PATTERN: ClassVar[str] = (
+        r"^\s*(\d{1,12})\s+(\S.{0,40}?)\s+(?:(?:per|an?)\s+(order|day|week|month|quarter|year)|(in all))\s*$"
+    )
 
     @classmethod
     def parse(cls, text: str) -> Self:
@@ -90,7 +93,69 @@ class Cap:
             raise ValueError("is not a cap")
         if not int(match[1]):
             raise ValueError("a cap of 0 would pay nothing; take the rule out")
-        return cls(int(match[1]), match[2], match[3])  # type: ignore[arg-type]  # the pattern allows nothing else
+        return cls(int(match[1]), match[2], match[3] or match[4])  # type: ignore[arg-type]  # as the pattern allows
+
+
+@dataclass(frozen=True, slots=True)
+class Nth:
+    """Which purchase of a member: ``first``, ``3rd``, ``every 10th``."""
+
+    number: int
+    every: bool
+
+    FORM: ClassVar[str] = '"first", "3rd" or "every 10th"'
+    PATTERN: ClassVar[str] = r"^\s*(?:(first)|(every\s+)?(\d{1,6})(?:st|nd|rd|th))\s*$"
+
+    def __str__(self) -> str:
+        suffix = "th" if self.number % 100 in {11, 12, 13} else {1: "st", 2: "nd", 3: "rd"}.get(self.number % 10, "th")
+        return f"{'every ' if self.every else ''}{self.number}{suffix}"
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Read the phrase.
+
+        Raises:
+            ValueError: It is not of the form, or no purchase has the number.
+        """
+        match = re.fullmatch(cls.PATTERN, text)
+        if match is None:
+            raise ValueError("is not a purchase by its number")
+        number = 1 if match[1] else int(match[3])
+        if number < (2 if match[2] else 1):
+            raise ValueError("must be 1st or later, and after every: 2nd or later")
+        return cls(number, bool(match[2]))
+
+    def holds(self, number: int) -> bool:
+        """Whether a purchase with this number is meant."""
+        return number % self.number == 0 if self.every else number == self.number
+
+
+@dataclass(frozen=True, slots=True)
+class Streak:
+    """Periods in a row with a purchase: ``3 weeks in a row``. It holds once in every so many periods."""
+
+    length: int
+    per: Literal["day", "week", "month"]
+
+    FORM: ClassVar[str] = '"3 weeks in a row" (days, weeks, months)'
+    PATTERN: ClassVar[str] = r"^\s*(\d{1,3})\s+(day|week|month)s?\s+in\s+a\s+row\s*$"
+
+    def __str__(self) -> str:
+        return f"{self.length} {self.per}s in a row"
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Read the phrase.
+
+        Raises:
+            ValueError: It is not of the form, or no row at all.
+        """
+        match = re.fullmatch(cls.PATTERN, text)
+        if match is None:
+            raise ValueError("is not a row of visits")
+        if int(match[1]) < 2:
+            raise ValueError("a row has 2 or more")
+        return cls(int(match[1]), match[2])  # type: ignore[arg-type]  # the pattern allows nothing else
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from fractions import Fraction
+from typing import Literal
 from zoneinfo import ZoneInfo
 
 from shared.contracts.fields import minor_digits
@@ -19,7 +20,8 @@ from shared.program.ladder import Ladder
 from shared.program.lifetimes import Lifetime
 from shared.program.matching import LineTest, keys_of_line, keys_of_match, line_test
 from shared.program.model import ProgramFile, currency_of, scale_of, wallet_of
-from shared.program.phrases import Money
+from shared.program.phrases import Cap, Money
+from shared.program.tallies import PURCHASES, Key, Limit, before, visits_key
 
 #: With so few rules, testing them all is cheaper than looking up which ones could match.
 _FEW = 8
@@ -42,7 +44,7 @@ class Rule:
         multiplied: The rules that it multiplies.
         replaces: Rules that do not pay for lines that this one pays for.
         best_of: Of the rules with the same word only the one that pays most pays.
-        cap: The most that it pays for an order.
+        caps: The most that it pays.
         split: (wallet, weight) of each wallet that it pays, where there are several.
         lifetimes: Of what it pays, by wallet.
         tiered: Whether the multiplier of the member's tier applies.
@@ -64,7 +66,7 @@ class Rule:
     multiplied: frozenset[int]
     replaces: frozenset[int]
     best_of: str | None
-    cap: int | None
+    caps: tuple[Limit, ...]
     split: tuple[tuple[str, int], ...]
     lifetimes: Mapping[str, Lifetime]
     tiered: bool
@@ -79,10 +81,16 @@ class RuleBook:
     Attributes:
         rules: In the file's order.
         plain: Whether every rule pays by itself: none multiplies, replaces, competes or is capped.
+        caps: Of all that a wallet gets, by wallet.
+        counts_purchases: Whether a rule asks which purchase of the member it is.
+        visits: The periods in which rules count visits in a row.
     """
 
     rules: tuple[Rule, ...]
     plain: bool
+    caps: Mapping[str, tuple[Limit, ...]]
+    counts_purchases: bool
+    visits: tuple[Literal["day", "week", "month"], ...]
     _of_day: dict[date, tuple[tuple[Rule, ...], Mapping[tuple[str, str], tuple[int, ...]]]] = field(
         default_factory=dict
     )
@@ -98,6 +106,23 @@ class RuleBook:
         if not found:
             return always
         return [self.rules[index] for index in sorted(found.union(rule.index for rule in always))]
+
+    @property
+    def counts(self) -> bool:
+        """Whether anything is counted of members."""
+        limits = [limit for rule in self.rules for limit in rule.caps]
+        limits += [limit for wallet in self.caps.values() for limit in wallet]
+        return bool(self.counts_purchases or self.visits or any(limit.per != "order" for limit in limits))
+
+    def tallies(self, day: date) -> list[Key]:
+        """Return everything that rating a purchase of a local day, or a return of it, may look up or count."""
+        limits = [limit for rule in self.rules for limit in rule.caps]
+        limits += [limit for wallet in self.caps.values() for limit in wallet]
+        keys = [limit.key(day) for limit in limits if limit.per != "order"]
+        for per in self.visits:
+            key = visits_key(per, day)
+            keys += [key, before(per, key)]
+        return [*keys, *([PURCHASES] if self.counts_purchases else [])]
 
     def _index(self, day: date) -> tuple[tuple[Rule, ...], Mapping[tuple[str, str], tuple[int, ...]]]:
         """Purchases come about in the order of time, so an index for each day is made about once a day."""
@@ -128,10 +153,18 @@ def compile_rules(program: ProgramFile, ladder: Ladder | None, zone: ZoneInfo) -
     numbers = {rule.rule: index for index, rule in enumerate(program.earning)}
     rules = tuple(_compile(program, rule, numbers, ladder, zone) for rule in program.earning)
     plain = not any(
-        rule.factor or rule.replaces or rule.best_of or rule.cap is not None or rule.split or rule.least_amount
+        rule.factor or rule.replaces or rule.best_of or rule.caps or rule.split or rule.least_amount
         or rule.least_items for rule in rules
     )  # fmt: skip
-    return RuleBook(rules, plain)
+    caps = {slug: _limits(program, slug, f"wallet {slug}", wallet.cap) for slug, wallet in program.wallets.items()}
+    conditions = [rule.when for rule in program.earning if rule.when]
+    return RuleBook(
+        rules,
+        plain and not any(caps.values()),
+        caps,
+        any(when.purchase for when in conditions),
+        tuple(sorted({when.visits.per for when in conditions if when.visits})),
+    )
 
 
 def _compile(
@@ -154,13 +187,17 @@ def _compile(
         multiplied=_multiplied(program, rule, numbers, wallet),
         replaces=frozenset(numbers[name] for name in rule.replaces or ()),
         best_of=rule.best_of,
-        cap=min((cap.points * scale_of(program, wallet) for cap in rule.cap), default=None),
+        caps=_limits(program, wallet, f"rule {rule.rule}", rule.cap),
         split=_split(rule),
         lifetimes={slug: lifetime(program, slug, rule, zone) for slug in [*(rule.split or ()), wallet]},
         tiered=ladder is not None and ladder.multiplies and ladder.wallet == wallet and rule.multiply is None,
         keys=_keys(rule),
         days=_days(rule),
     )
+
+
+def _limits(program: ProgramFile, wallet: str, name: str, caps: Iterable[Cap]) -> tuple[Limit, ...]:
+    return tuple(Limit(f"{name} {cap.per}", cap.points * scale_of(program, wallet), cap.per) for cap in caps)
 
 
 def lifetime(program: ProgramFile, wallet: str, rule: EarningRule | None, zone: ZoneInfo) -> Lifetime:

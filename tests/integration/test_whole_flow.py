@@ -59,6 +59,31 @@ async def test_all_four_services(whole: Deployment) -> None:
     await check_each_damage_is_found(whole)
 
 
+async def test_a_program_that_counts(servers: Servers) -> None:
+    """Caps by period, n-th purchases, visits in a row, several wallets: the archive explains them row for row."""
+    deployment = Deployment(servers, "rich")
+    await deployment.create(flow.RICH, flow.TEMPLATES)
+    traffic = Traffic(seed=11, members=8)
+    async with deployment.workers("earn", "redeem", "earn", "tiers", batch_records=7, sweep_seconds=0.1):
+        await live(deployment, traffic, days=5)
+    await deployment.check_audit()
+    await deployment.check_replay()
+    tallies = await deployment.rows("select name, max(amount), min(amount) from tally group by name")
+    most = {name: (high, low) for name, high, low in tallies}
+    assert set(most) == {
+        "purchases", "visits per day", "rule double-groceries day", "rule double-groceries week",
+        "rule more-cash-back in all", "wallet stars week",
+    }  # fmt: skip
+    limits = {"rule double-groceries day": 70, "rule double-groceries week": 120, "rule more-cash-back in all": 300,
+              "wallet stars week": 40}  # fmt: skip
+    for name, limit in limits.items():
+        assert 0 <= most[name][1] <= most[name][0] <= limit
+    assert most["wallet stars week"][0] == 40, "somebody came to the cap"
+    counted = await deployment.rows("select member, count(*) from purchase group by member order by 1")
+    assert counted == await deployment.rows("select member, amount from tally where name = 'purchases' order by 1")
+    await deployment.close()
+
+
 DAMAGE = {
     "causes": "update entry set cause = gen_random_uuid() where version = 1",
     "returns": "update entry set points = points + 1 where operation in (8, 9)",

@@ -274,7 +274,7 @@ def test_why_every_rule_paid_or_did_not() -> None:
         "give: 3 points per item, for: {category: TEA}, replaces: rule-5",
     )
     assert verdicts(made, TEA, MILK) == [
-        ("capped", 12, "31 without its cap of 12 per order"),
+        ("capped", 12, "31 without the cap of 12 per order"),
         ("paid", 9, "2 lines"),
         ("not-best", 0, "rule-1 pays more"),
         ("nothing", 0, "what it pays for this order rounds (down per order) to nothing"),
