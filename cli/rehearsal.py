@@ -152,7 +152,13 @@ class Rehearsal:
             state: Any = redeem_state.State(swept, self.programs, redemptions=known.redemptions, had=known.had)
         else:
             parked = self._given_up(told["given_up"])
-            state = earn_state.State(self.accounts, self.programs, known=self.earn_state.known, parked=parked)
+            state = earn_state.State(
+                self.accounts,
+                self.programs,
+                known=self.earn_state.known,
+                parked=parked,
+                waiting=self.earn_state.waiting,
+            )
         decisions: Decisions = handler.decide_due(state, due, mark)
         self._keep(decisions.effects.posting)
         return decisions

@@ -24,6 +24,8 @@ from shared.stream.ledger_batch import LedgerDeciding
 from shared.stream.packing import pack
 from shared.stream.records import Received, Refusal
 
+#: All of them are loaded at once when the order comes.
+_WAITING_MAX = 1_000
 _TYPES = {"qualified": points.REFERRAL_QUALIFIED, "refused": points.REFERRAL_REFUSED,
           "reversed": points.REFERRAL_REVERSED}  # fmt: skip
 
@@ -108,6 +110,7 @@ class Deciding(LedgerDeciding[State, Effects]):
         referral = self._state.referrals.get(order.member)
         if referral is not None and referral.state == "open":
             self._judge(referral, order, program)
+        self._state.waiting.pop(order.key, None)
         for parked in self._state.parked.pop(order.key, ()):
             self._unpark(parked, order)
         return True
@@ -141,6 +144,12 @@ class Deciding(LedgerDeciding[State, Effects]):
         order_key = business_key(event.order_source or received.source, event.order_id)
         order = self._state.orders.get(order_key)
         if order is None:
+            if self._state.waiting[order_key] >= _WAITING_MAX:
+                self._refuse(
+                    received, "too-many-waiting",
+                    f"{_WAITING_MAX:,} events wait for order {event.order_id} already; has it been sent?",
+                )  # fmt: skip
+                return False
             self._park(received, order_key)
             return True
         refused = self._apply(received, order)
@@ -152,6 +161,7 @@ class Deciding(LedgerDeciding[State, Effects]):
         place = (self._mark.seq, received.position)
         parked = Parked(order_key, received._replace(position=-1), self._mark.recorded_at, place)
         self._state.parked.setdefault(order_key, []).append(parked)
+        self._state.waiting[order_key] += 1
         origin = received.origin
         self.effects.parked.append((
             received.key, received.content_hash, order_key, received.event.member_id, self._mark.recorded_at,
@@ -283,8 +293,7 @@ class Deciding(LedgerDeciding[State, Effects]):
 
     def give_up(self, parked: Parked) -> None:
         """Refuse what has waited too long for its order."""
-        waiting = self._state.parked.get(parked.order_key, [])
-        self._state.parked[parked.order_key] = [one for one in waiting if one is not parked]
+        self._state.waiting[parked.order_key] -= 1
         self._give_back(parked.received.key)
         self.effects.unparked[parked.place] = "refused"
         event = parked.received.event

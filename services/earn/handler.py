@@ -82,6 +82,8 @@ class EarnHandler(LedgerHandler):
         named = {_order_key(received) for received in others if received.type != referrals.REGISTERED}
         if named:
             state.orders = await store.load_orders(connection, list(named))
+            missing = [key for key in named if key not in state.orders]
+            state.waiting.update(await store.count_waiting(connection, missing) if missing else {})
 
     async def _load_tallies(self, connection: Connection, state: State, events: Sequence[Received]) -> None:
         """Load what rating these purchases, and taking back these orders, may look up or count."""
@@ -170,7 +172,7 @@ class EarnHandler(LedgerHandler):
         await self._programs.need(connection)
         locked = await ledger.lock_accounts(connection, members, self._programs.wallets)
         state = State({(a.member, a.wallet): a for a in locked}, self._programs.versions)
-        state.parked = await store.parked_of(connection, self.contracts, members, before)
+        state.parked = await store.parked_of(connection, self.contracts, members, before, due.limit)
         return state if state.parked else None
 
     def decide_due(self, state: State, due: Due, mark: Mark) -> Decisions:

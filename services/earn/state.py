@@ -30,6 +30,7 @@ class State(LedgerState):
         known: Content hashes of what was accepted before, by business key.
         orders: By key; those that returns and fulfilments of the batch name, and those of the batch.
         parked: What waits, by the key of the order.
+        waiting: How many wait, by the key of the order.
         referrals: Those that were not refused, by friend.
         referrer_of: Who brought whom.
         rewarded: Instants of rewarded referrals by referrer.
@@ -40,6 +41,7 @@ class State(LedgerState):
     known: dict[bytes, bytes] = field(default_factory=dict)
     orders: dict[bytes, Order] = field(default_factory=dict)
     parked: dict[bytes, list[Parked]] = field(default_factory=dict)
+    waiting: Counter[bytes] = field(default_factory=Counter)
     referrals: dict[str, Referral] = field(default_factory=dict)
     referrer_of: dict[str, str] = field(default_factory=dict)
     rewarded: dict[str, list[int]] = field(default_factory=dict)

@@ -32,6 +32,13 @@ select order_key, parked_at, archive_seq, archive_index, topic, partition, epoch
 _ORDER = """
 select key, source, order_id, member, occurred_at, program_version, result from purchase
 """
+_ORDERS_MAX = 1_000
+_EARLIEST = """
+select o.* from unnest($1::text[]) as m(member) cross join lateral (
+    select key, source, order_id, member, occurred_at, program_version, result from purchase
+    where member = m.member order by occurred_at, key limit $2
+) o
+"""
 _REFERRAL = """
 select key, content_hash, source, referral_id, referrer, friend, registered_at, state, reason, order_key, order_id,
        order_source, qualified_at, minimum, program_version, referrer_points, friend_points
@@ -58,9 +65,9 @@ async def load_orders(connection: Connection, keys: Sequence[bytes]) -> dict[byt
 
 
 async def orders_of(connection: Connection, members: Sequence[str]) -> dict[str, list[Order]]:
-    """Return all orders of some members; each of them has a list."""
+    """Return the earliest orders of some members, far more than a friend makes in time; each of them has a list."""
     found: dict[str, list[Order]] = {member: [] for member in members}
-    rows = await connection.fetch(_ORDER + "where member = any($1::text[])", members)
+    rows = await connection.fetch(_EARLIEST, members, _ORDERS_MAX)
     for order in (await _with_returns(connection, rows)).values():
         found[order.member].append(order)
     return found
@@ -122,14 +129,23 @@ async def parked_too_long(connection: Connection, before: int, shards: int, shar
     return [member for (member,) in rows]
 
 
+async def count_waiting(connection: Connection, orders: Sequence[bytes]) -> dict[bytes, int]:
+    """Return how many returns and fulfilments wait for some orders, by the order's key."""
+    return dict(await connection.fetch(
+        "select order_key, count(*) from parked where order_key = any($1::uuid[]) and state = 'waiting' "
+        "group by order_key",
+        orders,
+    ))  # fmt: skip
+
+
 async def parked_of(
-    connection: Connection, contracts: Mapping[str, Contract], members: Sequence[str], before: int
+    connection: Connection, contracts: Mapping[str, Contract], members: Sequence[str], before: int, limit: int
 ) -> dict[bytes, list[Parked]]:
-    """Return what members have parked before an instant."""
+    """Return what members have parked before an instant, the oldest first, at most so many."""
     rows = await connection.fetch(
         _PARKED + "where member = any($1::text[]) and state = 'waiting' and parked_at < $2 "
-        "order by archive_seq, archive_index for update",
-        members, before,
+        "order by archive_seq, archive_index limit $3 for update",
+        members, before, limit,
     )  # fmt: skip
     return _parked(rows, contracts)
 

@@ -102,8 +102,11 @@ class TiersHandler:
         """Make the handler; ``source`` is the ``source`` of the events that it publishes."""
         self._source = source
         self._programs = Programs()
-        #: By shard: when it was compared with the ledger, and under which version all of it was treated.
+        #: By shard: when a slice was compared with the ledger, and under which version all of it was treated.
         self._compared: dict[int, int] = {}
+        #: By shard: the last account of the slice; and which shards were walked through once since the start.
+        self._looked_at: dict[int, int] = {}
+        self._walked: set[int] = set()
         self._treated_under: dict[int, int] = {}
 
     async def refresh(self, connection: Connection) -> None:
@@ -204,8 +207,10 @@ class TiersHandler:
         accounts: list[int] = []
         wallets = list(self._programs.ladders)
         if due.recorded_at >= self._compared.get(due.shard, BEGINNING) + _CATCH_UP:
-            accounts = await store.behind(connection, due, wallets)
-            if len(accounts) < due.limit:  # else there is more: come back at once
+            accounts, last = await store.behind(connection, due, wallets, self._looked_at.get(due.shard, 0))
+            self._looked_at[due.shard] = last
+            self._walked |= {due.shard} if not last else set()
+            if due.shard in self._walked and len(accounts) < due.limit:
                 self._compared[due.shard] = due.recorded_at
         if self._treated_under.get(due.shard, 0) < self._programs.version:
             older = await store.stale(connection, due, wallets, self._programs.version)

@@ -39,11 +39,15 @@ select account from standing
 where next_due <= $1 and next_due < 'infinity' and account % $2 = $3 order by next_due limit $4
 """
 
+# A slice of all accounts: a whole scan takes too long where there are many.
 _BEHIND = """
-select a.account from account a left join standing s using (account)
-where a.wallet = any($1::text[]) and a.account % $2 = $3 and a.version > coalesce(s.version, 0)
-limit $4
+select slice.account, slice.version > coalesce(s.version, 0) as behind
+from (select account, version from account
+      where account > $5 and wallet = any($1::text[]) and account % $2 = $3 order by account limit $4) slice
+left join standing s using (account)
+order by slice.account
 """
+_SLICE = 20_000
 
 _STALE = """
 select s.account from standing s join account a using (account)
@@ -112,10 +116,23 @@ async def due(connection: Connection, due: Due) -> list[int]:
     return [account for (account,) in rows]
 
 
-async def behind(connection: Connection, due: Due, wallets: Sequence[str]) -> list[int]:
-    """Return accounts with entries that were not folded yet: the ledger's word, whatever became of the messages."""
-    rows = await connection.fetch(_BEHIND, wallets, due.shards, due.shard, due.limit)
-    return [account for (account,) in rows]
+async def behind(connection: Connection, due: Due, wallets: Sequence[str], after: int) -> tuple[list[int], int]:
+    """Return accounts with entries that were not folded yet: the ledger's word, whatever became of the messages.
+
+    Args:
+        connection: In a transaction.
+        due: The shard, and how many are wanted at most.
+        wallets: Of the ladders.
+        after: Look at accounts with higher numbers only, at a slice of them.
+
+    Returns:
+        The accounts, and the last one that was looked at; 0 if there are no more.
+    """
+    rows = await connection.fetch(_BEHIND, wallets, due.shards, due.shard, _SLICE, after)
+    found = [account for account, is_behind in rows if is_behind][: due.limit]
+    if len(found) == due.limit:
+        return found, found[-1]
+    return found, rows[-1]["account"] if len(rows) == _SLICE else 0
 
 
 async def stale(connection: Connection, due: Due, wallets: Sequence[str], program_version: int) -> list[int]:

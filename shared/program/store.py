@@ -18,6 +18,9 @@ from shared.program.templates import check_templates
 PUBLISHING = "hashtext('loyalty publish ' || current_schema())"
 
 
+_PUBLISH_SECONDS = 30
+
+
 class Published(NamedTuple):
     """The outcome of publishing: the version, and whether it is a new one."""
 
@@ -68,6 +71,8 @@ async def publish(
     words = json.dumps(dict(templates or {}), ensure_ascii=False, sort_keys=True)
     content_hash = hashlib.sha256(f"{text}\0{words}".encode() if templates else text.encode()).hexdigest()
     async with connection.transaction():
+        # All watermarks are locked below: a command that is suspended just then must not stop every service.
+        await connection.execute(f"set local transaction_timeout = '{_PUBLISH_SECONDS}s'")
         await connection.execute(f"select pg_advisory_xact_lock({PUBLISHING})")
         marks = await connection.fetch("select latest_at from watermark order by service, topic, partition for update")
         newest = await connection.fetchrow(

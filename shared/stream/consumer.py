@@ -137,14 +137,30 @@ class BatchConsumer(Service):
                 _log.warning("broker not reachable", cause=repr(problem))
                 continue
             self._set_connected(True)
-            fetcher = getattr(self._consumer, "_fetcher", None)
-            if fetcher is not None and fetcher.error_future.done():
-                # aiokafka's fetch task ended by an exception that nobody hears; nothing would ever come again.
-                _log.error("the consumer has stopped fetching; starting over with a fresh one")
+            unheard = self._unheard_problem()
+            if unheard is not None:
+                _log.error("the consumer is stuck; starting over with a fresh one", cause=repr(unheard))
+                self._set_connected(False)
                 self._session_over.set()
             if any(found.get(topic, known) != known for topic, known in self._topic_ids.items()):
                 _log.error("a topic was made anew; starting over with a fresh consumer")
                 self._session_over.set()
+
+    def _unheard_problem(self) -> BaseException | None:
+        """Return what ended a task of aiokafka's, or waits to be told to whoever asks for records.
+
+        While no partition is assigned nobody asks, and an error of the group would keep the worker out of it for ever.
+        """
+        fetcher = getattr(self._consumer, "_fetcher", None)
+        if fetcher is not None and fetcher.error_future.done():
+            return fetcher.error_future.exception() or RuntimeError("the consumer has stopped fetching")
+        coordinator = getattr(self._consumer, "_coordinator", None)
+        try:
+            if coordinator is not None:
+                coordinator.check_errors()
+        except Exception as problem:  # noqa: BLE001 - whatever it is, a fresh consumer joins anew
+            return problem
+        return None
 
     @Service.task
     async def _audit(self) -> None:
@@ -180,6 +196,7 @@ class BatchConsumer(Service):
             await self._session_over.wait()
         finally:
             self._topic_ids = {}
+            self._session_over.set()
             await self._stop_pipelines(list(self._pipelines))
             with contextlib.suppress(Exception):
                 async with asyncio.timeout(self.settings.stop_seconds):
@@ -210,7 +227,9 @@ class BatchConsumer(Service):
         )
 
     def start_pipelines(self, partitions: Any) -> None:
-        """Begin with partitions that this worker was given."""
+        """Begin with partitions that this worker was given; not where the session ended while it joined the group."""
+        if self._session_over.is_set():
+            return
         for tp in partitions:
             name = self._topics[tp.topic]
             pipeline = Pipeline(
@@ -252,10 +271,14 @@ class BatchConsumer(Service):
         _log.info("partitions handed over", partitions=sorted(tp.partition for tp in partitions))
 
     async def _stop_pipelines(self, partitions: list[Any]) -> None:
-        leaving = [self._pipelines.pop(tp) for tp in partitions if tp in self._pipelines]
-        for pipeline, _task in leaving:
+        leaving = {tp: self._pipelines[tp] for tp in partitions if tp in self._pipelines}
+        for pipeline, _task in leaving.values():
             pipeline.stop()
-        await asyncio.gather(*(task for _pipeline, task in leaving), return_exceptions=True)
+        # Known until they have ended: the end of the session waits for those that a rebalance is stopping, too.
+        await asyncio.gather(*(task for _pipeline, task in leaving.values()), return_exceptions=True)
+        for tp, left in leaving.items():
+            if self._pipelines.get(tp) is left:
+                del self._pipelines[tp]
 
     def _on_pipeline_done(self, task: asyncio.Task[None]) -> None:
         problem = None if task.cancelled() else task.exception()

@@ -34,6 +34,7 @@ _log = logger(__name__)
 _OFFSET_COMMIT_SECONDS = 1.0
 #: After being fenced: time for Kafka to tell this worker that the partition is no longer its own.
 _PAUSE_SECONDS = 1.0
+_AFTER_A_FAILED_SWEEP_SECONDS = 10.0
 #: A hostile producer could invent types for ever.
 _IGNORED_TYPES_NAMED = 50
 #: What is known and read by other services is no misspelling.
@@ -186,9 +187,16 @@ class Pipeline:
         if not shards or time.monotonic() - self._swept_at < self._settings.sweep_seconds:
             return False
         assert self._claim is not None
-        async with self._turns:
-            forget = self._published[:]
-            swept = await sweep(self._pool, self._handler, self._settings, self._source, self._claim, shards, forget)
+        try:
+            async with self._turns:
+                forget = self._published[:]
+                swept = await sweep(
+                    self._pool, self._handler, self._settings, self._source, self._claim, shards, forget
+                )
+        except Exception:
+            # Batches go on, whatever it is that a sweep stumbles over.
+            self._swept_at = time.monotonic() + _AFTER_A_FAILED_SWEEP_SECONDS
+            raise
         if swept is None:
             self._swept_at = time.monotonic()
             return False

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import functools
 import time
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Awaitable, Iterable, Sequence
 from typing import Any
 
 from aiokafka import AIOKafkaProducer
@@ -42,12 +43,11 @@ class Publisher:
         """
         producer = await self._started()
         try:
-            async with asyncio.timeout(_ACKNOWLEDGE_SECONDS):
-                for topic, group in _by_topic(messages):
-                    name = self._settings.topic(topic)
-                    partitions = len(await producer.partitions_for(name))
-                    for partition, part in _by_partition(group, partitions):
-                        await self._send(producer, name, part, partition)
+            for topic, group in _by_topic(messages):
+                name = self._settings.topic(topic)
+                partitions = len(await _in_time(producer.partitions_for(name)))
+                for partition, part in _by_partition(group, partitions):
+                    await self._send(producer, name, part, partition)
         except BaseException:
             # A producer that failed once may be in any state; the next attempt gets a fresh one.
             await self._discard(producer)
@@ -64,14 +64,14 @@ class Publisher:
         for message in messages:
             if batch.append(key=message.key, value=message.value, timestamp=now, headers=message.headers) is None:
                 # Chunk after chunk, each acknowledged: a later one must never stand before an earlier one.
-                await (await producer.send_batch(batch, name, partition=target))
+                await _acknowledged(producer.send_batch(batch, name, partition=target))
                 batch = producer.create_batch()
                 if batch.append(key=message.key, value=message.value, timestamp=now, headers=message.headers) is None:
-                    await producer.send_and_wait(
-                        name, message.value, key=message.key, partition=target, headers=message.headers
+                    await _acknowledged(
+                        producer.send(name, message.value, key=message.key, partition=target, headers=message.headers)
                     )
         if batch.record_count():
-            await (await producer.send_batch(batch, name, partition=target))
+            await _acknowledged(producer.send_batch(batch, name, partition=target))
 
     async def _started(self) -> Any:
         async with self._changing:
@@ -103,7 +103,21 @@ class Publisher:
             async with asyncio.timeout(5):
                 await producer.stop()
         except TimeoutError:
-            return
+            # Its sender would go on with what is left, long after others have sent it again.
+            with contextlib.suppress(Exception):
+                async with asyncio.timeout(5):
+                    await producer.client.close()
+
+
+async def _in_time(work: Awaitable[Any]) -> Any:
+    async with asyncio.timeout(_ACKNOWLEDGE_SECONDS):
+        return await work
+
+
+async def _acknowledged(sending: Awaitable[Any]) -> None:
+    """Wait until a chunk is taken, and acknowledged; each has its own time, however many there are."""
+    async with asyncio.timeout(_ACKNOWLEDGE_SECONDS):
+        await (await sending)
 
 
 def _by_topic(messages: Sequence[Message]) -> Iterable[tuple[str, list[Message]]]:

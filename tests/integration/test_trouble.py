@@ -5,9 +5,12 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.consumer.group_coordinator import CoordinatorGroupRebalance
+from aiokafka.errors import KafkaError
 
 from cli.embedded import postgres
 from cli.embedded.process import wait_for
@@ -157,3 +160,37 @@ def test_where_a_worker_goes_on() -> None:
         Claim("purchases", 0, 4, 0, "a"), "broker-lost-data",
     )  # fmt: skip
     assert decide_claim(known, "purchases", 0, "a", 60, shorter=False) == (known, "records-lost")
+
+
+async def test_an_error_of_the_group_does_not_keep_a_worker_out_for_ever(
+    deployment: Deployment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """aiokafka tells such an error to whoever asks for records; while it has no partitions, nobody asks."""
+    join = CoordinatorGroupRebalance.perform_group_join
+    failed: list[bool] = []
+
+    async def fail_once(self: Any) -> Any:
+        if not failed:
+            failed.append(True)
+            raise KafkaError("the group is full")
+        return await join(self)
+
+    monkeypatch.setattr(CoordinatorGroupRebalance, "perform_group_join", fail_once)
+    await deployment.send(traffic(50))
+    async with deployment.worker():
+        await deployment.idle()
+    assert failed
+    await deployment.check()
+
+
+@pytest.mark.parametrize("seconds", [0, 0.03, 0.1])
+async def test_a_worker_that_stops_while_it_joins_leaves_nothing_behind(deployment: Deployment, seconds: float) -> None:
+    await deployment.send(traffic(50))
+    async with deployment.worker() as worker:
+        await deployment.idle()
+        worker._consumer._coordinator.request_rejoin()
+        await asyncio.sleep(seconds)
+    await asyncio.sleep(0.5)
+    assert not [task for task in asyncio.all_tasks() if task.get_name().startswith("pipeline ")]
+    assert not worker.crashed
+    await deployment.check()

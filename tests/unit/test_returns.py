@@ -5,6 +5,7 @@ from __future__ import annotations
 import msgpack
 import pytest
 
+from services.earn import deciding
 from shared.contracts.contract import business_key
 from shared.ledger.operations import REVERSALS
 from shared.stream.handler import Mark
@@ -127,6 +128,16 @@ def test_a_return_that_waited_too_long_is_refused_and_may_come_again() -> None:
     assert msgpack.unpackb(decisions.facts) == {"given_up": [[order, name]]}
     assert shop.buy("o1", 1000, at=NOON).reversed == []
     assert shop.back("r1", "o1", at=LATER).reversed == [("o1", 10, 10, 0)]
+
+
+def test_only_so_many_wait_for_one_order(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(deciding, "_WAITING_MAX", 3)
+    shop = Shop()
+    refused = [shop.back(f"r{number}", "o1", (0, 0, 100), at=LATER).refused for number in range(5)]
+    assert refused == [[], [], [], ["too-many-waiting"], ["too-many-waiting"]]
+    shop.buy("o1", (1000, 1), at=NOON)
+    assert shop.balance() == (7, 0, 0, 0), "three dollars of ten came back"
+    assert shop.back("r3", "o1", (0, 0, 100), at=LATER).reversed == [("o1", 1, 1, 0)]
 
 
 def test_points_that_were_spent_are_owed_and_repaid_by_the_next_ones() -> None:

@@ -7,3 +7,7 @@ create table tally (
     amount bigint not null,
     primary key (member, name, period)
 );
+
+-- A registered friend's earliest orders are asked for; some members (a shared card) have very many.
+create index purchase_member_time on purchase (member, occurred_at);
+drop index purchase_member;
