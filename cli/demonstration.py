@@ -84,9 +84,10 @@ def _show_next(home: Path, seconds: float) -> None:
     stack = load_stack(home)
     assert stack is not None
     mails = len(list((home / "mail").glob("*.eml")))
-    at = "" if home == Path(".loyalty").resolve() else f" --home {home}"
+    shown = home.relative_to(Path.cwd()) if home.is_relative_to(Path.cwd()) else home
+    at = "" if home == Path(".loyalty").resolve() else f" --home {shown}"
     console.print(
-        f"\nReplayed in {seconds:.0f} s. {mails:,} mails to open: {home / 'mail'}\n"
+        f"\nDone in {seconds:.0f} s. {mails:,} mails to open: {shown / 'mail'}\n"
         f"Metrics:   http://127.0.0.1:{stack.ports['earn']}/metrics\n"
         "Try next:\n"
         f"  .venv/bin/loyalty member 1000{at}\n"

@@ -22,6 +22,7 @@ from services.earn.earning import available_at_word
 from services.earn.handler import EarnHandler
 from services.earn.orders import Order
 from services.earn.rating import Verdict, rate
+from services.earn.referring import open_until
 from services.earn.store import load_orders
 from shared.database.pool import Connection
 from shared.ledger.model import Terms
@@ -94,6 +95,7 @@ class Explaining:
             "member_id": order.member,
             "occurred_at": instant(order.occurred_at),
             "program_version": order.program_version,
+            "currency": program.currency,
             "tier": await self._tier(order, program),
             "points": sum(sum(paid.line_points) for paid in order.awards),
             "reason": jiter.from_json(kept.encode()).get("reason"),
@@ -105,7 +107,7 @@ class Explaining:
             "lots": await self._lots(order.member, {paid.lot for paid in order.awards}),
             "fulfilled_at": instant(fulfilled[0]["occurred_at"]) if fulfilled else None,
             "returns": await self._returns(order),
-            "referrals": [_referral(row) for row in referrals],
+            "referrals": [self._as_referral(row) for row in referrals],
         }
 
     def _awards(self, order: Order, program: Program) -> list[Json]:
@@ -230,7 +232,13 @@ class Explaining:
         back = await self._connection.fetch("select key from purchase_return where order_key = $1", row["order_key"])
         entries = await self._entries([row["referrer"], row["friend"]], [key, *(one for (one,) in back)])
         # Of a return's entries, only those that took the referral's rewards back.
-        return {**_referral(row), "entries": [e for e in entries if _of_referral(e)]}
+        return {**self._as_referral(row), "entries": [e for e in entries if _of_referral(e)]}
+
+    def _as_referral(self, row: Any) -> Json:
+        """Return a referral with the day up to which the friend's purchase can make it pay, by the newest program."""
+        newest = self._programs[max(self._programs)]
+        until = open_until(row["registered_at"], newest) if row["state"] == "open" and newest.referral else None
+        return {**_referral(row), "open_until": instant(until), "too_late": until is not None and until <= self._now}
 
     async def _redemption(self, key: bytes) -> Json:
         row = await self._connection.fetchrow(_REDEMPTION, key)

@@ -85,7 +85,10 @@ def show(
         writer.writerows(rows)
     else:
         # Lines between columns would take a third of a narrow terminal.
-        table = Table(*columns, title=title or None, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
+        table = Table(title=title or None, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
+        for column in columns:
+            # Rather on two lines than without its end: an id that is cut can't be asked for.
+            table.add_column(column, overflow="fold")
         for row in rows:
             table.add_row(*map(_cell, row))
         console.print(table)

@@ -91,6 +91,7 @@ def tier_as_json(state: State, ladder: Ladder | None, at: int) -> Json | None:
         "valid_until": instant(state.valid_until),
         "metric": ladder.metric,
         "metric_value": value,
+        "currency": ladder.currency if ladder.metric == "spend" else None,
         "to_keep": to_keep(state, ladder, at) if state.version else None,
         "next_tier": above[0] if above else None,
         "to_next": above[1] if above else None,

@@ -114,7 +114,7 @@ def print_entries(entries: Sequence[Json], title: str) -> None:
     rows = [
         {
             "member": e["member_id"], "wallet": e["wallet"], "version": e["version"],
-            "occurred at (UTC)": _plain(e["occurred_at"]), "operation": e["operation"], "points": e["points"],
+            "occurred at (UTC)": plain_instant(e["occurred_at"]), "operation": e["operation"], "points": e["points"],
             "lot": short(e["lot"]), "rule": e["rule"], "cause": Named(**e["cause"]), "balance after": _balance(e),
         }
         for e in entries
@@ -126,9 +126,9 @@ def print_entries(entries: Sequence[Json], title: str) -> None:
     print_table(columns, [[row[name] for name in columns] for row in rows], title)
 
 
-def _plain(at: str | None) -> str:
-    """Return an instant for a column whose title says UTC, without the fraction of a second."""
-    return at[:19].replace("T", " ") if at else ""
+def plain_instant(at: str | None) -> str:
+    """Return an instant for a table that says UTC, without seconds."""
+    return at[:16].replace("T", " ") if at else ""
 
 
 def _balance(entry: Json) -> str:

@@ -8,6 +8,7 @@ from cli.home import database, settings_for
 from cli.output import console
 from cli.output import show as table
 from shared.ledger.operations import Operation
+from shared.program.store import load_versions
 
 _OPERATIONS = "select operation, count(*), sum(points)::bigint from entry group by operation order by operation"
 _TIERS = """
@@ -17,7 +18,7 @@ select t.tier, count(*) from (
 group by t.tier order by count(*) desc
 """
 _MOVEMENTS = """
-select to_char(occurred_at, 'YYYY-MM') as month, count(*) filter (where change = 'upgraded'),
+select to_char(occurred_at at time zone $1, 'YYYY-MM') as month, count(*) filter (where change = 'upgraded'),
        count(*) filter (where change = 'retained'), count(*) filter (where change = 'downgraded')
 from tier_history group by month order by month
 """
@@ -31,6 +32,7 @@ async def show(home: Path) -> None:
     """Show points by operation, tiers and their movements, redemptions, referrals and notifications."""
     settings = settings_for(home)
     async with database(settings) as connection:
+        zone = str((await load_versions(connection))[-1].zone)
         members, lifetime, available = await connection.fetchrow(_TOTALS)
         console.print(
             f"\n[bold]{lifetime or 0:,} points earned by {members:,} members[/bold], returns taken off; "
@@ -43,7 +45,9 @@ async def show(home: Path) -> None:
         table(("operation", "entries", "points"), rows, title="Points by operation")
         table(("tier", "members"), await connection.fetch(_TIERS), title="Members by tier")
         table(
-            ("month", "upgraded", "retained", "downgraded"), await connection.fetch(_MOVEMENTS), title="Tier movements"
+            ("month", "upgraded", "retained", "downgraded"),
+            await connection.fetch(_MOVEMENTS, zone),
+            title="Tier movements",
         )
         table(("state", "reason", "redemptions", "points"), await connection.fetch(_REDEMPTIONS), title="Redemptions")
         table(("state", "reason", "referrals"), await connection.fetch(_REFERRALS), title="Referrals")

@@ -108,7 +108,7 @@ async def replay(
                 "Publish a correction under an id of its own, then: loyalty dead-letters close ID"
             )
         sent = await _send(connection, settings, rows)
-    console.print(f"sent {sent} records again")
+    console.print(f"sent {sent} {'record' if sent == 1 else 'records'} again")
 
 
 @app.command()

@@ -9,7 +9,7 @@ import typer
 
 from cli.home import DEFAULT_HOME, Home, database, settings_for
 from cli.output import AsCsv, AsJson, command, say, show
-from cli.reading_words import instant, versions
+from cli.reading_words import instant, plain_instant, versions
 from shared.contracts.notifications import Kind
 from shared.errors import UsageError
 
@@ -179,7 +179,7 @@ async def referrals(
 def _list(columns: Sequence[str], rows: Sequence[Any], what: str, as_json: bool, as_csv: bool) -> None:
     """Show rows that know how many there are in all; that is said apart, so that JSON and CSV stay what they are."""
     _show(columns, rows, as_json, as_csv)
-    say(f"{len(rows):,} of {rows[0]['in_all'] if rows else 0:,} {what}")
+    say(f"{len(rows):,} of {rows[0]['in_all'] if rows else 0:,} {what}; times are UTC")
 
 
 def _show(columns: Sequence[str], rows: Sequence[Any], as_json: bool, as_csv: bool) -> None:
@@ -193,7 +193,7 @@ def _show(columns: Sequence[str], rows: Sequence[Any], as_json: bool, as_csv: bo
 def _cell(name: str, value: Any, *, plain: bool) -> Any:
     """Return a value: for people what is not there is blank, for programs it is null."""
     if name in _INSTANTS:
-        value = instant(value)
+        value = instant(value) if plain else plain_instant(instant(value))
     if plain:
         return None if value == "" else value
     return "" if value is None else value

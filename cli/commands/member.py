@@ -12,6 +12,7 @@ from cli.home import DEFAULT_HOME, Home, database, settings_for
 from cli.output import AsJson, command, print_json, say
 from cli.reading_member import Asked, read_member
 from cli.reading_words import Json, print_entries, print_line, print_records, print_table, short, versions
+from shared.contracts.fields import in_money
 
 
 def add_to(app: typer.Typer) -> None:
@@ -92,10 +93,13 @@ def _available(at: str | None) -> str:
 
 
 def _tier_in_words(tier: Json) -> str:
-    unit = "minor units of spend" if tier["metric"] == "spend" else "points"
-    words = f"tier {tier['tier']}, until {tier['valid_until'] or 'further notice'}; {tier['metric_value']:,} {unit}"
+    def in_words(value: int) -> str:
+        return in_money(value, tier["currency"]) if tier["currency"] else f"{value:,} points"
+
+    earned = f"{in_words(tier['metric_value'])}{' spent' if tier['currency'] else ' earned'}"
+    words = f"tier {tier['tier']}, until {tier['valid_until'] or 'further notice'}; {earned}"
     if tier["to_keep"]:
-        words += f"; {tier['to_keep']:,} more keep it"
+        words += f"; {in_words(tier['to_keep'])} more keep it"
     if tier["next_tier"]:
-        words += f"; {tier['to_next']:,} more reach {tier['next_tier']}"
+        words += f"; {in_words(tier['to_next'])} more reach {tier['next_tier']}"
     return words

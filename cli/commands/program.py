@@ -28,7 +28,7 @@ def check(file: File) -> None:
     """Say what is wrong with a program file and its templates, line by line; exit status 1 if anything is."""
     program = read_program(file).program
     console.print(
-        f"{file}: {program.name}, {len(program.earning)} earning rules, "
+        f"{file}: {program.name}, {len(program.earning)} earning rule{'' if len(program.earning) == 1 else 's'}, "
         f"wallets {', '.join(program.wallets)}, effective {program.effective}: no mistakes found"
     )
 

@@ -137,7 +137,7 @@ async def file(
                 progress.advance(bar)
                 count += 1
             await sender.flush()
-    console.print(f"{count:,} events published")
+    console.print(f"{count:,} {'event' if count == 1 else 'events'} published")
 
 
 class _SpeedColumn(ProgressColumn):
@@ -178,8 +178,12 @@ def _read_events(path: Path) -> Iterator[tuple[str, bytes, list[tuple[str, bytes
                 event_id=str(event["id"]), source=str(event["source"]), event_type=str(event["type"]),
                 time=str(event.get("time", data.get("occurred_at", ""))), key=member,
             )  # fmt: skip
-        except (ValueError, KeyError, TypeError) as problem:
-            raise UsageError(f"{path}:{number}: not a structured CloudEvent with data.member_id: {problem!r}") from None
+        except KeyError as missing:
+            raise UsageError(
+                f"{path}:{number}: found no {missing}; needed are id, source, type, data and data.member_id"
+            ) from None
+        except (ValueError, TypeError) as problem:
+            raise UsageError(f"{path}:{number}: not a structured CloudEvent: {problem}") from None
         topic = TOPIC_OF.get(str(event["type"]))
         if topic is None:
             raise UsageError(f"{path}:{number}: nobody reads events of type {event['type']!r}")

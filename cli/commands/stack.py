@@ -36,7 +36,7 @@ def add_to(app: typer.Typer) -> None:
 def up(
     program: Annotated[
         Path | None,
-        typer.Option(help="The program file to run [default: the one that this home has, or fresh-market]."),
+        typer.Option(help="The program file to run; else the one that this home has, or fresh-market."),
     ] = None,
     broker: Annotated[
         Literal["embedded", "kafka"],
@@ -44,7 +44,7 @@ def up(
     ] = "embedded",
     clock: Annotated[
         Clock | None,
-        typer.Option(help="wall, or manual: it stands until moved [default: as before; manual for fresh-market]."),
+        typer.Option(help="wall, or manual: it stands until moved. Else as before; manual for fresh-market."),
     ] = None,
     detach: Annotated[
         bool, typer.Option("--detach", help="Return when the stack is ready, and leave it running.")

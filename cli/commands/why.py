@@ -14,6 +14,7 @@ from cli.home import DEFAULT_HOME, Home, database, settings_for
 from cli.output import AsJson, command, print_json, say
 from cli.reading_keys import Match, dead_letters, matches, waiting
 from cli.reading_words import Json, print_entries, print_line, print_records, print_table, short, versions
+from shared.contracts.fields import in_money
 from shared.errors import UsageError
 
 
@@ -85,8 +86,8 @@ def _print_order(order: Json) -> None:
     earned = f"earned {order['points']:,} points" if order["awards"] else f"earned nothing: {order['reason']}"
     print_line(f"rated by version {order['program_version']} of the program{multiplied}: {earned}")
     counts = order["qualifying"]
-    back = f", less {counts['returned']:,} that came back" if counts["returned"] else ""
-    print_line(f"qualifying amount: {counts['bought']:,} minor units{back}")
+    back = f", less {in_money(counts['returned'], order['currency'])} that came back" if counts["returned"] else ""
+    print_line(f"counts towards a tier: {in_money(counts['bought'], order['currency'])}{back}")
     if order["fulfilled_at"]:
         print_line(f"fulfilled {order['fulfilled_at']}")
     print_table(
@@ -126,6 +127,10 @@ def _print_referral(one: Json) -> None:
         f"referral {one['id']} of {one['source']}: {one['referrer_id']} brought {one['friend_id']}, registered "
         f"{one['registered_at']}, {one['state']}{why_so}"
     )
+    if one["too_late"]:
+        print_line(f"no purchase of at least the minimum came before {one['open_until']}: it will not pay any more")
+    elif one["open_until"]:
+        print_line(f"a purchase before {one['open_until']} can make it pay")
     if one["order"]:
         print_line(f"decided by order {one['order']['id']} of {one['order']['source']}")
     if one["qualified_at"]:

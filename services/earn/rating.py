@@ -15,10 +15,11 @@ from typing import Literal, NamedTuple
 from services.earn.basis import amounts_that_count
 from services.earn.sharing import split
 from services.earn.stacking import Hit, best_of_each, multipliers, without_replaced
+from shared.contracts.fields import in_money
 from shared.contracts.purchases import PurchaseCompleted
 from shared.program.calculations.base import Basket
 from shared.program.compiled import Program
-from shared.program.conditions import Occasion, in_money
+from shared.program.conditions import Occasion
 from shared.program.rules import Rule
 from shared.program.tallies import PURCHASES, Count, Key, Limit, never_counted, visits_key
 

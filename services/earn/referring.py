@@ -125,14 +125,19 @@ def judge(referral: Referral, order: Order, *, program: Program, rewarded: Seque
         return []
     if order.occurred_at < referral.registered_at:
         return _refuse(referral, order, program, "has-bought-before")
-    registered = datetime.fromtimestamp(referral.registered_at / 1_000_000, UTC)
-    until = start_of_day(program.day_of(registered) + timedelta(days=terms.within_days + 1), program.zone)
-    if order.occurred_at >= microseconds(until) or order.qualifying < terms.minimum:
+    if order.occurred_at >= open_until(referral.registered_at, program) or order.qualifying < terms.minimum:
         return []
     month = _month(program, order.occurred_at)
     if sum(_month(program, instant) == month for instant in rewarded) >= terms.at_most_a_month:
         return _refuse(referral, order, program, "over-the-referrers-cap")
     return _reward(referral, order, program, book)
+
+
+def open_until(registered_at: int, program: Program) -> int:
+    """Return the first instant at which a purchase comes too late for a referral, by a program that has some."""
+    assert program.referral is not None, "a program with referrals"
+    day = program.day_of(datetime.fromtimestamp(registered_at / 1_000_000, UTC))
+    return microseconds(start_of_day(day + timedelta(days=program.referral.within_days + 1), program.zone))
 
 
 def _month(program: Program, instant: int) -> tuple[int, int]:

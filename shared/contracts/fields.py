@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from decimal import Decimal
 from typing import TYPE_CHECKING, Annotated, Literal
 from zoneinfo import ZoneInfo, available_timezones
 
@@ -72,3 +73,9 @@ def minor_digits(currency: str) -> int:
     """Return how many decimal digits the currency's minor unit has: 2 for USD, 0 for JPY, 3 for KWD (ISO 4217)."""
     exponent = iso4217.Currency(currency).exponent
     return exponent if exponent is not None else 0
+
+
+def in_money(minor: int, currency: str) -> str:
+    """Return minor units for people: ``1,649.00 USD``."""
+    digits = minor_digits(currency)
+    return f"{Decimal(minor).scaleb(-digits):,.{digits}f} {currency}"

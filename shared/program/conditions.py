@@ -8,7 +8,7 @@ from datetime import date, datetime
 from operator import attrgetter
 from typing import Any, Literal, NamedTuple
 
-from shared.contracts.fields import minor_digits
+from shared.contracts.fields import in_money, minor_digits
 from shared.contracts.purchases import PurchaseCompleted, Tender
 from shared.program.earning import WEEKDAYS, Dates, PaidWith, Weekday, When
 from shared.program.ladder import Ladder
@@ -163,12 +163,6 @@ def _tenders(tenders: tuple[Tender, ...]) -> str:
     if not tenders:
         return "no tender is told"
     return ", ".join(" ".join(part for part in (one.method, one.brand, one.card) if part) for one in tenders)
-
-
-def in_money(minor: int, currency: str) -> str:
-    """Return minor units as ``12.50 USD``."""
-    digits = minor_digits(currency)
-    return f"{minor / 10**digits:.{digits}f} {currency}" if minor < 2**50 else f"{minor} minor units of {currency}"
 
 
 def _any(values: tuple[str, ...]) -> str:

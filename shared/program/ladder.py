@@ -7,7 +7,7 @@ from fractions import Fraction
 from typing import TYPE_CHECKING, Literal
 from zoneinfo import ZoneInfo
 
-from shared.contracts.fields import minor_digits
+from shared.contracts.fields import in_money, minor_digits
 from shared.program import sections
 
 if TYPE_CHECKING:
@@ -36,6 +36,7 @@ class Ladder:
         holds: True: a tier is kept while the metric holds; False: for the rest of the period and the next one.
         tiers: The lowest first; the first one begins at 0.
         multiplies: Whether any tier earns more than others.
+        currency: Of a metric that is money.
     """
 
     wallet: str
@@ -48,6 +49,11 @@ class Ladder:
     tiers: tuple[Tier, ...]
     zone: ZoneInfo
     multiplies: bool
+    currency: str = ""
+
+    def in_words(self, value: int) -> str:
+        """Return a value of the metric for people: ``1,649.00 USD``, ``520 points``."""
+        return in_money(value, self.currency) if self.metric == "spend" and self.currency else f"{value:,} points"
 
     def reached(self, value: int) -> int:
         """Return the number (from 0) of the highest tier that a metric value reaches; below all of them, 0."""
@@ -77,4 +83,5 @@ def compile_ladder(section: sections.Ladder, program: ProgramFile, zone: ZoneInf
         tiers=tiers,
         zone=zone,
         multiplies=any(tier.multiplier != 1 for tier in tiers),
+        currency=program.currency,
     )

@@ -9,14 +9,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from decimal import Decimal
 from pathlib import Path
 from typing import Any, get_args
 
 from jinja2 import StrictUndefined, Template, TemplateSyntaxError, nodes
 from jinja2.sandbox import SandboxedEnvironment
 
-from shared.contracts.fields import minor_digits
+from shared.contracts.fields import in_money
 from shared.errors import UsageError
 from shared.program.grammar import MONTHS
 from shared.program.model import ProgramFile
@@ -57,12 +56,6 @@ def _thousands(number: int) -> str:
     return f"{number:,}"
 
 
-def _money(minor: int, currency: str) -> str:
-    """Minor units as ``12.50 USD``."""
-    digits = minor_digits(currency)
-    return f"{Decimal(minor).scaleb(-digits):,.{digits}f} {currency}"
-
-
 def _words(slug: str) -> str:
     """``free-coffee`` as ``free coffee``."""
     return slug.replace("-", " ")
@@ -75,7 +68,7 @@ def _environment() -> SandboxedEnvironment:
         trim_blocks=True,
     )
     kept = {name: environment.filters[name] for name in ("capitalize", "default", "lower", "trim", "upper")}
-    ours: dict[str, Any] = {"in_words": _in_words, "money": _money, "thousands": _thousands, "words": _words}
+    ours: dict[str, Any] = {"in_words": _in_words, "money": in_money, "thousands": _thousands, "words": _words}
     environment.filters = {**kept, **ours}
     environment.tests = {name: environment.tests[name] for name in ("defined", "none", "odd", "even")}
     environment.globals = {}

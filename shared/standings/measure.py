@@ -120,8 +120,8 @@ def to_next(state: State, ladder: Ladder, instant: int) -> tuple[str, int] | Non
 
 
 def spent(ladder: Ladder, value: int, this: Period | None) -> str:
-    """Return a metric's value in words, such as "spend of 52000 in 2017"."""
-    amount = f"{value} points" if which(ladder) else f"spend of {value}"
+    """Return a metric's value in words, such as "spend of 520.00 USD in 2017"."""
+    amount = ladder.in_words(value) if which(ladder) else f"spend of {ladder.in_words(value)}"
     return f"{amount} {in_words(ladder, this)}"
 
 
@@ -135,7 +135,7 @@ def lacking(ladder: Ladder, value: int, this: Period | None, tier: str) -> str:
     needs = next((one.threshold for one in ladder.tiers if one.tier == tier), None)
     if needs is None:
         return f"{spent(ladder, value, this)}, and {tier} is no tier any more"
-    return f"{spent(ladder, value, this)}, {tier} needs {needs}"
+    return f"{spent(ladder, value, this)}, {tier} needs {ladder.in_words(needs)}"
 
 
 def change(state: State, ladder: Ladder, at: int, kind: Kind, old: str, value: int, reason: str) -> Change:
