@@ -2,25 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from services.earn.sharing import split
 from shared.contracts.purchases import PurchaseCompleted
 from shared.program.model import Spend
 
 _GIFT_CARD = "gift-card"
-_DEFAULT = Spend()
 
 
-def amounts_that_count(spend: Spend, purchase: PurchaseCompleted) -> Sequence[int]:
+def amounts_that_count(spend: Spend, purchase: PurchaseCompleted) -> list[int]:
     """Return the minor units of each line that may earn points.
 
     Tax and shipping that count are shared among all lines by what was paid for them; what was paid with gift cards,
     where it does not earn, is taken off all parts of the bill alike. Shares sum to their whole (largest remainder).
     """
     amounts = [line.amount for line in purchase.lines]
-    if spend is _DEFAULT or spend == _DEFAULT:
-        return amounts
     extras = (purchase.tax, spend.tax), (purchase.shipping, spend.shipping)
     counted = sum(amount for amount, word in extras if word == "counts")
     if counted:

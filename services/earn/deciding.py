@@ -18,7 +18,7 @@ from shared.contracts.contract import business_key
 from shared.contracts.purchases import PurchaseCompleted, PurchaseFulfilled, PurchaseReturned
 from shared.contracts.referrals import ReferralRegistered
 from shared.program.compiled import Program, in_force
-from shared.program.tallies import PURCHASES, Key
+from shared.program.tallies import PURCHASES, Count, Key, never_counted
 from shared.stream.handler import Mark
 from shared.stream.ledger_batch import LedgerDeciding
 from shared.stream.packing import pack
@@ -48,6 +48,7 @@ class Deciding(LedgerDeciding[State, Effects]):
         """
         super().__init__(state, Effects(), mark, source)
         self._verdicts = verdicts
+        self._counts = any(program.book.counts for program in state.programs)
         self._versions: Mapping[int, Program] = {program.version: program for program in state.programs}
 
     def one(self, received: Received) -> None:
@@ -76,11 +77,11 @@ class Deciding(LedgerDeciding[State, Effects]):
     # ---- purchases
 
     def _purchase(self, received: Received) -> bool:
-        program = in_force(self._state.programs, received.event.occurred_at)
+        program = in_force(self._state.programs, received.occurred_at)
         earned = earn(
             program, received.event, source=received.source, key=received.key, occurred_at=received.occurred_at,
             book=self._book, tier=self._tier(program, received) if program else 0,
-            count=lambda tally: self._counted(received.event.member_id, tally),
+            count=self._count_of(received.event.member_id) if self._counts else never_counted,
             verdicts=None if self._verdicts is None else self._verdicts.setdefault(received.key, []),
         )  # fmt: skip
         if program is None or isinstance(earned, Refused):
@@ -115,6 +116,9 @@ class Deciding(LedgerDeciding[State, Effects]):
             self._unpark(parked, order)
         return True
 
+    def _count_of(self, member: str) -> Count:
+        return lambda tally: self._counted(member, tally)
+
     def _counted(self, member: str, tally: Key) -> int:
         return self._state.purchases_of(member) if tally == PURCHASES else self._state.tallies.get((member, *tally), 0)
 
@@ -126,7 +130,7 @@ class Deciding(LedgerDeciding[State, Effects]):
         """Let lapse at once what came so late that its time is over."""
         for wallet in self._newest.wallets:
             account = self._state.accounts.get((member, wallet))
-            if account is not None:
+            if account is not None and account.next_due <= account.as_of:
                 self._book.settle(account)
         self._announce_lapses()
 
@@ -226,7 +230,7 @@ class Deciding(LedgerDeciding[State, Effects]):
     def _referral(self, received: Received) -> bool:
         event: ReferralRegistered = received.event
         state = self._state
-        program = in_force(state.programs, event.occurred_at)
+        program = in_force(state.programs, received.occurred_at)
         bought = state.bought.get(event.member_id, [])
         referral = referring.register(
             event, source=received.source, key=received.key, content_hash=received.content_hash,

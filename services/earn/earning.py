@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from services.earn.orders import Line, Order, Paid
+from services.earn.orders import Line, Order, Paid, awards_as_kept, lines_as_kept
 from services.earn.rating import POINTS_MAX, Award, Rating, Verdict, rate
 from shared.contracts.points import Balance, PointsEarned, SpendQualified
 from shared.contracts.purchases import PurchaseCompleted
@@ -45,8 +45,8 @@ class Earned(NamedTuple):
     def result(self) -> dict[str, Any]:
         """Return what is kept with the purchase: each line, each award, and the reason if nothing was earned."""
         kept: dict[str, Any] = {
-            "lines": [line.as_kept() for line in self.order.lines],
-            "awards": [paid.as_kept() for paid in self.order.awards],
+            "lines": lines_as_kept(self.order.lines),
+            "awards": awards_as_kept(self.order.awards),
         }
         if self.reason:
             kept["reason"] = self.reason
@@ -112,7 +112,7 @@ def _post(program: Program, purchase: PurchaseCompleted, rating: Rating, order: 
         book.bring_to(account, order.occurred_at)
         repaid = 0
         qualifying = whole
-        paid: list[tuple[Award, Terms]] = []
+        paid: list[tuple[Award, Terms, int]] = []
         for award in awards:
             terms = terms_of(award, rating, order.key)
             repaid += book.earn(
@@ -121,8 +121,9 @@ def _post(program: Program, purchase: PurchaseCompleted, rating: Rating, order: 
             )  # fmt: skip
             qualifying = 0
             own = "" if wallet == award.rule.wallet else wallet
-            order.awards.append(Paid(award.rule.index, terms.lot_id(), award.line_points, own))
-            paid.append((award, terms))
+            lot = terms.lot_id()
+            order.awards.append(Paid(award.rule.index, lot, award.line_points, own))
+            paid.append((award, terms, lot))
         events.append(_event(program, purchase, order, account, paid, repaid))
     qualified = None
     if ladder is not None and ladder.wallet not in by_wallet and whole:
@@ -179,7 +180,7 @@ def _event(
     purchase: PurchaseCompleted,
     order: Order,
     account: Account,
-    paid: list[tuple[Award, Terms]],
+    paid: list[tuple[Award, Terms, int]],
     repaid: int,
 ) -> PointsEarned:
     # Of the first award; where rules give points other terms than the wallet's, each award says its own.
@@ -193,7 +194,7 @@ def _event(
         "account": account.account,
         "version": account.version,
         "operation": "earn-pending" if pending else "earn",
-        "points": sum([award.points for award, _terms in paid]),
+        "points": sum([award.points for award, _terms, _lot in paid]),
         "order_id": purchase.order_id,
         "order_source": order.source,
         "referral_id": None,
@@ -201,7 +202,7 @@ def _event(
         "available_at": available_at_word(terms),
         "expires_at": None if terms.expires_at == NEVER else iso(terms.expires_at),
         "awards": [
-            {"rule": award.rule.name, "points": award.points, "lot_id": str(own.lot_id())} for award, own in paid
+            {"rule": award.rule.name, "points": award.points, "lot_id": str(lot)} for award, _terms, lot in paid
         ],
         "repaid": repaid,
         "balance": balance_of(account),

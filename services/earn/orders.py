@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -21,11 +22,6 @@ class Line(NamedTuple):
     amount: int
     qualifying: int
 
-    def as_kept(self) -> list[object]:
-        """Return what is written down; the qualifying amount only where it is neither nothing nor all."""
-        kept: list[object] = [self.line_id, self.quantity, self.amount, int(self.qualifying > 0)]
-        return kept if self.qualifying in {0, self.amount} else [*kept, self.qualifying]
-
 
 class Paid(NamedTuple):
     """What one rule paid for an order into one wallet.
@@ -39,10 +35,6 @@ class Paid(NamedTuple):
     lot: int
     line_points: list[int]
     wallet: str = ""
-
-    def as_kept(self) -> list[object]:
-        """Return what is written down."""
-        return [self.rule, self.lot, self.line_points, *([self.wallet] if self.wallet else [])]
 
 
 @dataclass(slots=True)
@@ -85,6 +77,21 @@ def qualifying_back(line: Line, returned: tuple[int, int] | None) -> int:
     if (line.quantity and quantity == line.quantity) or amount == line.amount:
         return line.qualifying
     return line.qualifying * amount // line.amount
+
+
+def lines_as_kept(lines: Sequence[Line]) -> list[list[Any]]:
+    """Return what is written down of lines: the qualifying amount only where it is neither nothing nor all."""
+    return [
+        [name, quantity, amount, 1] if qualifying == amount and amount
+        else [name, quantity, amount, 1, qualifying] if qualifying
+        else [name, quantity, amount, 0]
+        for name, quantity, amount, qualifying in lines
+    ]  # fmt: skip
+
+
+def awards_as_kept(awards: Sequence[Paid]) -> list[list[Any]]:
+    """Return what is written down of awards: the wallet only where it is not the rule's own."""
+    return [[rule, lot, points, wallet] if wallet else [rule, lot, points] for rule, lot, points, wallet in awards]
 
 
 def read_result(text: str) -> tuple[list[Line], list[Paid]]:

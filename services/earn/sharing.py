@@ -10,6 +10,8 @@ def split(whole: int, weights: Sequence[int]) -> list[int]:
 
     Weights that are all 0 count as equal.
     """
+    if len(weights) == 1:
+        return [whole]
     total = sum(weights)
     if not total:
         weights, total = [1] * len(weights), len(weights)

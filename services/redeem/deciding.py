@@ -52,7 +52,7 @@ class Deciding(LedgerDeciding[State, Effects]):
 
     def _request(self, received: Received) -> None:
         event = received.event
-        program = in_force(self._state.programs, event.occurred_at)
+        program = in_force(self._state.programs, received.occurred_at)
         reward = program.rewards.get(event.reward) if program else None
         wallet = reward.wallet if reward is not None else redeeming.wallet_shown(self._newest)
         self._bring_to(event.member_id, wallet, received.occurred_at)

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from shared.errors import InvariantBroken
 from shared.instants import BEGINNING, NEVER
-from shared.ledger.operations import EFFECTS, Operation
+from shared.ledger.operations import EFFECT_OF, Effect, Operation
 
 #: The cause of what time alone makes happen.
 TIME = bytes(16)
@@ -193,7 +193,7 @@ class Posting:
         """
         if points < 0 or (points == 0 and not qualifying):
             raise InvariantBroken(f"{operation.name} of {points} points: an entry moves a positive number of points")
-        effect = EFFECTS[operation]
+        effect = EFFECT_OF[operation]
         account.available += effect.available * points
         account.pending += effect.pending * points
         account.reserved += effect.reserved * points
@@ -205,7 +205,7 @@ class Posting:
         lot = 0
         if terms is not None and points:
             lot = terms.lot_id()
-            self._change_lot(account, lot, terms, operation, points)
+            self._change_lot(account, lot, terms, operation, effect, points)
         entry = Entry(
             account.account, account.version, points, lot, account.available, account.pending, account.reserved,
             account.debt, qualifying, occurred_at, occurred_at if event_at is None else event_at, cause.key,
@@ -215,8 +215,9 @@ class Posting:
         self.accounts[account.account] = account
         return entry
 
-    def _change_lot(self, account: Account, lot: int, terms: Terms, operation: Operation, points: int) -> None:
-        effect = EFFECTS[operation]
+    def _change_lot(
+        self, account: Account, lot: int, terms: Terms, operation: Operation, effect: Effect, points: int
+    ) -> None:
         pending = bool(effect.pending) and operation is not Operation.ACTIVATE
         change = self.lots.get((account.account, lot))
         if change is None:

@@ -63,6 +63,11 @@ EFFECTS: dict[Operation, Effect] = {
     Operation.REFUND: Effect(available=1, lot=1),
 }
 
+#: The same by number: posting looks one up for every entry, and a tuple's index is far cheaper than an enum's hash.
+EFFECT_OF: tuple[Effect, ...] = tuple(
+    EFFECTS.get(Operation(n), Effect()) if n else Effect() for n in range(len(EFFECTS) + 1)
+)
+
 #: What a return writes; together they are the points that it took back.
 REVERSALS = frozenset({
     Operation.REVERSE, Operation.REVERSE_PENDING, Operation.REVERSE_OWED, Operation.REVERSE_WAIVED,

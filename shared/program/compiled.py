@@ -65,6 +65,7 @@ class Program:
     """One version of a program, compiled.
 
     Attributes:
+        effective_from: ``effective_at`` in microseconds since 1970.
         worth: By currency of an order: minor units of the program's currency that one of its minor units counts for.
         lifetimes: Of points that no rule says otherwise about, by wallet.
         needs_tier: Whether what a purchase earns depends on the member's tier.
@@ -75,6 +76,7 @@ class Program:
     currency: str
     zone: ZoneInfo
     effective_at: datetime
+    effective_from: int
     worth: dict[str, Fraction]
     spend: Spend
     multipliers: Literal["add", "multiply", "highest"]
@@ -136,6 +138,7 @@ def compile_program(program: ProgramFile, version: int, templates: Mapping[str, 
         currency=program.currency,
         zone=zone,
         effective_at=start_of_day(program.effective, zone),
+        effective_from=microseconds(start_of_day(program.effective, zone)),
         worth=_worth(program),
         spend=program.spend,
         multipliers=program.multipliers,
@@ -202,7 +205,12 @@ def _minor(money: Money) -> int:
     return int(money.amount * 10 ** minor_digits(money.currency))
 
 
-def in_force(versions: Sequence[Program], moment: datetime) -> Program | None:
+def in_force(versions: Sequence[Program], instant: int) -> Program | None:
     """Return the version that rates a purchase of that instant: the latest effective one; of equals, the newest."""
-    candidates = [program for program in versions if program.effective_at <= moment]
-    return max(candidates, key=lambda program: (program.effective_at, program.version), default=None)
+    found: Program | None = None
+    for program in versions:
+        if program.effective_from <= instant and (
+            found is None or (program.effective_from, program.version) > (found.effective_from, found.version)
+        ):
+            found = program
+    return found

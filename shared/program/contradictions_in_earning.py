@@ -120,7 +120,7 @@ def _pay(program: ProgramFile, rule: EarningRule, path: Path) -> Found:
                 yield at, "found a second rate for the same orders; allowed: one for each currency"
             seen[currency] = 1
         if give.per in {"item", "order"} and (give.points * scale_of(program, wallet)).denominator != 1:
-            yield at, "found less than the wallet's smallest unit; allowed: whole ones"
+            yield at, "found a part of the wallet's smallest unit; allowed: a whole number of them"
     if rule.calculate is not None:
         for place, amount, currency in rule.calculate.amounts():
             yield from money_of_the_program(program, amount, currency, (*path, "calculate", *place))

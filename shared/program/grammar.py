@@ -78,8 +78,6 @@ class Give:
         if not 0 < points <= POINTS_MAX:
             raise ValueError(f"the points must be more than 0 and at most {POINTS_MAX:,}")
         if match[3]:
-            if points.denominator != 1:
-                raise ValueError(f"points per {match[3]} must be a whole number")
             return cls(points, unit, "item" if match[3] == "item" else "order")
         amount = _number(match[5]) if match[5] else Fraction(1)
         if amount <= 0:

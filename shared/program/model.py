@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import Annotated, Literal
 
 from pydantic import Field
@@ -41,6 +42,11 @@ class Spend(Part):
     gift_cards_used: Literal["earn", "do not earn"] = Field(
         "earn", description="What was paid with a gift card (tender method gift-card); gift cards bought never earn"
     )
+
+    @cached_property
+    def is_plain(self) -> bool:
+        """Whether nothing but what was paid for its lines counts, however it was paid."""
+        return (self.tax, self.shipping, self.gift_cards_used) == ("does not count", "does not count", "earn")
 
 
 class ProgramFile(Part):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import date
+from datetime import date, datetime
 from fractions import Fraction
 from typing import Literal
 from zoneinfo import ZoneInfo
@@ -39,6 +39,7 @@ class Rule:
         least_amount: What its lines must come to, in minor units of the program's currency.
         least_items: How many pieces its lines must have.
         calculation: None for a rule that multiplies.
+        currencies: Of the orders that it pays for; None: any.
         step: Minor units a step and points a step, if the rate is a plain integer division (the common case).
         factor: Of a rule that multiplies.
         multiplied: The rules that it multiplies.
@@ -60,6 +61,7 @@ class Rule:
     least_amount: int
     least_items: int
     calculation: Calculation | None
+    currencies: frozenset[str] | None
     rounding: Rounding
     step: tuple[int, int] | None
     factor: Fraction | None
@@ -82,6 +84,7 @@ class RuleBook:
         rules: In the file's order.
         plain: Whether every rule pays by itself: none multiplies, replaces, competes or is capped.
         caps: Of all that a wallet gets, by wallet.
+        counts: Whether anything is counted of members.
         counts_purchases: Whether a rule asks which purchase of the member it is.
         visits: The periods in which rules count visits in a row.
     """
@@ -89,16 +92,18 @@ class RuleBook:
     rules: tuple[Rule, ...]
     plain: bool
     caps: Mapping[str, tuple[Limit, ...]]
+    counts: bool
     counts_purchases: bool
     visits: tuple[Literal["day", "week", "month"], ...]
     _of_day: dict[date, tuple[tuple[Rule, ...], Mapping[tuple[str, str], tuple[int, ...]]]] = field(
         default_factory=dict
     )
 
-    def that_could_pay(self, purchase: PurchaseCompleted, day: date) -> Sequence[Rule]:
-        """Return the rules that could pay for a purchase, in the file's order; the others need not be looked at."""
+    def that_could_pay(self, purchase: PurchaseCompleted, local: datetime) -> Sequence[Rule]:
+        """Return the rules that could pay for a purchase of a local time, in the file's order; no others matter."""
         if len(self.rules) <= _FEW:
             return self.rules
+        day = local.date()
         always, keyed = self._of_day.get(day) or self._index(day)
         if not keyed:
             return always
@@ -106,13 +111,6 @@ class RuleBook:
         if not found:
             return always
         return [self.rules[index] for index in sorted(found.union(rule.index for rule in always))]
-
-    @property
-    def counts(self) -> bool:
-        """Whether anything is counted of members."""
-        limits = [limit for rule in self.rules for limit in rule.caps]
-        limits += [limit for wallet in self.caps.values() for limit in wallet]
-        return bool(self.counts_purchases or self.visits or any(limit.per != "order" for limit in limits))
 
     def tallies(self, day: date) -> list[Key]:
         """Return everything that rating a purchase of a local day, or a return of it, may look up or count."""
@@ -158,12 +156,16 @@ def compile_rules(program: ProgramFile, ladder: Ladder | None, zone: ZoneInfo) -
     )  # fmt: skip
     caps = {slug: _limits(program, slug, f"wallet {slug}", wallet.cap) for slug, wallet in program.wallets.items()}
     conditions = [rule.when for rule in program.earning if rule.when]
+    limits = [limit for of in (*(rule.caps for rule in rules), *caps.values()) for limit in of]
+    purchases = any(when.purchase for when in conditions)
+    visits = tuple(sorted({when.visits.per for when in conditions if when.visits}))
     return RuleBook(
-        rules,
-        plain and not any(caps.values()),
-        caps,
-        any(when.purchase for when in conditions),
-        tuple(sorted({when.visits.per for when in conditions if when.visits})),
+        rules=rules,
+        plain=plain and not any(caps.values()),
+        caps=caps,
+        counts=bool(purchases or visits or any(limit.per != "order" for limit in limits)),
+        counts_purchases=purchases,
+        visits=visits,
     )
 
 
@@ -172,6 +174,7 @@ def _compile(
 ) -> Rule:
     wallet = wallet_of(program, rule)
     when = rule.when
+    calculation = _calculation(program, rule, wallet)
     return Rule(
         index=numbers[rule.rule],
         name=rule.rule,
@@ -180,7 +183,8 @@ def _compile(
         matches=line_test(rule.for_, rule.except_),
         least_amount=_minor(when.lines_of_at_least) if when and when.lines_of_at_least else 0,
         least_items=when.items_of_at_least or 0 if when else 0,
-        calculation=_calculation(program, rule, wallet),
+        calculation=calculation,
+        currencies=calculation.currencies if calculation else None,
         rounding=rule.rounding,
         step=_step(program, rule, wallet),
         factor=rule.multiply.factor if rule.multiply else None,
@@ -218,7 +222,7 @@ def _step(program: ProgramFile, rule: EarningRule, wallet: str) -> tuple[int, in
     if rule.give is None or len(rule.give) > 1 or program.also_accepts or scale_of(program, wallet) > 1:
         return None
     (give,) = rule.give
-    if not give.whole or give.points.denominator != 1:
+    if rule.rounding.scope == "line" or not give.whole or give.points.denominator != 1:
         return None
     return int(give.amount * 10 ** minor_digits(give.currency)), give.points.numerator
 

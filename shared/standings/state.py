@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal, NamedTuple
 
-from shared.instants import BEGINNING, NEVER, microseconds
+from shared.instants import BEGINNING, NEVER
 from shared.ledger.operations import EFFECTS
 from shared.program.compiled import Program, in_force
 from shared.program.ladder import Ladder, Metric
@@ -123,11 +123,11 @@ class Ladders:
         """Find the instants at which the ladder of a wallet's accounts changes, once for all."""
         self._begins: list[int] = []
         self._ladders: list[Ladder | None] = [None]
-        for moment in sorted({program.effective_at for program in programs}):
-            program = in_force(programs, moment)
+        for instant in sorted({program.effective_from for program in programs}):
+            program = in_force(programs, instant)
             ladder = program.ladder if program and program.ladder and program.ladder.wallet == wallet else None
             if ladder != self._ladders[-1]:
-                self._begins.append(microseconds(moment))
+                self._begins.append(instant)
                 self._ladders.append(ladder)
 
     def __call__(self, instant: int) -> Ladder | None:

@@ -70,8 +70,10 @@ def decode(
 
 
 def _size(record: Record) -> int:
-    headers = sum(len(name) + len(content or b"") for name, content in record.headers)
-    return len(record.value or b"") + len(record.key or b"") + headers
+    size = len(record.value or b"") + len(record.key or b"")
+    for name, content in record.headers:
+        size += len(name) + len(content or b"")
+    return size
 
 
 def refuse_future(events: Sequence[Received], judged_at: int) -> tuple[list[Received], list[Refusal]]:

@@ -199,7 +199,7 @@ MISTAKES: list[tuple[int, str, int, str, str]] = [
     (15, "    give: 1/0 points per USD", 15, "earning[0].give", "0 below the line"),
     (15, "    give: 1 point per whole 0 USD", 15, "earning[0].give", "must be more than 0"),
     (15, "    give: 1 point per whole 0.001 USD", 15, "earning[0].give", "below the smallest unit of USD"),
-    (15, "    give: 1.5 points per item", 15, "earning[0].give", "must be a whole number"),
+    (15, "    give: 1.5 points per item", 15, "earning[0].give", "a part of the wallet's smallest unit"),
     (
         15,
         "    give: 1 mile per USD",

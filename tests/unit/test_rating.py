@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from services.earn.rating import Rating, rate
 from services.earn.sharing import split
 from shared.contracts.fields import minor_digits
+from shared.instants import microseconds
 from shared.program.compiled import Program, compile_program, in_force
 from shared.program.loader import load
 from shared.program.model import ProgramFile
@@ -300,7 +301,7 @@ def test_of_two_versions_the_one_in_force_rates() -> None:
         ("2017-06-01T04:00:00Z", third),
         ("2017-06-01T00:00:00-04:00", third),
     ]:
-        assert in_force(versions, event(occurred_at=told).occurred_at) is version
+        assert in_force(versions, microseconds(event(occurred_at=told).occurred_at)) is version
 
 
 # ---- splits

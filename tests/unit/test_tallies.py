@@ -88,6 +88,17 @@ def test_a_wallets_cap_is_over_all_of_its_rules_in_their_order() -> None:
     assert [member.buys(noon("03-01")), member.buys(noon("03-01")), member.buys(noon("03-02"))] == [22, 3, 22]
 
 
+def test_a_wallets_cap_per_order_is_over_all_of_its_rules_too() -> None:
+    wallets = "{points: {name: P, unit: point, expiry: never, cap: 15 points per order}}"
+    made = program(
+        "give: 1 point per whole USD", "give: 12 points per order", "give: 1 point per order", wallets=wallets
+    )
+    assert [(award.rule.name, award.points) for award in rate(made, event(TEN)).awards] == [
+        ("rule-0", 10),
+        ("rule-1", 5),
+    ]
+
+
 def test_which_purchase_it_is() -> None:
     member = Member(program("give: 1 point per order, when: {purchase: first}"))
     assert [member.buys(noon("03-01")), member.buys(noon("03-01"))] == [1, 0]
