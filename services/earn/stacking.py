@@ -17,32 +17,30 @@ class Hit(NamedTuple):
 
 
 def without_replaced(hits: Sequence[Hit]) -> tuple[list[Hit], list[tuple[Hit, Rule]]]:
-    """Take from each rule the lines that a rule which replaces it pays for.
+    """Take from each rule the lines that a rule which replaces it counts.
 
-    The file holds no circle of rules that replace each other; a rule that is itself replaced on a line replaces nothing
-    there.
+    Also where that rule is replaced itself: of "gold replaces silver" and "silver replaces everybody" only gold pays.
 
     Returns:
-        What is left, in the file's order; and the hits that have no line left, each with the rule that took the last.
+        What is left, in the file's order; and the hits that have no line left, each with the last rule that took one.
     """
-    if not any(hit.rule.replaces for hit in hits):
-        return list(hits), []
-    by_index = {hit.rule.index: hit for hit in hits}
     replacers: dict[int, list[Hit]] = {}
     for hit in hits:
         for index in hit.rule.replaces:
             replacers.setdefault(index, []).append(hit)
-    left: dict[int, list[int]] = {}
-
-    def lines_of(index: int) -> list[int]:
-        if index not in left:
-            taken = {i for by in replacers.get(index, ()) for i in lines_of(by.rule.index)}
-            left[index] = [i for i in by_index[index].picked if i not in taken]
-        return left[index]
-
-    kept = [Hit(hit.rule, lines_of(hit.rule.index)) for hit in hits]
-    gone = [(hit, replacers[hit.rule.index][-1].rule) for hit in kept if not hit.picked]
-    return [hit for hit in kept if hit.picked], gone
+    if not replacers:
+        return list(hits), []
+    kept: list[Hit] = []
+    gone: list[tuple[Hit, Rule]] = []
+    for hit in hits:
+        by = replacers.get(hit.rule.index, [])
+        taken = {i for other in by for i in other.picked}
+        left = [i for i in hit.picked if i not in taken]
+        if left:
+            kept.append(Hit(hit.rule, left))
+        else:
+            gone.append((hit, by[-1].rule))
+    return kept, gone
 
 
 How = Literal["add", "multiply", "highest"]

@@ -101,12 +101,12 @@ def test_a_rule_replaces_another_one_on_its_lines_only() -> None:
     assert paid(made, TEA, MILK) == {"0": 20, "1": 50}
 
 
-def test_a_rule_that_is_replaced_replaces_nothing() -> None:
+def test_a_rule_that_is_replaced_still_replaces_others() -> None:
     made = program(
         BASE, "give: 2 points per whole USD, replaces: rule-0", "give: 3 points per whole USD, replaces: rule-1"
     )
-    # The third takes the second's lines, so the first one keeps its own.
-    assert paid(made, TEA) == {"0": 10, "2": 30}
+    # As in "gold replaces silver" and "silver replaces everybody": only the last one pays.
+    assert paid(made, TEA) == {"2": 30}
 
 
 def test_of_the_best_only_the_best_pays() -> None:
