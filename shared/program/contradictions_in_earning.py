@@ -134,7 +134,7 @@ def _caps(program: ProgramFile, rule: EarningRule, path: Path) -> Found:
             yield at, f'found the unit "{cap.unit}"; allowed: what the rule pays, "{wallet.unit}"'
         least = [give.points for _place, give in gives_of(rule) if give.per in {"order", "item"}]
         if least and len(least) == len(list(gives_of(rule))) and cap.points < min(least):
-            yield at, f"found a cap below one award of {min(least):,}; this rule would never pay what it says"
+            yield at, f"found a cap below one award of {min(least)}; this rule would never pay what it says"
     for number in again([str(cap.per) for cap in rule.cap]):
         yield (*path, "cap", number), f"found a second cap per {rule.cap[number].per}; allowed: one"
 

@@ -173,6 +173,8 @@ def _allowed(path: Path) -> str | None:
     """Say what may stand there; a wallet's own name says nothing about its fields."""
     if path[:1] == ("wallets",) and len(path) == 2:
         return _ALLOWED["wallets"]
+    if path[-2:-1] in {("also_accepts",), ("split",)}:  # their fields are names of currencies and wallets
+        return _ALLOWED[str(path[-2])]
     name = next((part for part in reversed(path) if isinstance(part, str)), "")
     return _ALLOWED.get(f"{_section(path)}.{name}") or _ALLOWED.get(name)
 
