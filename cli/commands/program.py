@@ -9,13 +9,13 @@ import typer
 
 from cli.control import send_hint
 from cli.home import DEFAULT_HOME, Home, database, settings_for
-from cli.output import AsJson, command, console, print_json, show
+from cli.output import AsJson, command, console, print_json, say, show
 from cli.stack import read_program
 from shared.contracts import control
 from shared.errors import UsageError
 from shared.instants import iso
 from shared.program import store
-from shared.program.loader import json_schema
+from shared.program.loader import doubts_about, json_schema
 
 app = typer.Typer(help="The program file: check, publish, and look at its versions.", no_args_is_help=True)
 
@@ -25,8 +25,14 @@ File = Annotated[Path, typer.Argument(help="A program file (YAML).")]
 @app.command()
 @command
 def check(file: File) -> None:
-    """Say what is wrong with a program file and its templates, line by line; exit status 1 if anything is."""
-    program = read_program(file).program
+    """Say what is wrong with a program file and its templates, line by line; exit status 1 if anything is.
+
+    What the file may say, but hardly means, is a warning: it is no mistake.
+    """
+    texts = read_program(file)
+    program = texts.program
+    for doubt in doubts_about(texts.text, texts.filename):
+        say(f"warning: {doubt}")
     console.print(
         f"{file}: {program.name}, {len(program.earning)} earning rule{'' if len(program.earning) == 1 else 's'}, "
         f"wallets {', '.join(program.wallets)}, effective {program.effective}: no mistakes found"

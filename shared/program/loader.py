@@ -13,6 +13,7 @@ from shared.errors import ProgramFileError
 from shared.program.calculations import KINDS
 from shared.program.calculations.table import Band, Row
 from shared.program.contradictions import contradictions
+from shared.program.doubts import doubts
 from shared.program.earning import WEEKDAYS, Dates, EarningRule, PaidWith, When
 from shared.program.grammar import Expiry, Factor, Give, Rounding
 from shared.program.model import ProgramFile, Spend, Wallet
@@ -141,6 +142,13 @@ def load(text: str, filename: str = "program.yaml") -> ProgramFile:
     if problems:
         raise ProgramFileError(problems)
     return program
+
+
+def doubts_about(text: str, filename: str = "program.yaml") -> list[str]:
+    """Return what a file without mistakes hardly means, one doubt a line: ``file:line:column: field: what``."""
+    source = parse(text, filename)
+    program = ProgramFile.model_validate(source.data)
+    return [f"{source.at(path)}: {_field(source.real(path))}: {what}" for path, what in doubts(program)]
 
 
 def _describe(error: ErrorDetails, source: Source) -> str:
