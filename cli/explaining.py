@@ -18,10 +18,11 @@ from cli.reading_words import (
     instant,
     rule_name,
 )
+from services.earn.awards import Verdict
 from services.earn.earning import available_at_word
 from services.earn.handler import EarnHandler
 from services.earn.orders import Order
-from services.earn.rating import Verdict, rate
+from services.earn.rating import rate
 from services.earn.referring import open_until
 from services.earn.store import load_orders
 from shared.database.pool import Connection

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from cli.reading_words import Json, print_table
-from services.earn.rating import Verdict
+from services.earn.awards import Verdict
 
 _IN_WORDS = {
     "paid": "paid",

@@ -8,7 +8,7 @@ from cli.reading_events import RECORD_BYTES, Line
 from cli.reading_words import Named
 from cli.rehearsal import Rehearsal
 from services.earn import handler as earn
-from services.earn.rating import Verdict
+from services.earn.awards import Verdict
 from services.earn.referring import Referral
 from services.notify import handler as notify
 from services.redeem import handler as redeem

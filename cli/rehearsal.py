@@ -13,7 +13,7 @@ import msgpack
 
 from services.earn import handler as earn
 from services.earn import state as earn_state
-from services.earn.rating import Verdict
+from services.earn.awards import Verdict
 from services.earn.referring import Referral
 from services.notify import deciding as notify_state
 from services.notify import handler as notify

@@ -8,9 +8,9 @@ from typing import Any
 import pydantic_core
 
 from services.earn import referring, returning
+from services.earn.awards import Verdict
 from services.earn.earning import Refused, earn
 from services.earn.orders import Order
-from services.earn.rating import Verdict
 from services.earn.referring import Referral
 from services.earn.state import Effects, Parked, State
 from shared.contracts import points

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
+from services.earn.awards import POINTS_MAX, Award, Rating, Verdict
 from services.earn.orders import Line, Order, Paid, awards_as_kept, lines_as_kept
-from services.earn.rating import POINTS_MAX, Award, Rating, Verdict, rate
+from services.earn.rating import rate
 from shared.contracts.points import Balance, PointsEarned, SpendQualified
 from shared.contracts.purchases import PurchaseCompleted
 from shared.instants import BEGINNING, NEVER, iso

@@ -9,8 +9,8 @@ from typing import Any
 import msgpack
 
 from services.earn import store
+from services.earn.awards import Verdict
 from services.earn.deciding import Deciding
-from services.earn.rating import Verdict
 from services.earn.state import Effects, Parked, State
 from shared.contracts import purchases, referrals
 from shared.contracts.contract import Contract, business_key

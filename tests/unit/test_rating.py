@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from services.earn.rating import Rating, rate
+from services.earn.awards import Rating
+from services.earn.rating import rate
 from services.earn.sharing import split
 from shared.contracts.fields import minor_digits
 from shared.instants import microseconds

@@ -7,7 +7,8 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from services.earn.rating import Rating, rate
+from services.earn.awards import Rating
+from services.earn.rating import rate
 from shared.errors import ProgramFileError
 from shared.program.compiled import Program, compile_program
 from shared.program.contradictions import contradictions

@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from services.earn.rating import Verdict, rate
+from services.earn.awards import Verdict
+from services.earn.rating import rate
 from shared.program.compiled import Program
 from tests.unit.build import event, line, program
 

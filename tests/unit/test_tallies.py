@@ -10,8 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from services.earn.awards import Verdict
 from services.earn.orders import Line, Order, Paid
-from services.earn.rating import Verdict, rate
+from services.earn.rating import rate
 from services.earn.returning import Returned, take_back
 from shared.contracts.purchases import PURCHASE_RETURNED
 from shared.instants import microseconds
