@@ -17,6 +17,7 @@ import pytest
 
 from tests.conftest import BROKER
 
+pytestmark = pytest.mark.year
 ROOT = Path(__file__).parents[2]
 COLUMNS = ["member_id", "wallet", "available", "pending", "reserved", "debt", "lifetime"]
 
