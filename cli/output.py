@@ -113,4 +113,4 @@ def print_json(value: object) -> None:
 
 def say(text: str) -> None:
     """Tell a person what is being done."""
-    errors.print(text, markup=False)
+    errors.print(text, markup=False, soft_wrap=True)

@@ -35,7 +35,8 @@ def check(file: File) -> None:
         say(f"warning: {doubt}")
     console.print(
         f"{file}: {program.name}, {len(program.earning)} earning rule{'' if len(program.earning) == 1 else 's'}, "
-        f"wallets {', '.join(program.wallets)}, effective {program.effective}: no mistakes found"
+        f"wallets {', '.join(program.wallets)}, effective {program.effective}: no mistakes found",
+        soft_wrap=True,
     )
 
 
