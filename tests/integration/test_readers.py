@@ -49,6 +49,10 @@ async def fill(made: Deployment) -> None:
         *traffic.profiles(),
         about(profiles.UPDATED, {"member_id": "ann", "occurred_at": DAY.format("08:00"), "name": "Planted Ann",
                                  "email": "planted-ann@example.invalid", "consent": ["email"]}),
+    ])  # fmt: skip
+    # A profile that comes after the news is too late for it, and they travel on different topics.
+    await made.idle()
+    await made.send([
         about(referrals.REGISTERED, {"member_id": "bob", "occurred_at": DAY.format("09:00"), "referral_id": "r-1",
                                      "referrer_id": "ann"}),
         event(bought("b-1", "bob", line("1", 3000))),
