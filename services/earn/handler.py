@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
 from typing import Any
 
 import msgpack
@@ -92,12 +91,12 @@ class EarnHandler(LedgerHandler):
         wanted: set[tuple[str, str, int]] = set()
         for received in events:
             event = received.event
-            moments = [event.occurred_at] if received.type == purchases.COMPLETED else []
+            instants = [received.occurred_at] if received.type == purchases.COMPLETED else []
             if received.type == purchases.RETURNED and (order := state.orders.get(_order_key(received))) is not None:
-                moments.append(datetime.fromtimestamp(order.occurred_at / 1_000_000, UTC))
-            for moment in moments:
+                instants.append(order.occurred_at)
+            for instant in instants:
                 for program in state.programs:
-                    wanted.update((event.member_id, *key) for key in program.book.tallies(program.day_of(moment)))
+                    wanted.update((event.member_id, *key) for key in program.book.tallies(program.day_at(instant)))
         state.tallies = await store.load_tallies(connection, wanted)
 
     async def _load_registrations(self, connection: Connection, state: State, registrations: Sequence[Any]) -> None:

@@ -37,9 +37,8 @@ def rate(
         count: How much was counted of the member before, see ``shared.program.tallies``.
     """
     lines = purchase.lines
-    amounts = [line.amount for line in lines]
-    if not program.spend.is_plain:
-        amounts = amounts_that_count(program.spend, purchase)
+    spend = program.spend
+    amounts = [line.amount for line in lines] if spend.is_plain else amounts_that_count(spend, purchase)
     never_earns = program.never_earns
     earning = [i for i, line in enumerate(lines) if not line.is_gift_card and not never_earns(line)]
     qualifying = [0] * len(lines)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 
 from services.earn.earning import available_at_word, balance_of
 from services.earn.orders import Order
@@ -136,12 +136,12 @@ def judge(referral: Referral, order: Order, *, program: Program, rewarded: Seque
 def open_until(registered_at: int, program: Program) -> int:
     """Return the first instant at which a purchase comes too late for a referral, by a program that has some."""
     assert program.referral is not None, "a program with referrals"
-    day = program.day_of(datetime.fromtimestamp(registered_at / 1_000_000, UTC))
+    day = program.day_at(registered_at)
     return microseconds(start_of_day(day + timedelta(days=program.referral.within_days + 1), program.zone))
 
 
 def _month(program: Program, instant: int) -> tuple[int, int]:
-    day = program.day_of(datetime.fromtimestamp(instant / 1_000_000, UTC))
+    day = program.day_at(instant)
     return day.year, day.month
 
 
@@ -174,7 +174,7 @@ def _reward(referral: Referral, order: Order, program: Program, book: Book) -> E
 
 def _terms(program: Program, wallet: str, occurred_at: int) -> Terms:
     """Return the terms of a reward: those of an order of that day; it waits for no fulfilment of its own."""
-    day = program.day_of(datetime.fromtimestamp(occurred_at / 1_000_000, UTC))
+    day = program.day_at(occurred_at)
     available_at, expires_at = program.lifetimes[wallet].of(day)
     return Terms(BEGINNING if available_at == NEVER else available_at, expires_at)
 

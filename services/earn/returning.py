@@ -7,7 +7,6 @@ amount is 0); each return takes the difference, and the one that makes the line 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
 from services.earn.earning import Refused, balance_of, qualified_event
@@ -151,7 +150,7 @@ def _uncounted(order: Order, points: Sequence[int], program: Program) -> dict[Ke
     counted: dict[Key, int] = {}
     if program.book.plain:
         return counted
-    day = program.day_of(datetime.fromtimestamp(order.occurred_at / 1_000_000, UTC))
+    day = program.day_at(order.occurred_at)
     for award, number in zip(order.awards, points, strict=True):
         rule = program.rules[award.rule]
         for limit in (*rule.caps, *program.book.caps[award.wallet or rule.wallet]):

@@ -16,7 +16,7 @@ from shared.program.ladder import Ladder, compile_ladder
 from shared.program.lifetimes import Lifetime
 from shared.program.matching import LineTest, any_of
 from shared.program.model import ProgramFile, Spend, scale_of, wallet_with_unit
-from shared.program.phrases import Money, Pending, Points
+from shared.program.phrases import Pending, Points
 from shared.program.rules import Rule, RuleBook, compile_rules, lifetime
 from shared.program.sections import Notifications
 
@@ -102,6 +102,10 @@ class Program:
         """Return the calendar day of an instant where the program lives."""
         return moment.astimezone(self.zone).date()
 
+    def day_at(self, instant: int) -> date:
+        """Return the same of an instant in microseconds since 1970."""
+        return self.day_of(datetime.fromtimestamp(instant / 1_000_000, UTC))
+
     def reminders(self, wallet: str, expires_at: int) -> tuple[tuple[int, int], ...]:
         """Return (instant, days before) of each announcement of an expiry, the earliest first.
 
@@ -113,7 +117,7 @@ class Program:
         if key not in self._reminders:
             if len(self._reminders) > 10_000:
                 self._reminders.clear()
-            gone = self.day_of(datetime.fromtimestamp(expires_at / 1_000_000, UTC))
+            gone = self.day_at(expires_at)
             self._reminders[key] = tuple(
                 (microseconds(start_of_day(gone - timedelta(days=days), self.zone)), days)
                 for days in self.terms[wallet].remind
@@ -176,7 +180,7 @@ def _compile_referral(program: ProgramFile) -> Referral | None:
     return Referral(
         referrer=_points(program, section.referrer),
         friend=_points(program, section.friend),
-        minimum=_minor(section.purchase_of_at_least),
+        minimum=section.purchase_of_at_least.minor,
         within_days=section.within_days,
         at_most_a_month=section.at_most_a_month,
     )
@@ -194,15 +198,11 @@ def _compile_rewards(program: ProgramFile) -> Iterator[Reward]:
             reward=section.reward,
             wallet=wallet,
             cost=cost,
-            worth=_minor(section.worth),
+            worth=section.worth.minor,
             tier=section.tier,
             limit=section.limit,
             hold=section.hold.microseconds,
         )
-
-
-def _minor(money: Money) -> int:
-    return int(money.amount * 10 ** minor_digits(money.currency))
 
 
 def in_force(versions: Sequence[Program], instant: int) -> Program | None:

@@ -8,7 +8,7 @@ from datetime import date, datetime
 from operator import attrgetter
 from typing import Any, Literal, NamedTuple
 
-from shared.contracts.fields import in_money, minor_digits
+from shared.contracts.fields import in_money
 from shared.contracts.purchases import PurchaseCompleted, Tender
 from shared.program.earning import WEEKDAYS, Dates, PaidWith, Weekday, When
 from shared.program.ladder import Ladder
@@ -115,7 +115,7 @@ def _tier(tier: str, ladder: Ladder) -> Condition:
 
 
 def _order_of_at_least(money: Money) -> Condition:
-    minor = int(money.amount * 10 ** minor_digits(money.currency))
+    minor = money.minor
     return Condition(
         "order_of_at_least", str(money), lambda at: at.amount >= minor, lambda at: in_money(at.amount, money.currency)
     )

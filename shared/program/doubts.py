@@ -56,7 +56,7 @@ def _alone(program: ProgramFile) -> Found:
 def _twice(program: ProgramFile) -> Found:
     seen: dict[str, str] = {}
     for index, rule in enumerate(program.earning):
-        content = rule.model_copy(update={"rule": "", "says": None}).model_dump_json()
+        content = repr(rule.model_copy(update={"rule": "", "says": None}))
         if content in seen:
             yield ("earning", index, "rule"), f"pays the same, for the same, as {seen[content]}: is it meant twice?"
         seen.setdefault(content, rule.rule)

@@ -30,6 +30,18 @@ def _number(text: str) -> Fraction:
     return Fraction(whole) / int(below or 1)
 
 
+def matched(pattern: str, text: str, otherwise: str) -> re.Match[str]:
+    """Match the whole of a phrase.
+
+    Raises:
+        ValueError: It does not match; ``otherwise`` is said of it.
+    """
+    match = re.fullmatch(pattern, text)
+    if match is None:
+        raise ValueError(otherwise)
+    return match
+
+
 @dataclass(frozen=True, slots=True)
 class Give:
     """What a rule pays: ``1 point per whole USD``, ``1.25 points per USD``, ``50 points per item``, ``2% back``.
@@ -117,9 +129,7 @@ class Expiry:
         Raises:
             ValueError: It is not of the form, or longer than a hundred years.
         """
-        match = re.fullmatch(cls.PATTERN, " ".join(text.split()))
-        if match is None:
-            raise ValueError("is not an expiry")
+        match = matched(cls.PATTERN, " ".join(text.split()), "is not an expiry")
         if text.split() == ["never"]:
             return cls(None)
         count, unit = int(match[1] or match[4] or 0), match[2] or match[5] or "day"
@@ -151,9 +161,7 @@ class Rounding:
         Raises:
             ValueError: It is not of the form.
         """
-        match = re.fullmatch(cls.PATTERN, " ".join(text.split()))
-        if match is None:
-            raise ValueError("is not a rounding")
+        match = matched(cls.PATTERN, " ".join(text.split()), "is not a rounding")
         return cls(match[1], match[2])  # type: ignore[arg-type]  # the pattern allows nothing else
 
     def apply(self, exact: Fraction) -> int:

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import ClassVar, Literal, Self
 
-from shared.program.grammar import POINTS_MAX
+from shared.contracts.fields import minor_digits
+from shared.program.grammar import POINTS_MAX, matched
 from shared.program.tallies import Per
 
 
@@ -33,9 +34,7 @@ class Pending:
         Raises:
             ValueError: It is not of the form, or no day at all or more than a year.
         """
-        match = re.fullmatch(cls.PATTERN, " ".join(text.split()))
-        if match is None:
-            raise ValueError("is not a waiting time")
+        match = matched(cls.PATTERN, " ".join(text.split()), "is not a waiting time")
         if match[1] is None:
             return cls(None)
         if not 1 <= int(match[1]) <= 366:
@@ -60,9 +59,7 @@ class Points:
         Raises:
             ValueError: It is not of the form, or the number is 0 or too large.
         """
-        match = re.fullmatch(cls.PATTERN, text)
-        if match is None:
-            raise ValueError("is not a number of points")
+        match = matched(cls.PATTERN, text, "is not a number of points")
         if not 0 < int(match[1]) <= POINTS_MAX:
             raise ValueError(f"must be more than 0 and at most {POINTS_MAX:,}")
         return cls(int(match[1]), match[2])
@@ -88,9 +85,7 @@ class Cap:
         Raises:
             ValueError: It is not of the form, or the number is 0.
         """
-        match = re.fullmatch(cls.PATTERN, text)
-        if match is None:
-            raise ValueError("is not a cap")
+        match = matched(cls.PATTERN, text, "is not a cap")
         if not int(match[1]):
             raise ValueError("a cap of 0 would pay nothing; take the rule out")
         return cls(int(match[1]), match[2], match[3] or match[4])  # type: ignore[arg-type]  # as the pattern allows
@@ -117,9 +112,7 @@ class Nth:
         Raises:
             ValueError: It is not of the form, or no purchase has the number.
         """
-        match = re.fullmatch(cls.PATTERN, text)
-        if match is None:
-            raise ValueError("is not a purchase by its number")
+        match = matched(cls.PATTERN, text, "is not a purchase by its number")
         number = 1 if match[1] else int(match[3])
         if number < (2 if match[2] else 1):
             raise ValueError("must be 1st or later, and after every: 2nd or later")
@@ -150,9 +143,7 @@ class Streak:
         Raises:
             ValueError: It is not of the form, or no row at all.
         """
-        match = re.fullmatch(cls.PATTERN, text)
-        if match is None:
-            raise ValueError("is not a row of visits")
+        match = matched(cls.PATTERN, text, "is not a row of visits")
         if int(match[1]) < 2:
             raise ValueError("a row has 2 or more")
         return cls(int(match[1]), match[2])  # type: ignore[arg-type]  # the pattern allows nothing else
@@ -174,9 +165,7 @@ class Percent:
         Raises:
             ValueError: It is not of the form, or nothing, or more than the whole.
         """
-        match = re.fullmatch(cls.PATTERN, text)
-        if match is None:
-            raise ValueError("is not a part in percent")
+        match = matched(cls.PATTERN, text, "is not a part in percent")
         share = Fraction(match[1]) / 100
         if not 0 < share <= 1:
             raise ValueError("must be more than 0% and at most 100%")
@@ -189,6 +178,11 @@ class Money:
 
     amount: Fraction
     currency: str
+
+    @property
+    def minor(self) -> int:
+        """The amount in minor units of its currency; the file was checked to name no parts of one."""
+        return int(self.amount * 10 ** minor_digits(self.currency))
 
     def __str__(self) -> str:
         return f"{float(self.amount):,.2f} {self.currency}".replace(".00 ", " ")
@@ -203,9 +197,7 @@ class Money:
         Raises:
             ValueError: It is not of the form.
         """
-        match = re.fullmatch(cls.PATTERN, text)
-        if match is None:
-            raise ValueError("is not an amount of money")
+        match = matched(cls.PATTERN, text, "is not an amount of money")
         return cls(Fraction(match[1]), match[2])
 
 
@@ -280,9 +272,7 @@ class Hours:
         Raises:
             ValueError: It is not of the form, or both ends are equal.
         """
-        match = re.fullmatch(cls.PATTERN, text)
-        if match is None:
-            raise ValueError("is not a part of the day")
+        match = matched(cls.PATTERN, text, "is not a part of the day")
         first, last = (int(match[i]) * 60 + int(match[i + 1]) for i in (1, 3))
         if first == last:
             raise ValueError("begins when it ends")

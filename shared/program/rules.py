@@ -20,7 +20,7 @@ from shared.program.ladder import Ladder
 from shared.program.lifetimes import Lifetime
 from shared.program.matching import LineTest, keys_of_line, keys_of_match, line_test
 from shared.program.model import ProgramFile, currency_of, scale_of, wallet_of
-from shared.program.phrases import Cap, Money
+from shared.program.phrases import Cap
 from shared.program.tallies import PURCHASES, Key, Limit, before, visits_key
 
 #: With so few rules, testing them all is cheaper than looking up which ones could match.
@@ -84,7 +84,7 @@ class RuleBook:
         rules: In the file's order.
         plain: Whether every rule pays by itself: none multiplies, replaces, competes or is capped.
         caps: Of all that a wallet gets, by wallet.
-        counts: Whether anything is counted of members.
+        limits: All caps over more than one order.
         counts_purchases: Whether a rule asks which purchase of the member it is.
         visits: The periods in which rules count visits in a row.
     """
@@ -92,7 +92,7 @@ class RuleBook:
     rules: tuple[Rule, ...]
     plain: bool
     caps: Mapping[str, tuple[Limit, ...]]
-    counts: bool
+    limits: tuple[Limit, ...]
     counts_purchases: bool
     visits: tuple[Literal["day", "week", "month"], ...]
     _of_day: dict[date, tuple[tuple[Rule, ...], Mapping[tuple[str, str], tuple[int, ...]]]] = field(
@@ -112,11 +112,14 @@ class RuleBook:
             return always
         return [self.rules[index] for index in sorted(found.union(rule.index for rule in always))]
 
+    @property
+    def counts(self) -> bool:
+        """Whether anything is counted of members."""
+        return bool(self.limits or self.counts_purchases or self.visits)
+
     def tallies(self, day: date) -> list[Key]:
         """Return everything that rating a purchase of a local day, or a return of it, may look up or count."""
-        limits = [limit for rule in self.rules for limit in rule.caps]
-        limits += [limit for wallet in self.caps.values() for limit in wallet]
-        keys = [limit.key(day) for limit in limits if limit.per != "order"]
+        keys = [limit.key(day) for limit in self.limits]
         for per in self.visits:
             key = visits_key(per, day)
             keys += [key, before(per, key)]
@@ -163,7 +166,7 @@ def compile_rules(program: ProgramFile, ladder: Ladder | None, zone: ZoneInfo) -
         rules=rules,
         plain=plain and not any(caps.values()),
         caps=caps,
-        counts=bool(purchases or visits or any(limit.per != "order" for limit in limits)),
+        limits=tuple(limit for limit in limits if limit.per != "order"),
         counts_purchases=purchases,
         visits=visits,
     )
@@ -181,7 +184,7 @@ def _compile(
         wallet=wallet,
         conditions=compile_conditions(when, ladder),
         matches=line_test(rule.for_, rule.except_),
-        least_amount=_minor(when.lines_of_at_least) if when and when.lines_of_at_least else 0,
+        least_amount=when.lines_of_at_least.minor if when and when.lines_of_at_least else 0,
         least_items=when.items_of_at_least or 0 if when else 0,
         calculation=calculation,
         currencies=calculation.currencies if calculation else None,
@@ -260,7 +263,3 @@ def _keys(rule: EarningRule) -> tuple[tuple[str, str], ...] | None:
 def _days(rule: EarningRule) -> tuple[date, date]:
     dates = rule.when.dates if rule.when else None
     return (dates and dates.from_) or date.min, (dates and dates.to) or date.max
-
-
-def _minor(money: Money) -> int:
-    return int(money.amount * 10 ** minor_digits(money.currency))

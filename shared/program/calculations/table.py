@@ -9,7 +9,6 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from shared.contracts.fields import minor_digits
 from shared.program.calculations.base import Basket, CalculationKind, Rate, rate_of
 from shared.program.fields import Part, phrase
 from shared.program.grammar import Give
@@ -60,10 +59,7 @@ class Table(CalculationKind):
 class _CompiledRow:
     def __init__(self, row: Row, scale: int) -> None:
         self.takes: LineTest = any_of(row.for_)
-        bands = [
-            (int(band.from_.amount * 10 ** minor_digits(band.from_.currency)), rate_of(band.give, scale))
-            for band in row.bands
-        ]
+        bands = [(band.from_.minor, rate_of(band.give, scale)) for band in row.bands]
         bands.sort(key=lambda band: band[0])
         self._starts = [start for start, _rate in bands]
         self._rates: list[Rate] = [rate for _start, rate in bands]
