@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import json
 from collections.abc import AsyncIterator
 from datetime import datetime
@@ -25,6 +26,7 @@ from tests.deployment import SOURCE, Deployment, Servers, about, event, purchase
 from tests.flow import Traffic
 from tests.integration.test_whole_flow import end_of
 
+_numbers = itertools.count(1)
 #: Bought on 1 March 2017 where the program lives; nothing else here is on that day but the traffic of others.
 DAY = "2017-03-01T{}:00-05:00"
 DONE = """
@@ -91,7 +93,8 @@ async def fill(made: Deployment) -> None:
 
 @pytest.fixture(scope="module")
 async def full(servers: Servers) -> AsyncIterator[Deployment]:
-    made = Deployment(servers, "readers")
+    # A worker that gets some of these tests back from another one makes a second deployment: its topics begin empty.
+    made = Deployment(servers, f"readers{next(_numbers)}")
     await made.create(flow.PROGRAM, flow.TEMPLATES)
     async with made.workers(batch_records=20, sweep_seconds=0.1):
         await fill(made)
