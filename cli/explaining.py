@@ -25,13 +25,14 @@ from services.earn.orders import Order
 from services.earn.rating import rate
 from services.earn.referring import open_until
 from services.earn.store import load_orders
+from shared.contracts.purchases import PurchaseAmended
 from shared.database.pool import Connection
+from shared.instants import moment
 from shared.ledger.model import Terms
 from shared.ledger.operations import Operation
 from shared.ledger.read import accounts_at, word
 from shared.program.compiled import Program
-from shared.standings.read import Loaded, load_steps, tier_slug_at
-from shared.standings.state import ladders_by_wallet
+from shared.program.occasions import Known
 from shared.stream.decode import decode
 from shared.stream.packing import unpack_records
 
@@ -49,7 +50,17 @@ select e.lot, e.operation, sum(e.points)::bigint as points
 from account a join entry e using (account) where a.member = $1 and e.lot = any($2::bigint[])
 group by e.lot, e.operation order by e.lot, e.operation
 """
-_RETURNS = "select key, order_key, source, return_id, member, occurred_at, result from purchase_return "
+#: Where the order stands in the archive as it is now: an amendment that waited for it stands where it came.
+_RATED = """
+select coalesce(w.archive_seq, a.archive_seq, p.archive_seq),
+       coalesce(w.archive_index, a.archive_index, p.archive_index)
+from purchase p
+left join lateral (select * from amendment where order_key = p.key order by number desc limit 1) a on true
+left join parked w on w.key = a.key and w.state = 'applied'
+where p.key = $1
+"""
+_RETURNS = "select key, order_key, source, return_id, member, occurred_at, result, kind from purchase_return "
+_AMENDMENTS = "select key, order_key, source, amendment_id, member, occurred_at, changes, number from amendment "
 _REFERRALS = """
 select key, source, referral_id, referrer, friend, registered_at, state, reason, order_key, order_id, order_source,
        qualified_at, minimum, program_version, referrer_points, friend_points
@@ -87,7 +98,7 @@ class Explaining:
     async def _order(self, key: bytes) -> Json:
         order = (await load_orders(self._connection, [key]))[key]
         program = self._programs[order.program_version]
-        kept = await self._connection.fetchval("select result from purchase where key = $1", key)
+        result = await self._connection.fetchval("select result from order_now where key = $1", key)
         fulfilled = await self._connection.fetch("select key, occurred_at from fulfilment where order_key = $1", key)
         referrals = await self._connection.fetch(_REFERRALS + "where order_key = $1", key)
         bought = sum(line.qualifying for line in order.lines)
@@ -97,9 +108,9 @@ class Explaining:
             "occurred_at": instant(order.occurred_at),
             "program_version": order.program_version,
             "currency": program.currency,
-            "tier": await self._tier(order, program),
+            "tier": self._tier(order, program),
             "points": sum(sum(paid.line_points) for paid in order.awards),
-            "reason": jiter.from_json(kept.encode()).get("reason"),
+            "reason": jiter.from_json(result.encode()).get("reason"),
             "qualifying": {"bought": bought, "returned": bought - order.qualifying, "counts": order.qualifying},
             "lines": [line._asdict() for line in order.lines],
             "awards": self._awards(order, program),
@@ -107,6 +118,10 @@ class Explaining:
             "entries": await self._entries([order.member], [key, *(one["key"] for one in fulfilled)]),
             "lots": await self._lots(order.member, {paid.lot for paid in order.awards}),
             "fulfilled_at": instant(fulfilled[0]["occurred_at"]) if fulfilled else None,
+            "amendments": [
+                await self._amended(row, order)
+                for row in await self._connection.fetch(_AMENDMENTS + "where order_key = $1 order by number", key)
+            ],
             "returns": await self._returns(order),
             "referrals": [self._as_referral(row) for row in referrals],
         }
@@ -124,44 +139,28 @@ class Explaining:
         ]  # fmt: skip
 
     async def _rules(self, order: Order, program: Program) -> list[Json]:
-        """Rate the purchase again, as it stands in the archive, and return what became of each rule."""
-        seq, position = await self._connection.fetchrow(
-            "select archive_seq, archive_index from purchase where key = $1", order.key
-        )
+        """Rate the order again, by what was known then, and return what became of each rule."""
+        seq, position = await self._connection.fetchrow(_RATED, order.key)
         body = await self._connection.fetchval("select body from archive where seq = $1", seq)
         # It was accepted, so it is not too large.
         decoded = decode(unpack_records(body)[position : position + 1], EarnHandler.contracts, sys.maxsize)
         verdicts: list[Verdict] = []
+        kept, bought_at = order.kept, moment(order.occurred_at)
+        known = Known(kept.tier, lambda key: kept.counts.get(key, 0), kept.member)
         for received in decoded.events:
-            rate(program, received.event, await self._tier_then(order, program), verdicts)
+            event = received.event
+            if isinstance(event, PurchaseAmended) and bought_at is not None:
+                event = event.as_bought(bought_at)
+            rate(program, event, known, verdicts)
         return verdicts_as_json(verdicts, [rule.name for rule in program.rules])
 
-    async def _tier(self, order: Order, program: Program) -> Json | None:
+    def _tier(self, order: Order, program: Program) -> Json | None:
         """Return the tier whose multiplier the order was rated with; None where none multiplies."""
         ladder = program.ladder
         if ladder is None or not ladder.multiplies or not order.awards:
             return None
-        tier = ladder.tiers[await self._tier_then(order, program)]
+        tier = ladder.tiers[order.kept.tier]
         return {"tier": tier.tier, "multiplier": str(tier.multiplier)}
-
-    async def _tier_then(self, order: Order, program: Program) -> int:
-        """Return the number of the tier that the order was rated with."""
-        ladder = program.ladder
-        if ladder is None or not program.needs_tier:
-            return 0
-        rows = await self._connection.fetch(
-            "select a.account, min(e.version) from account a left join entry e on e.account = a.account "
-            "and e.cause = $3 where a.member = $1 and a.wallet = $2 group by a.account",
-            order.member, ladder.wallet, order.key,
-        )  # fmt: skip
-        ((account, first),) = rows
-        steps = (await load_steps(self._connection, {account: 0})).get(account, [])
-        # An order that left no entry there was rated after what had happened by then.
-        before = [
-            step for step in steps if (step.occurred_at <= order.occurred_at if first is None else step.version < first)
-        ]
-        ladder_at = ladders_by_wallet(list(self._programs.values()))[ladder.wallet]
-        return ladder.number_of(tier_slug_at(Loaded(steps=before), ladder_at, order.occurred_at))
 
     async def _lots(self, member: str, lots: Iterable[int]) -> list[Json]:
         """Return what became of lots: an order's points lie with all others of the same terms."""
@@ -205,6 +204,8 @@ class Explaining:
         order = (await load_orders(self._connection, [row["order_key"]]))[row["order_key"]]
         return {**await self._returned(row, order), "order": {"id": order.order_id, "source": order.source}}
 
+    _cancellation = _return
+
     async def _returned(self, row: Any, order: Order) -> Json:
         result = jiter.from_json(row["result"].encode())
         # A return that takes a referral back concerns the referrer too.
@@ -212,6 +213,7 @@ class Explaining:
         members = [order.member, *(referrer for (referrer,) in referrers)]
         return {
             "id": row["return_id"],
+            "kind": row["kind"],
             "source": row["source"],
             "member_id": row["member"],
             "occurred_at": instant(row["occurred_at"]),
@@ -226,11 +228,33 @@ class Explaining:
             "entries": await self._entries(members, [row["key"]]),
         }
 
+    # ---- amendments
+
+    async def _amendment(self, key: bytes) -> Json:
+        row = await self._connection.fetchrow(_AMENDMENTS + "where key = $1", key)
+        order = (await load_orders(self._connection, [row["order_key"]]))[row["order_key"]]
+        return {**await self._amended(row, order), "order": {"id": order.order_id, "source": order.source}}
+
+    async def _amended(self, row: Any, order: Order) -> Json:
+        changed: dict[str | None, int] = {}
+        for rule, _lot, points in jiter.from_json(row["changes"].encode()):
+            name = rule_name(self._programs, order.program_version, rule)
+            changed[name] = changed.get(name, 0) + points
+        return {
+            "id": row["amendment_id"], "source": row["source"], "member_id": row["member"], "number": row["number"],
+            "occurred_at": instant(row["occurred_at"]),
+            "changed": [{"rule": name, "points": points} for name, points in changed.items()],
+            "entries": await self._entries([order.member], [row["key"]]),
+        }  # fmt: skip
+
     # ---- referrals and redemptions
 
     async def _referral(self, key: bytes) -> Json:
         row = await self._connection.fetchrow(_REFERRALS + "where key = $1", key)
-        back = await self._connection.fetch("select key from purchase_return where order_key = $1", row["order_key"])
+        back = await self._connection.fetch(
+            "select key from purchase_return where order_key = $1 union all select key from amendment "
+            "where order_key = $1", row["order_key"],
+        )  # fmt: skip
         entries = await self._entries([row["referrer"], row["friend"]], [key, *(one for (one,) in back)])
         # Of a return's entries, only those that took the referral's rewards back.
         return {**self._as_referral(row), "entries": [e for e in entries if _of_referral(e)]}

@@ -10,7 +10,7 @@ from typing import Any
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
-from shared.contracts import points, profiles, purchases, redemptions, referrals, rewards, tiers
+from shared.contracts import members, points, profiles, purchases, redemptions, referrals, rewards, tiers
 from shared.database.pool import Connection
 from shared.errors import UsageError
 from shared.settings import Settings
@@ -21,6 +21,7 @@ from shared.stream.brokers import Admin
 READERS = (
     ("earn", purchases.TOPIC),
     ("earn", referrals.TOPIC),
+    ("earn", members.TOPIC),
     ("redeem", redemptions.TOPIC),
     ("tiers", points.TOPIC),
     ("tiers", rewards.TOPIC),

@@ -9,6 +9,7 @@ import jiter
 
 from cli.reading_words import Json, instant
 from services.earn.handler import EarnHandler
+from shared.contracts import purchases
 from shared.contracts.contract import business_key
 from shared.database.pool import Connection
 from shared.stream.decode import decode
@@ -16,22 +17,31 @@ from shared.stream.packing import unpack_records
 from shared.stream.records import Record
 
 #: The name of each kind's id in its event; a dead letter is found by any of them.
-IDS = ("order_id", "return_id", "referral_id", "redemption_id")
+IDS = ("order_id", "return_id", "cancellation_id", "amendment_id", "referral_id", "redemption_id")
+#: What can wait for its order, and the field of its own id.
+_WAITS = {
+    purchases.RETURNED: ("return", "return_id"),
+    purchases.CANCELLED: ("cancellation", "cancellation_id"),
+    purchases.AMENDED: ("amendment", "amendment_id"),
+    purchases.FULFILLED: ("fulfilment", None),
+}
 #: Dead letters and waiting records are packed, so each is opened: the newest ones, up to so many.
 _OPENED = 10_000
 
 _BY_ID = """
 select 'order' as kind, source, key, member from purchase where order_id = $1
-union all select 'return', source, key, member from purchase_return where return_id = $1
+union all select kind, source, key, member from purchase_return where return_id = $1
+union all select 'amendment', source, key, member from amendment where amendment_id = $1
 union all select 'referral', source, key, friend from referral where referral_id = $1
 union all select 'redemption', source, key, member from redemption where redemption_id = $1
 order by 1, 2
 """
 _BY_KEY = """
 select 'order' as kind, source, key, member from purchase where key = $1
-union all select 'return', source, key, member from purchase_return where key = $2
-union all select 'referral', source, key, friend from referral where key = $3
-union all select 'redemption', source, key, member from redemption where key = $4
+union all select kind, source, key, member from purchase_return where key in ($2, $3)
+union all select 'amendment', source, key, member from amendment where key = $4
+union all select 'referral', source, key, friend from referral where key = $5
+union all select 'redemption', source, key, member from redemption where key = $6
 order by 1, 2
 """
 _WAITING = """
@@ -57,21 +67,23 @@ async def matches(connection: Connection, name: str, source: str | None) -> list
     if source is None:
         return [Match(*row) for row in await connection.fetch(_BY_ID, name)]
     # Before the id stands the word that its contract puts there.
-    keys = [business_key(source, f"{word}{name}") for word in ("", "return ", "referral ", "redemption ")]
+    words = ("return", "cancellation", "amendment", "referral", "redemption")
+    keys = [business_key(source, name), *(business_key(source, f"{word}\x1f{name}") for word in words)]
     return [Match(*row) for row in await connection.fetch(_BY_KEY, *keys)]
 
 
 async def waiting(connection: Connection, name: str, source: str | None) -> list[Json]:
-    """Return what waits for its order: a return of this id, or anything about an order of this id."""
+    """Return what waits for its order: a return or a change of this id, or anything about an order of this id."""
     found = []
     async for row, record in _opened(connection, _WAITING):
         for received in decode([record], EarnHandler.contracts, 2**31).events:
             event, order_source = received.event, received.event.order_source or received.source
-            named = getattr(event, "return_id", None) == name and source in {None, received.source}
+            kind, own = _WAITS[received.type]
+            its_id = getattr(event, own) if own else None
+            named = its_id == name and source in {None, received.source}
             if named or (event.order_id == name and source in {None, order_source}):
                 found.append({
-                    "kind": "return" if hasattr(event, "return_id") else "fulfilment",
-                    "id": getattr(event, "return_id", None), "source": received.source, "member_id": event.member_id,
+                    "kind": kind, "id": its_id, "source": received.source, "member_id": event.member_id,
                     "order_id": event.order_id, "order_source": order_source, "since": instant(row["parked_at"]),
                 })  # fmt: skip
     return found

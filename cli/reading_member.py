@@ -44,7 +44,9 @@ select f.referral_id, f.source, f.referrer, f.friend, f.state, f.reason, f.regis
 from referral f left join purchase p on p.key = f.order_key left join lateral (
     select min(e.occurred_at) as occurred_at from entry e join account a using (account)
     where a.member = $1 and e.rule < 0 and e.operation = any($3::smallint[])
-      and e.cause in (select key from purchase_return b where b.order_key = f.order_key)) back on true
+      and e.cause in (
+          select key from purchase_return b where b.order_key = f.order_key
+          union all select key from amendment c where c.order_key = f.order_key)) back on true
 where (f.referrer = $1 or f.friend = $1) and f.registered_at <= $2 order by f.registered_at, f.referral_id
 """
 

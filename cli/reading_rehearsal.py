@@ -28,6 +28,8 @@ _HEARD = frozenset({points.TOPIC, rewards.TOPIC, tier_events.TOPIC})
 _NAMES = {
     purchases.COMPLETED: ("order", "order_id"),
     purchases.RETURNED: ("return", "return_id"),
+    purchases.CANCELLED: ("cancellation", "cancellation_id"),
+    purchases.AMENDED: ("amendment", "amendment_id"),
     purchases.FULFILLED: ("fulfilment", "order_id"),
     referrals.REGISTERED: ("referral", "referral_id"),
     redemptions.REQUESTED: ("redemption", "redemption_id"),

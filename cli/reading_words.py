@@ -24,7 +24,8 @@ Json = dict[str, Any]
 
 _NAMES = """
 select key, 'order', order_id, source from purchase where key = any($1::uuid[])
-union all select key, 'return', return_id, source from purchase_return where key = any($1::uuid[])
+union all select key, kind, return_id, source from purchase_return where key = any($1::uuid[])
+union all select key, 'amendment', amendment_id, source from amendment where key = any($1::uuid[])
 union all select key, 'referral', referral_id, source from referral where key = any($1::uuid[])
 union all select key, 'redemption', redemption_id, source from redemption where key = any($1::uuid[])
 union all select f.key, 'fulfilment', p.order_id, p.source

@@ -9,7 +9,10 @@ import json
 from collections.abc import AsyncIterator
 from typing import Any
 
+import pydantic_core
+
 from cli.rehearsal import Rehearsal
+from services.earn.orders import member_as_kept
 from shared.database.pool import Connection
 from shared.ledger import read
 from shared.stream.handler import Mark
@@ -17,7 +20,9 @@ from shared.stream.packing import unpack_records
 
 _REDEMPTIONS = "select key, state, reason, points, settled_at from redemption"
 _REFERRALS = "select key, state, reason, qualified_at from referral"
-_TALLIES = "select member, name, period, amount from tally"
+_TALLIES = "select member, name, period, amount from tally where amount <> 0"
+_AMENDED = "select order_key, max(number) from amendment group by order_key"
+_MEMBERS = "select member, occurred_at, content from member"
 _TIERS = "select member, number, change, old_tier, tier, reason, metric_value, occurred_at from tier_history"
 _NOTIFICATIONS = "select dedupe_key, member, kind, state, reason, not_before, use_by, occurred_at from notification"
 
@@ -59,7 +64,14 @@ async def differences(connection: Connection, rehearsal: Rehearsal) -> list[tupl
             (r.key, r.state, r.reason, r.points, r.settled_at) for r in rehearsal.redeem_state.redemptions.values()
         ],
         "referral": [(r.key, r.state, r.reason, r.qualified_at) for r in rehearsal.referrals.values()],
-        "tally": [(*key, amount) for key, amount in rehearsal.earn_state.tallies.items()],
+        "tally": [(*key, amount) for key, amount in rehearsal.earn_state.tallies.items() if amount],
+        "amendment": [
+            (order.key, order.amendments) for order in rehearsal.earn_state.orders.values() if order.amendments
+        ],
+        "member": [
+            (member, rehearsal.earn_state.told_at[member], pydantic_core.to_json(member_as_kept(told)).decode())
+            for member, told in rehearsal.earn_state.members.items()
+        ],
         "tier": [
             (member, number, c.change, c.old_tier, c.tier, c.reason, c.metric_value, c.occurred_at)
             for member, number, c in rehearsal.tier_changes
@@ -73,7 +85,7 @@ async def differences(connection: Connection, rehearsal: Rehearsal) -> list[tupl
         "select member, wallet, available, pending, reserved, debt, lifetime, version from account where version > 0"
     )
     for what, sql in (("entry", read.ENTRIES), ("account", accounts), ("redemption", _REDEMPTIONS),
-                      ("referral", _REFERRALS), ("tally", _TALLIES),
+                      ("referral", _REFERRALS), ("tally", _TALLIES), ("amendment", _AMENDED), ("member", _MEMBERS),
                       ("tier", _TIERS), ("notification", _NOTIFICATIONS)):  # fmt: skip
         actual = sorted(tuple(row) for row in await connection.fetch(sql))
         found += _compare(what, sorted(expected[what]), actual)

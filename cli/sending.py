@@ -9,7 +9,7 @@ from typing import Any
 from aiokafka import AIOKafkaProducer
 from aiokafka.partitioner import DefaultPartitioner
 
-from shared.contracts import profiles, purchases, redemptions, referrals
+from shared.contracts import members, profiles, purchases, redemptions, referrals
 from shared.settings import Settings
 
 _FLUSH_EVERY = 5_000
@@ -19,6 +19,9 @@ _FLUSH_EVERY = 5_000
 TOPIC_OF = {
     purchases.COMPLETED: purchases.TOPIC,
     purchases.RETURNED: purchases.TOPIC,
+    purchases.CANCELLED: purchases.TOPIC,
+    purchases.AMENDED: purchases.TOPIC,
+    members.UPDATED: members.TOPIC,
     purchases.FULFILLED: purchases.TOPIC,
     referrals.REGISTERED: referrals.TOPIC,
     redemptions.REQUESTED: redemptions.TOPIC,

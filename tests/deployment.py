@@ -319,7 +319,8 @@ class Deployment:
 
     async def check_audit(self) -> None:
         async with self.database() as connection:
-            assert [finding async for _check, found in audit(connection) for finding in found] == []
+            findings = [(check.name, *finding) async for check, found in audit(connection) for finding in found]
+        assert not findings, findings
 
     async def check_published(self) -> None:
         records = await self.published()

@@ -8,7 +8,7 @@ from datetime import UTC, date, datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from shared.contracts import profiles, purchases, redemptions, referrals
+from shared.contracts import members, profiles, purchases, redemptions, referrals
 from tests.deployment import Sent, about
 
 ZONE = ZoneInfo("America/New_York")
@@ -103,6 +103,16 @@ never_earns:""",
     best_of: stars
     when: { tier: silver }
     expiry: 3 days
+  - rule: first-come
+    give: 7 points per order
+    budget: [60 points per day, 400 points in all]
+  - rule: for-students
+    give: 5 points per order
+    when: { segment: [student, teacher], attribute: { favourite: [north, south] } }
+    expiry: at the end of the membership year
+  - rule: birthday
+    give: 11 points per order
+    when: { birthday: within 2 days }
   - rule: cash-back
     give: 1.5% back
     rounding: half-even per line
@@ -165,7 +175,7 @@ class Traffic:
         if roll < 0.5 or not self._orders:
             yield self._purchase(base)
         elif roll < 0.66:
-            yield self._return(moment)
+            yield self._about_an_order(moment)
         elif roll < 0.70:
             data = {**base, "referral_id": f"r{self._number}", "referrer_id": self._random.choice(self._members)}
             if self._random.random() < 0.6:  # a new member, who buys a little later
@@ -174,6 +184,8 @@ class Traffic:
                 yield self._purchase({"member_id": data["member_id"], "occurred_at": soon})
                 self._number += 1
             yield about(referrals.REGISTERED, data, "/crm")
+        elif roll < 0.74:
+            yield about(members.UPDATED, {**base, **self._told()}, "/crm")
         elif roll < 0.9 or not self._requests:
             request: dict[str, Any] = {
                 **base, "redemption_id": f"q{self._number}", "confirm": self._random.random() < 0.4,
@@ -188,7 +200,15 @@ class Traffic:
             yield about(kind, data, "/till")
 
     def _purchase(self, base: dict[str, Any]) -> Sent:
-        lines = [
+        data = {**base, "order_id": f"o{self._number}", "currency": "USD", "lines": self._lines()}
+        self._orders.append(data)
+        if self._random.random() < 0.05:  # the return comes before its purchase
+            self._orders.append({**data, "order_id": f"o{self._number + 1}", "lines": None})
+        # A copy: an amendment changes what is remembered of the order, not what was sent.
+        return about(purchases.COMPLETED, {**data})
+
+    def _lines(self) -> list[dict[str, Any]]:
+        return [
             {
                 "line_id": str(line), "product_id": f"p{line}", "quantity": self._random.randrange(4),
                 "brand": self._random.choice(["Private", "National"]),
@@ -197,18 +217,31 @@ class Traffic:
             }
             for line in range(self._random.randrange(1, 4))
         ]  # fmt: skip
-        data = {**base, "order_id": f"o{self._number}", "currency": "USD", "lines": lines}
-        self._orders.append(data)
-        if self._random.random() < 0.05:  # the return comes before its purchase
-            self._orders.append({**data, "order_id": f"o{self._number + 1}", "lines": None})
-        return about(purchases.COMPLETED, data)
 
-    def _return(self, moment: datetime) -> Sent:
+    def _told(self) -> dict[str, Any]:
+        return {
+            "joined_on": f"201{self._random.randrange(7)}-0{self._random.randrange(1, 10)}-15",
+            "birthday": self._random.choice(["03-02", "03-05", "02-29", "12-31"]),
+            "segments": self._random.choice([[], ["student"], ["student", "senior"]]),
+            "attributes": {"favourite": self._random.choice(["north", "south"])},
+        }
+
+    def _about_an_order(self, moment: datetime) -> Sent:
+        """Mostly a return; a change, or the end of the whole order."""
         order = self._random.choice(self._orders[-40:])
-        data = {
-            "return_id": f"b{self._number}", "order_id": order["order_id"], "member_id": order["member_id"],
-            "occurred_at": moment.isoformat(),
-        }  # fmt: skip
+        data = {"order_id": order["order_id"], "member_id": order["member_id"], "occurred_at": moment.isoformat()}
+        roll = self._random.random()
+        if roll < 0.12:
+            return about(purchases.CANCELLED, {**data, "cancellation_id": f"c{self._number}"})
+        if roll < 0.35:
+            order = self._orders[-1] if self._random.random() < 0.5 else order
+            data |= {name: order[name] for name in ("order_id", "member_id")}
+            order["lines"] = self._lines()
+            more = {"amendment_id": f"a{self._number}", "currency": "USD", "lines": order["lines"]}
+            return about(purchases.AMENDED, {**data, **more})
+        if roll < 0.45:
+            return about(purchases.FULFILLED, data)
+        data["return_id"] = f"b{self._number}"
         lines = [line for line in order["lines"] or [] if line["amount"] or line["quantity"]]
         if lines and self._random.random() < 0.7:
             line = self._random.choice(lines)

@@ -24,7 +24,10 @@ def add_to(app: typer.Typer) -> None:
 
 
 async def why(
-    key: Annotated[str, typer.Argument(help="The id of an order, a return, a referral or a redemption.")],
+    key: Annotated[
+        str,
+        typer.Argument(help="The id of an order, of anything about one, of a referral or of a redemption."),
+    ],
     source: Annotated[
         str | None, typer.Option(help="Its event's source, where several have the id; with it the search is quick.")
     ] = None,
@@ -46,7 +49,7 @@ async def why(
         }
     if not (answer["found"] or answer["waiting"] or answer["dead_letters"]):
         of = f" of {source}" if source else ""
-        say(f"no order, return, referral or redemption {key!r}{of}: no such event has come, or it has not been handled")
+        say(f"no order, referral or redemption {key!r}{of}: no such event has come, or it is not handled yet")
         raise typer.Exit(1)
     if as_json:
         print_json(answer)
@@ -106,6 +109,8 @@ def _print_order(order: Json) -> None:
         ],
         "Its lots, with everything else that the member earned on the same terms",
     )  # fmt: skip
+    for one in order["amendments"]:
+        _print_amendment(one)
     for one in order["returns"]:
         _print_return(one)
     for one in order["referrals"]:
@@ -115,10 +120,21 @@ def _print_order(order: Json) -> None:
 def _print_return(one: Json) -> None:
     order = one.get("order")
     of = f" of order {order['id']} of {order['source']}" if order else ""
-    print_line(f"return {one['id']} of {one['source']}{of}, member {one['member_id']}, {one['occurred_at']}")
+    print_line(f"{one['kind']} {one['id']} of {one['source']}{of}, member {one['member_id']}, {one['occurred_at']}")
     print_records(one["lines"], ("line_id", "quantity", "amount"), "What came back")
     print_records(one["taken_back"], ("rule", "points"), "What it took back")
     print_entries(one["entries"], "From where")
+
+
+def _print_amendment(one: Json) -> None:
+    order = one.get("order")
+    of = f" of order {order['id']} of {order['source']}" if order else ""
+    print_line(
+        f"amendment {one['id']} of {one['source']}{of}, number {one['number']}, member {one['member_id']}, "
+        f"{one['occurred_at']}"
+    )
+    print_records(one["changed"], ("rule", "points"), "What it changed")
+    print_entries(one["entries"], "Entries that it caused")
 
 
 def _print_referral(one: Json) -> None:
@@ -165,5 +181,6 @@ def _pairs(numbers: dict[str, int]) -> str:
 
 
 _PRINTERS: dict[str, Callable[[Json], None]] = {
-    "order": _print_order, "return": _print_return, "referral": _print_referral, "redemption": _print_redemption,
+    "order": _print_order, "return": _print_return, "cancellation": _print_return, "amendment": _print_amendment,
+    "referral": _print_referral, "redemption": _print_redemption,
 }  # fmt: skip

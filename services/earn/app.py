@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from services.earn.handler import SERVICE, EarnHandler
-from shared.contracts import purchases, referrals
+from shared.contracts import members, purchases, referrals
 from shared.settings import settings
 from shared.stream.app import create_app
 
 app = create_app(
     SERVICE,
     EarnHandler(f"/loyalty/{settings().topic_prefix}/{SERVICE}", settings().parked_seconds),
-    topics=(purchases.TOPIC, referrals.TOPIC),
+    topics=(purchases.TOPIC, referrals.TOPIC, members.TOPIC),
 )

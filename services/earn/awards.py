@@ -35,6 +35,7 @@ class Rating(NamedTuple):
         reason: Why it earns nothing; None if it earns.
         qualifying: By line: what counts towards a tier, in minor units of the program's currency.
         day: Of the purchase, where the program lives.
+        joined_on: When the member joined, if that was told.
         counted: What is to be added to the member's tallies.
     """
 
@@ -42,6 +43,7 @@ class Rating(NamedTuple):
     reason: str | None
     qualifying: list[int]
     day: date
+    joined_on: date | None
     counted: dict[Key, int]
 
 
@@ -54,13 +56,16 @@ class Verdict(NamedTuple):
     detail: str
 
 
-def why_nothing(*, hit: bool, applied: bool) -> str:
+def why_nothing(*, hit: bool, applied: bool, cut: bool = False) -> str:
     """Return the reason of an order that earns nothing.
 
     Args:
         hit: Whether a rule counted a line.
         applied: Whether a rule applied to such an order.
+        cut: Whether a cap took something off.
     """
+    if cut:
+        return "what the rules pay is above a cap, or above what is left of a budget"
     if hit:
         return "what the rules pay for this order rounds to nothing"
     return "no line is what a rule rewards" if applied else "no rule applies to such an order"

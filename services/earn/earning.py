@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from datetime import datetime
 from typing import Any, NamedTuple
 
 from services.earn.awards import POINTS_MAX, Award, Rating, Verdict
-from services.earn.orders import Line, Order, Paid, awards_as_kept, lines_as_kept
+from services.earn.orders import Kept, Line, Order, Paid
 from services.earn.rating import rate
 from shared.contracts.points import Balance, PointsEarned, SpendQualified
 from shared.contracts.purchases import PurchaseCompleted
@@ -14,7 +16,8 @@ from shared.ledger.book import Book
 from shared.ledger.model import NO_RULE, Account, Cause, Terms
 from shared.ledger.operations import Operation
 from shared.program.compiled import Program
-from shared.program.tallies import Count, Key, never_counted
+from shared.program.occasions import NOTHING_KNOWN, Known
+from shared.program.tallies import PURCHASES, Key, noting
 
 
 class Refused(NamedTuple):
@@ -44,14 +47,8 @@ class Earned(NamedTuple):
     counted: dict[Key, int]
 
     def result(self) -> dict[str, Any]:
-        """Return what is kept with the purchase: each line, each award, and the reason if nothing was earned."""
-        kept: dict[str, Any] = {
-            "lines": lines_as_kept(self.order.lines),
-            "awards": awards_as_kept(self.order.awards),
-        }
-        if self.reason:
-            kept["reason"] = self.reason
-        return kept
+        """Return what is kept with the purchase."""
+        return self.order.result(self.reason)
 
 
 def earn(
@@ -62,9 +59,8 @@ def earn(
     key: bytes,
     occurred_at: int,
     book: Book,
-    tier: int = 0,
+    known: Known = NOTHING_KNOWN,
     verdicts: list[Verdict] | None = None,
-    count: Count = never_counted,
 ) -> Earned | Refused:
     """Rate a purchase and post what it earns.
 
@@ -75,9 +71,8 @@ def earn(
         key: Its business key.
         occurred_at: Its instant.
         book: The member's locked accounts.
-        tier: The number of the tier that was valid then.
+        known: What is known beside it.
         verdicts: Filled, if given, with what became of each rule.
-        count: How much was counted of the member before.
     """
     if program is None:
         return Refused(
@@ -85,21 +80,38 @@ def earn(
             f"no version of the program was in force on {purchase.occurred_at.isoformat()}; "
             "check the purchase's time, or publish a version that covers it, then replay",
         )
-    if purchase.currency not in program.worth:
-        return Refused(
-            "other-currency",
-            f"the program earns in {', '.join(program.worth)} and this order is in {purchase.currency}; "
-            "mend the order or the program, then replay",
-        )
-    rating = rate(program, purchase, tier, verdicts, count)
+    refused = other_currency(program, purchase.currency)
+    if refused is not None:
+        return refused
+    kept = Kept(known.tier)
+    if program.book.counts:
+        noted: dict[Key, int] = {}
+        known = known._replace(count=noting(known.count, noted))
+        if program.book.counts_purchases:
+            known.count(PURCHASES)  # an amendment may make a rule apply that does not look at it now
+        kept = kept._replace(counts=noted)
+    if program.book.asks_members:
+        kept = kept._replace(member=known.member)
+    rating = rate(program, purchase, known, verdicts)
     if sum([award.points for award in rating.awards]) > POINTS_MAX:
         return Refused("too-many-points", f"the order would earn more than {POINTS_MAX:,} points; check its amounts")
     lines = [
         Line(line.line_id, line.quantity, line.amount, qualifying)
         for line, qualifying in zip(purchase.lines, rating.qualifying, strict=True)
     ]
-    order = Order(key, source, purchase.order_id, purchase.member_id, occurred_at, program.version, lines, [])
+    order = Order(key, source, purchase.order_id, purchase.member_id, occurred_at, program.version, lines, [], kept)
     return _post(program, purchase, rating, order, book)
+
+
+def other_currency(program: Program, currency: str) -> Refused | None:
+    """Return why an order in a currency that the program does not accept is refused."""
+    if currency in program.worth:
+        return None
+    return Refused(
+        "other-currency",
+        f"the program earns in {', '.join(program.worth)} and this order is in {currency}; "
+        "mend the order or the program, then replay",
+    )
 
 
 def _post(program: Program, purchase: PurchaseCompleted, rating: Rating, order: Order, book: Book) -> Earned:
@@ -113,7 +125,7 @@ def _post(program: Program, purchase: PurchaseCompleted, rating: Rating, order: 
         book.bring_to(account, order.occurred_at)
         repaid = 0
         qualifying = whole
-        paid: list[tuple[Award, Terms, int]] = []
+        paid: list[tuple[str, int, Terms]] = []
         for award in awards:
             terms = terms_of(award, rating, order.key)
             repaid += book.earn(
@@ -122,10 +134,9 @@ def _post(program: Program, purchase: PurchaseCompleted, rating: Rating, order: 
             )  # fmt: skip
             qualifying = 0
             own = "" if wallet == award.rule.wallet else wallet
-            lot = terms.lot_id()
-            order.awards.append(Paid(award.rule.index, lot, award.line_points, own))
-            paid.append((award, terms, lot))
-        events.append(_event(program, purchase, order, account, paid, repaid))
+            order.awards.append(Paid(award.rule.index, terms.lot_id(), award.line_points, own))
+            paid.append((award.rule.name, award.points, terms))
+        events.append(earned_event(program, order, account, paid, repaid, purchase.occurred_at))
     qualified = None
     if ladder is not None and ladder.wallet not in by_wallet and whole:
         account = book.accounts[purchase.member_id, ladder.wallet]
@@ -139,7 +150,7 @@ def _post(program: Program, purchase: PurchaseCompleted, rating: Rating, order: 
 
 def terms_of(award: Award, rating: Rating, key: bytes) -> Terms:
     """Return the terms of points that an order earns by a rule in a wallet."""
-    available_at, expires_at = award.rule.lifetimes[award.wallet].of(rating.day)
+    available_at, expires_at = award.rule.lifetimes[award.wallet].of(rating.day, rating.joined_on)
     return Terms(available_at, expires_at, key if available_at == NEVER else b"")
 
 
@@ -176,35 +187,43 @@ def available_at_word(terms: Terms) -> str | None:
     return None if terms.available_at == BEGINNING else iso(terms.available_at)
 
 
-def _event(
+def earned_event(
     program: Program,
-    purchase: PurchaseCompleted,
     order: Order,
     account: Account,
-    paid: list[tuple[Award, Terms, int]],
+    paid: Sequence[tuple[str, int, Terms]],
     repaid: int,
+    occurred_at: datetime,
 ) -> PointsEarned:
+    """Return the event about what an order, or its amendment, earned in one wallet.
+
+    Args:
+        program: The version that rated it.
+        order: The order.
+        account: The wallet's account, after it.
+        paid: (rule name, points, terms) of each award.
+        repaid: How much of it repaid a debt.
+        occurred_at: When the order was made, or amended.
+    """
     # Of the first award; where rules give points other terms than the wallet's, each award says its own.
-    terms = paid[0][1]
+    terms = paid[0][2]
     pending = terms.available_at > account.as_of
     return {
-        "member_id": purchase.member_id,
+        "member_id": order.member,
         "program_id": program.program_id,
         "program_version": program.version,
         "wallet": account.wallet,
         "account": account.account,
         "version": account.version,
         "operation": "earn-pending" if pending else "earn",
-        "points": sum([award.points for award, _terms, _lot in paid]),
-        "order_id": purchase.order_id,
+        "points": sum([points for _name, points, _terms in paid]),
+        "order_id": order.order_id,
         "order_source": order.source,
         "referral_id": None,
-        "occurred_at": purchase.occurred_at.isoformat(),
+        "occurred_at": occurred_at.isoformat(),
         "available_at": available_at_word(terms),
         "expires_at": None if terms.expires_at == NEVER else iso(terms.expires_at),
-        "awards": [
-            {"rule": award.rule.name, "points": award.points, "lot_id": str(lot)} for award, _terms, lot in paid
-        ],
+        "awards": [{"rule": name, "points": points, "lot_id": str(terms.lot_id())} for name, points, terms in paid],
         "repaid": repaid,
         "balance": balance_of(account),
     }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import msgpack
@@ -11,13 +11,16 @@ from services.earn import store
 from services.earn.awards import Verdict
 from services.earn.deciding import Deciding
 from services.earn.state import Effects, Parked, State
+from shared.contracts import members as told
 from shared.contracts import purchases, referrals
 from shared.contracts.contract import Contract, business_key
 from shared.database.pool import Connection
 from shared.errors import LoadAgain
-from shared.instants import BEGINNING
+from shared.instants import BEGINNING, moment
 from shared.ledger import store as ledger
 from shared.ledger.model import Account
+from shared.program.compiled import Program
+from shared.program.tallies import Key, Limit, is_budget
 from shared.standings.read import load as load_standings
 from shared.stream import metrics
 from shared.stream.handler import Due, Mark
@@ -25,6 +28,7 @@ from shared.stream.ledger_batch import LedgerHandler
 from shared.stream.records import Decisions, Received
 
 SERVICE = "earn"
+_ABOUT_AN_ORDER = frozenset({purchases.RETURNED, purchases.CANCELLED, purchases.AMENDED, purchases.FULFILLED})
 
 
 class EarnHandler(LedgerHandler):
@@ -35,7 +39,10 @@ class EarnHandler(LedgerHandler):
         purchases.COMPLETED: purchases.PURCHASE_COMPLETED,
         purchases.RETURNED: purchases.PURCHASE_RETURNED,
         purchases.FULFILLED: purchases.PURCHASE_FULFILLED,
+        purchases.CANCELLED: purchases.PURCHASE_CANCELLED,
+        purchases.AMENDED: purchases.PURCHASE_AMENDED,
         referrals.REGISTERED: referrals.REFERRAL_REGISTERED,
+        told.UPDATED: told.MEMBER_UPDATED,
     }
 
     def __init__(self, source: str, parked_seconds: float = 7 * 86_400) -> None:
@@ -63,13 +70,16 @@ class EarnHandler(LedgerHandler):
         await programs.stay(connection)
         state = State({(a.member, a.wallet): a for a in locked}, programs.versions, ladders=programs.ladders)
         await self._load_known(connection, state, events)
-        await self._load_tallies(connection, state, events)
         if registrations:
             await self._load_registrations(connection, state, registrations)
         if pays_referrals:
             await self._load_referrals(connection, state, members, touched)
         await self._load_lots(connection, state, events)
         await self._load_standings(connection, state, locked)
+        asked = any(program.book.asks_members for program in programs.versions)
+        if members and (asked or any(received.type == told.UPDATED for received in events)):
+            state.members, state.told_at = await store.load_members(connection, list(touched))
+        await self._load_tallies(connection, state, events)
         return state
 
     async def _load_known(self, connection: Connection, state: State, events: Sequence[Received]) -> None:
@@ -78,26 +88,33 @@ class EarnHandler(LedgerHandler):
         state.known = await store.known_keys(connection, bought, [received.key for received in others])
         if bought:
             state.parked = await store.load_parked(connection, self.contracts, bought)
-        named = {_order_key(received) for received in others if received.type != referrals.REGISTERED}
+        named = {_order_key(received) for received in others if received.type in _ABOUT_AN_ORDER}
         if named:
             state.orders = await store.load_orders(connection, list(named))
             missing = [key for key in named if key not in state.orders]
             state.waiting.update(await store.count_waiting(connection, missing) if missing else {})
 
     async def _load_tallies(self, connection: Connection, state: State, events: Sequence[Received]) -> None:
-        """Load what rating these purchases, and taking back these orders, may look up or count."""
+        """Load what rating these purchases, and taking back these orders, may look up or count; budgets last."""
         if not any(program.book.counts for program in state.programs):
             return
         wanted: set[tuple[str, str, int]] = set()
+        budgets: dict[Key, int] = {}
         for received in events:
             event = received.event
-            instants = [received.occurred_at] if received.type == purchases.COMPLETED else []
-            if received.type == purchases.RETURNED and (order := state.orders.get(_order_key(received))) is not None:
-                instants.append(order.occurred_at)
-            for instant in instants:
-                for program in state.programs:
-                    wanted.update((event.member_id, *key) for key in program.book.tallies(program.day_at(instant)))
+            order = state.orders.get(_order_key(received)) if received.type in _ABOUT_AN_ORDER else None
+            if received.type != purchases.COMPLETED and order is None:
+                continue
+            instant = received.occurred_at if order is None else order.occurred_at
+            for program in state.programs:
+                day = program.day_at(instant)
+                keys = program.book.tallies(day)
+                wanted.update((event.member_id, *key) for key in keys if not is_budget(key))
+                for limit in _budgets(program, received, instant):
+                    budgets[limit.key(day)] = max(limit.most, budgets.get(limit.key(day), 0))
         state.tallies = await store.load_tallies(connection, wanted)
+        if budgets:
+            state.tallies |= await store.load_budgets(connection, budgets)
 
     async def _load_registrations(self, connection: Connection, state: State, registrations: Sequence[Any]) -> None:
         await store.lock_referrals(connection)
@@ -131,7 +148,7 @@ class EarnHandler(LedgerHandler):
             if received.type == referrals.REGISTERED:
                 referrers.setdefault(received.event.member_id, []).append(received.event.referrer_id)
         for received in [*events, *waiting]:
-            takes = received.type in {purchases.RETURNED, purchases.FULFILLED}
+            takes = received.type in _ABOUT_AN_ORDER
             member = received.event.member_id
             for one in (member, *referrers.get(member, ())):
                 reach(one, received.occurred_at, takes=takes)
@@ -197,3 +214,11 @@ class EarnHandler(LedgerHandler):
 
 def _order_key(received: Received) -> bytes:
     return business_key(received.event.order_source or received.source, received.event.order_id)
+
+
+def _budgets(program: Program, received: Received, instant: int) -> Iterator[Limit]:
+    """Yield the budgets that an event could use up: a purchase's own, or what an amendment makes of it."""
+    if received.type == purchases.COMPLETED:
+        yield from program.book.budgets(received.event, received.event.occurred_at.astimezone(program.zone))
+    elif received.type == purchases.AMENDED and (bought_at := moment(instant)) is not None:
+        yield from program.book.budgets(received.event.as_bought(bought_at), bought_at.astimezone(program.zone))

@@ -11,7 +11,7 @@ from services.earn.stacking import Hit, best_of_each, multipliers, without_repla
 from shared.contracts.fields import in_money
 from shared.program.calculations.base import Basket
 from shared.program.compiled import Program
-from shared.program.conditions import Occasion
+from shared.program.occasions import Occasion
 from shared.program.rules import Rule
 from shared.program.tallies import PURCHASES, Key, Limit, visits_key
 
@@ -38,6 +38,7 @@ class OrderRating:
     __slots__ = (
         "_applied",
         "_basket",
+        "_cut",
         "_earning",
         "_occasion",
         "_of_order",
@@ -57,7 +58,7 @@ class OrderRating:
         self._earning = earning
         self._occasion = occasion
         self._verdicts = verdicts
-        self._applied = False
+        self._applied = self._cut = False
         self._of_order: dict[Key, int] = {}
         self.counted = of_every_purchase(program, occasion)
 
@@ -69,7 +70,7 @@ class OrderRating:
         awards = self._stacked(hits) if not book.plain else [
             award for hit in hits if (award := self.paid(hit)) is not None
         ]  # fmt: skip
-        return awards, None if awards else why_nothing(hit=bool(hits), applied=self._applied)
+        return awards, None if awards else why_nothing(hit=bool(hits), applied=self._applied, cut=self._cut)
 
     def _hits(self, rules: Sequence[Rule]) -> list[Hit]:
         """Find the rules that apply, and the lines that each of them counts."""
@@ -121,9 +122,17 @@ class OrderRating:
         self._let_the_best_win([hit.rule for hit in kept if hit.rule.factor is not None], awards)
         ordered = [awards[index] for index in sorted(awards)]
         capped = (self._capped(award, award.rule.caps) for award in ordered)
-        parts = (part for award in capped if award is not None for part in self._parted(award))
-        by_wallet = (self._capped(part, self._program.book.caps[part.wallet]) for part in parts)
-        return [award for award in by_wallet if award is not None]
+        parts = [part for award in capped if award is not None for part in self._parted(award)]
+        paid: list[Award] = []
+        for part in parts:
+            limits = self._program.book.caps[part.wallet]
+            if (award := self._capped(part, limits)) is not None:
+                paid.append(award)
+                self._note(award.points, limits)
+        # Only now: what a wallet's cap cuts off has not used up the rule's own.
+        for award in paid:
+            self._note(award.points, award.rule.caps)
+        return paid
 
     def _let_the_best_win(self, rules: Sequence[Rule], awards: dict[int, Award]) -> None:
         points = {index: award.points for index, award in awards.items()}
@@ -135,7 +144,7 @@ class OrderRating:
         """Return what a rule pays by itself."""
         rule, picked = hit
         amounts = [self._basket.amounts[i] for i in picked]
-        if rule.step is not None and not (rule.tiered and self._occasion.tier):
+        if rule.step is not None and not (rule.tiered and self._occasion.known.tier):
             minor, per_step = rule.step
             return self._award(rule, sum(amounts) // minor * per_step, picked, amounts)
         factor = self._tier_factor(rule)
@@ -177,7 +186,7 @@ class OrderRating:
         return Award(rule, rule.wallet, points, line_points)
 
     def _capped(self, award: Award, limits: Sequence[Limit]) -> Award | None:
-        """Return what caps leave of an award, and count it; what one order is granted, the next one finds gone."""
+        """Return what caps leave of an award."""
         granted = award.points
         for limit in limits:
             left = limit.most - self._used(limit)
@@ -185,20 +194,24 @@ class OrderRating:
                 granted = max(0, left)
                 detail = f"{award.points:,} without the cap of {limit.most:,} {_per(limit)}"
                 self._unsay(award.rule, "capped", detail, granted)
-        for limit in limits if granted else ():
-            counted = self._of_order if limit.per == "order" else self.counted
-            key = limit.key(self._occasion.local.date())
-            counted[key] = counted.get(key, 0) + granted
         if granted == award.points:
             return award
+        self._cut = True
         return Award(award.rule, award.wallet, granted, split(granted, award.line_points)) if granted else None
+
+    def _note(self, points: int, limits: Sequence[Limit]) -> None:
+        """Count what was granted: the next award, or the next order, finds it gone."""
+        for limit in limits:
+            counted = self._of_order if limit.per == "order" else self.counted
+            key = limit.key(self._occasion.local.date())
+            counted[key] = counted.get(key, 0) + points
 
     def _used(self, limit: Limit) -> int:
         """Return how much of a cap is gone, by this order and by those before it."""
         key = limit.key(self._occasion.local.date())
         if limit.per == "order":
             return self._of_order.get(key, 0)
-        return self._occasion.count(key) + self.counted.get(key, 0)
+        return self._occasion.known.count(key) + self.counted.get(key, 0)
 
     def _parted(self, award: Award) -> Iterator[Award]:
         """Part an award among wallets, largest remainder first; a wallet that gets nothing is left out."""
@@ -212,7 +225,7 @@ class OrderRating:
 
     def _tier_factor(self, rule: Rule) -> Fraction:
         ladder = self._program.ladder
-        return ladder.tiers[self._occasion.tier].multiplier if rule.tiered and ladder is not None else _ONE
+        return ladder.tiers[self._occasion.known.tier].multiplier if rule.tiered and ladder is not None else _ONE
 
     # ---- why
 

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import date
 from typing import Any, NamedTuple
 
 import jiter
+
+from shared.program.occasions import UNTOLD, Member
+from shared.program.tallies import Key
 
 
 class Line(NamedTuple):
@@ -37,12 +41,29 @@ class Paid(NamedTuple):
     wallet: str = ""
 
 
+class Kept(NamedTuple):
+    """What the rating knew beside the order: with it the order is rated again as it was then.
+
+    Attributes:
+        tier: The number of the member's tier.
+        counts: What was counted of the member, where it was not 0.
+    """
+
+    tier: int = 0
+    counts: Mapping[Key, int] = {}
+    member: Member = UNTOLD
+
+
+NOTHING_KEPT = Kept()
+
+
 @dataclass(slots=True)
 class Order:
-    """An accepted order.
+    """An accepted order, as its amendments left it.
 
     Attributes:
         returned: (quantity, amount) that came back so far, by the line's position.
+        amendments: How many there were.
     """
 
     key: bytes
@@ -53,7 +74,23 @@ class Order:
     program_version: int
     lines: list[Line]
     awards: list[Paid]
+    kept: Kept = NOTHING_KEPT
+    amendments: int = 0
+    fulfilled: bool = False
     returned: dict[int, tuple[int, int]] = field(default_factory=dict)
+
+    def result(self, reason: str | None) -> dict[str, Any]:
+        """Return what is written down: each line, each award, what the rating knew, and why nothing was earned."""
+        kept: dict[str, Any] = {"lines": lines_as_kept(self.lines), "awards": awards_as_kept(self.awards)}
+        if reason:
+            kept["reason"] = reason
+        if self.kept.tier:
+            kept["tier"] = self.kept.tier
+        if self.kept.counts:
+            kept["counts"] = [[*key, number] for key, number in self.kept.counts.items()]
+        if self.kept.member is not UNTOLD:
+            kept["member"] = member_as_kept(self.kept.member)
+        return kept
 
     @property
     def qualifying(self) -> int:
@@ -94,11 +131,28 @@ def awards_as_kept(awards: Sequence[Paid]) -> list[list[Any]]:
     return [[rule, lot, points, wallet] if wallet else [rule, lot, points] for rule, lot, points, wallet in awards]
 
 
-def read_result(text: str) -> tuple[list[Line], list[Paid]]:
+def member_as_kept(member: Member) -> list[Any]:
+    """Return what is written down of a member; ``read_member`` reads it."""
+    joined_on = member.joined_on.isoformat() if member.joined_on else None
+    return [joined_on, member.birthday, sorted(member.segments), dict(member.attributes)]
+
+
+def read_member(kept: Sequence[Any]) -> Member:
+    """Read what ``member_as_kept`` wrote."""
+    joined_on, birthday, segments, attributes = kept
+    return Member(
+        date.fromisoformat(joined_on) if joined_on else None, (birthday[0], birthday[1]) if birthday else None,
+        frozenset(segments), attributes,
+    )  # fmt: skip
+
+
+def read_result(text: str) -> tuple[list[Line], list[Paid], Kept]:
     """Read what is kept with an order (``purchase.result``)."""
     result: dict[str, Any] = jiter.from_json(text.encode())
     lines = [
         Line(name, quantity, amount, more[0] if more else amount * qualifies)
         for name, quantity, amount, qualifies, *more in result["lines"]
     ]
-    return lines, [Paid(*kept) for kept in result["awards"]]
+    counts = {(name, period): number for name, period, number in result.get("counts", ())}
+    member = read_member(result["member"]) if "member" in result else UNTOLD
+    return lines, [Paid(*kept) for kept in result["awards"]], Kept(result.get("tier", 0), counts, member)

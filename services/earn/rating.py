@@ -16,25 +16,22 @@ from services.earn.stacking import Hit
 from shared.contracts.purchases import PurchaseCompleted
 from shared.program.calculations.base import Basket
 from shared.program.compiled import Program
-from shared.program.conditions import Occasion
-from shared.program.tallies import Count, never_counted
+from shared.program.occasions import NOTHING_KNOWN, Known, Occasion
 
 
 def rate(
     program: Program,
     purchase: PurchaseCompleted,
-    tier: int = 0,
+    known: Known = NOTHING_KNOWN,
     verdicts: list[Verdict] | None = None,
-    count: Count = never_counted,
 ) -> Rating:
     """Rate one purchase by the version of the program in force when it happened.
 
     Args:
         program: That version.
         purchase: The purchase, in a currency that the program accepts.
-        tier: The number of the member's tier then.
+        known: What is known beside it.
         verdicts: Filled, if given, with what became of each rule, in the file's order.
-        count: How much was counted of the member before, see ``shared.program.tallies``.
     """
     lines = purchase.lines
     spend = program.spend
@@ -49,18 +46,22 @@ def rate(
         qualifying = [amount * worth.numerator // worth.denominator for amount in qualifying]
     local = purchase.occurred_at.astimezone(program.zone)
     if not earning:
-        counted = of_every_purchase(program, Occasion(purchase, local, 0, tier, count))
-        return Rating([], "every line is of a kind that never earns", qualifying, local.date(), counted)
+        counted = of_every_purchase(program, Occasion(purchase, local, 0, known))
+        return Rating(
+            [], "every line is of a kind that never earns", qualifying, local.date(), known.member.joined_on, counted
+        )
     if verdicts is None and program.book.plain:
-        occasion = Occasion(purchase, local, sum(qualifying), tier, count)
+        occasion = Occasion(purchase, local, sum(qualifying), known)
         awards, reason = _plainly(program, purchase, amounts, earning, occasion)
-        return Rating(awards, reason, qualifying, local.date(), of_every_purchase(program, occasion))
+        return Rating(
+            awards, reason, qualifying, local.date(), known.member.joined_on, of_every_purchase(program, occasion)
+        )
     order = OrderRating(
         program, Basket(lines, amounts, purchase.currency), qualifying, earning,
-        Occasion(purchase, local, sum(qualifying), tier, count), verdicts,
+        Occasion(purchase, local, sum(qualifying), known), verdicts,
     )  # fmt: skip
     awards, reason = order.rate()
-    return Rating(awards, reason, qualifying, local.date(), order.counted)
+    return Rating(awards, reason, qualifying, local.date(), known.member.joined_on, order.counted)
 
 
 def _plainly(
@@ -81,7 +82,7 @@ def _plainly(
         if not picked:
             continue
         hit = True
-        if rule.step is None or (rule.tiered and occasion.tier):
+        if rule.step is None or (rule.tiered and occasion.known.tier):
             order = OrderRating(program, Basket(lines, amounts, currency), (), earning, occasion, None)
             award = order.paid(Hit(rule, picked))
             if award is not None:

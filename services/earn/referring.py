@@ -19,6 +19,7 @@ from shared.ledger.book import Book, Want
 from shared.ledger.model import FRIEND_RULE, REFERRER_RULE, Account, Cause, Terms
 from shared.program.calendar import start_of_day
 from shared.program.compiled import Program
+from shared.program.occasions import UNTOLD, Member
 
 #: The names of the two rewards where events name rules.
 RULES = {REFERRER_RULE: "referral-referrer", FRIEND_RULE: "referral-friend"}
@@ -110,7 +111,10 @@ def _leads_to(friend: str, referrer: str, referrer_of: Mapping[str, str]) -> boo
     return False
 
 
-def judge(referral: Referral, order: Order, *, program: Program, rewarded: Sequence[int], book: Book) -> Events:
+def judge(
+    referral: Referral, order: Order, *, program: Program, rewarded: Sequence[int], book: Book,
+    members: Mapping[str, Member],
+) -> Events:  # fmt: skip
     """Decide what an order of the friend's means for an open referral, and post the rewards.
 
     Args:
@@ -119,6 +123,7 @@ def judge(referral: Referral, order: Order, *, program: Program, rewarded: Seque
         program: The version in force when the order happened.
         rewarded: Instants of the referrer's rewarded referrals.
         book: The accounts of both.
+        members: What was told of both, if anything asks.
     """
     terms = program.referral
     if terms is None:
@@ -130,7 +135,7 @@ def judge(referral: Referral, order: Order, *, program: Program, rewarded: Seque
     month = _month(program, order.occurred_at)
     if sum(_month(program, instant) == month for instant in rewarded) >= terms.at_most_a_month:
         return _refuse(referral, order, program, "over-the-referrers-cap")
-    return _reward(referral, order, program, book)
+    return _reward(referral, order, program, book, members)
 
 
 def open_until(registered_at: int, program: Program) -> int:
@@ -151,7 +156,9 @@ def _refuse(referral: Referral, order: Order, program: Program, reason: str) -> 
     return [changed(referral, program.program_id, order.occurred_at)]
 
 
-def _reward(referral: Referral, order: Order, program: Program, book: Book) -> Events:
+def _reward(
+    referral: Referral, order: Order, program: Program, book: Book, members: Mapping[str, Member]
+) -> Events:  # fmt: skip
     terms = program.referral
     assert terms is not None, "judged by the caller"
     referral.state, referral.qualified_at = "qualified", order.occurred_at
@@ -165,23 +172,24 @@ def _reward(referral: Referral, order: Order, program: Program, book: Book) -> E
     ):
         account = book.accounts[member, wallet]
         book.bring_to(account, order.occurred_at)
-        lot_terms = _terms(program, wallet, order.occurred_at)
+        lot_terms = _terms(program, wallet, order.occurred_at, members.get(member, UNTOLD))
         cause = Cause(referral.key, program.version, rule)
         repaid = book.earn(account, points, terms=lot_terms, cause=cause, event_at=order.occurred_at)
         events.append(_earned(program, account, referral, lot_terms, points, rule, repaid))
     return [*events, changed(referral, program.program_id, order.occurred_at)]
 
 
-def _terms(program: Program, wallet: str, occurred_at: int) -> Terms:
+def _terms(program: Program, wallet: str, occurred_at: int, member: Member) -> Terms:
     """Return the terms of a reward: those of an order of that day; it waits for no fulfilment of its own."""
     day = program.day_at(occurred_at)
-    available_at, expires_at = program.lifetimes[wallet].of(day)
+    available_at, expires_at = program.lifetimes[wallet].of(day, member.joined_on)
     return Terms(BEGINNING if available_at == NEVER else available_at, expires_at)
 
 
 def take_back(
-    referral: Referral, order: Order, *, return_id: str, key: bytes, occurred_at: int, program: Program, book: Book
-) -> Events:
+    referral: Referral, order: Order, *, return_id: str, key: bytes, occurred_at: int, program: Program, book: Book,
+    members: Mapping[str, Member],
+) -> Events:  # fmt: skip
     """Take both rewards back if a return left less of the order than the minimum.
 
     Args:
@@ -192,6 +200,7 @@ def take_back(
         occurred_at: Its instant.
         program: The version that rewarded the referral.
         book: The accounts of both, with all their lots.
+        members: What was told of both, if anything asks.
     """
     terms = program.referral
     if terms is None or order.qualifying >= referral.minimum:
@@ -205,7 +214,8 @@ def take_back(
     ):
         account = book.accounts[member, wallet]
         book.bring_to(account, occurred_at)
-        want = Want(Cause(key, program.version, rule), _terms(program, wallet, referral.qualified_at).lot_id(), points)
+        lot_terms = _terms(program, wallet, referral.qualified_at, members.get(member, UNTOLD))
+        want = Want(Cause(key, program.version, rule), lot_terms.lot_id(), points)
         taken = book.take_back(
             account, [want], policy=program.terms[wallet].on_return, event_at=occurred_at, qualifying=0
         )

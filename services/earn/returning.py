@@ -12,13 +12,13 @@ from typing import Any, NamedTuple
 from services.earn.earning import Refused, balance_of, qualified_event
 from services.earn.orders import Line, Order, qualifying_back
 from shared.contracts.points import PointsReversed, SpendQualified
-from shared.contracts.purchases import PurchaseFulfilled, PurchaseReturned
+from shared.contracts.purchases import PurchaseCancelled, PurchaseFulfilled, PurchaseReturned
 from shared.instants import iso
 from shared.ledger.book import Book, Taken, Want
 from shared.ledger.model import NO_RULE, Account, Cause
 from shared.ledger.operations import Operation
 from shared.program.compiled import Program
-from shared.program.tallies import Key
+from shared.program.tallies import Key, is_budget
 
 #: Position of the line, quantity and amount that come back.
 Back = tuple[int, int, int]
@@ -46,9 +46,9 @@ class Returned(NamedTuple):
         return {"lines": self.lines, "awards": self.taken_back}
 
 
-def plan(order: Order, event: PurchaseReturned) -> list[Back] | Refused:
+def plan(order: Order, event: PurchaseReturned | PurchaseCancelled) -> list[Back] | Refused:
     """Return what comes back of each line, checked against what was bought and what came back before."""
-    if event.lines is None:
+    if isinstance(event, PurchaseCancelled) or event.lines is None:
         back = [
             (index, line.quantity - before[0], line.amount - before[1])
             for index, line in enumerate(order.lines)
@@ -88,13 +88,19 @@ def reversed_share(points: int, line: Line, returned: tuple[int, int] | None) ->
 
 
 def take_back(
-    order: Order, event: PurchaseReturned, *, key: bytes, occurred_at: int, program: Program, book: Book
+    order: Order,
+    event: PurchaseReturned | PurchaseCancelled,
+    *,
+    key: bytes,
+    occurred_at: int,
+    program: Program,
+    book: Book,
 ) -> Returned | Refused:
     """Post the reversal of what came back.
 
     Args:
         order: The order; what came back is counted in it.
-        event: The return.
+        event: The return, or the cancellation.
         key: The return's business key.
         occurred_at: Its instant.
         program: The version that rated the order: its rules and its wallets' policies hold.
@@ -135,7 +141,7 @@ def take_back(
                 account, [want for want, _ in wants], policy=program.terms[wallet].on_return, event_at=occurred_at,
                 qualifying=-qualifying,
             )  # fmt: skip
-            events.append(_event(program, account, order, event.return_id, wants, taken, occurred_at))
+            events.append(reversed_event(program, account, order, return_id(event), wants, taken, occurred_at))
         elif wallet == ladder_wallet and qualifying:
             book.qualify(
                 account, Operation.REVERSE, -qualifying, cause=Cause(key, program.version, NO_RULE),
@@ -145,10 +151,10 @@ def take_back(
     return Returned(back, points, events, qualified, _uncounted(order, points, program))
 
 
-def _uncounted(order: Order, points: Sequence[int], program: Program) -> dict[Key, int]:
-    """Return what caps of the order's own periods count no more."""
+def counted_by(order: Order, points: Sequence[int], program: Program) -> dict[Key, int]:
+    """Return what points, given award by award, count in the caps and budgets of the order's own periods."""
     counted: dict[Key, int] = {}
-    if program.book.plain:
+    if not program.book.limits:
         return counted
     day = program.day_at(order.occurred_at)
     for award, number in zip(order.awards, points, strict=True):
@@ -156,14 +162,21 @@ def _uncounted(order: Order, points: Sequence[int], program: Program) -> dict[Ke
         for limit in (*rule.caps, *program.book.caps[award.wallet or rule.wallet]):
             if limit.per != "order" and number:
                 key = limit.key(day)
-                counted[key] = counted.get(key, 0) - number
+                counted[key] = counted.get(key, 0) + number
     return counted
+
+
+def _uncounted(order: Order, points: Sequence[int], program: Program) -> dict[Key, int]:
+    """Return what caps count no more; what a budget gave is gone."""
+    counted = counted_by(order, points, program)
+    return {key: -number for key, number in counted.items() if not is_budget(key)}
 
 
 def fulfil(
     order: Order, event: PurchaseFulfilled, *, key: bytes, occurred_at: int, program: Program, book: Book
 ) -> int:
     """Make available what waited for the order's fulfilment; returns the points."""
+    order.fulfilled = True
     points = 0
     lots = dict.fromkeys((award.lot, award.wallet or program.rules[award.rule].wallet) for award in order.awards)
     for lot, wallet in lots:
@@ -173,10 +186,16 @@ def fulfil(
     return points
 
 
-def _event(
-    program: Program, account: Account, order: Order, return_id: str, wants: list[tuple[Want, str]], taken: Taken,
+def return_id(event: PurchaseReturned | PurchaseCancelled) -> str:
+    """Return the id by which a return, or a cancellation, goes."""
+    return event.cancellation_id if isinstance(event, PurchaseCancelled) else event.return_id
+
+
+def reversed_event(
+    program: Program, account: Account, order: Order, return_id: str, wants: Sequence[tuple[Want, str]], taken: Taken,
     occurred_at: int,
 ) -> PointsReversed:  # fmt: skip
+    """Return the event about what was taken back in one wallet; ``wants`` come with the names of their rules."""
     return {
         "member_id": order.member,
         "program_id": program.program_id,

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from services.earn.orders import Order
 from services.earn.referring import Referral
+from shared.program.occasions import Member
 from shared.program.tallies import PURCHASES
 from shared.stream.ledger_batch import LedgerEffects, LedgerState
 from shared.stream.records import Received
@@ -34,7 +35,9 @@ class State(LedgerState):
         referrals: Those that were not refused, by friend.
         referrer_of: Who brought whom.
         rewarded: Instants of rewarded referrals by referrer.
-        tallies: What was counted of members, by (member, tally, period); those that the batch may look up.
+        tallies: What was counted of members, by (member, tally, period); those that the batch may look up. Budgets
+            stand under no member.
+        members: What was told of members, where a rule asks; and when it was so.
         bought: Orders by member; only of members whose referral is being registered.
     """
 
@@ -46,6 +49,8 @@ class State(LedgerState):
     referrer_of: dict[str, str] = field(default_factory=dict)
     rewarded: dict[str, list[int]] = field(default_factory=dict)
     tallies: dict[tuple[str, str, int], int] = field(default_factory=dict)
+    members: dict[str, Member] = field(default_factory=dict)
+    told_at: dict[str, int] = field(default_factory=dict)
     bought: dict[str, list[Order]] = field(default_factory=dict)
 
     def purchases_of(self, member: str) -> int:
@@ -61,12 +66,15 @@ class Effects(LedgerEffects):
     Attributes:
         accepted: Business keys taken, with the content's hash.
         given_back: Business keys that are free again.
-        tallies: What was counted of members in the end.
+        tallies: What was counted of members, and of budgets, in the end.
+        members: What was told of members, and since when it is so.
     """
 
     orders: list[tuple[object, ...]] = field(default_factory=list)
     returns: list[tuple[object, ...]] = field(default_factory=list)
     fulfilments: list[tuple[object, ...]] = field(default_factory=list)
+    amendments: list[tuple[object, ...]] = field(default_factory=list)
+    members: dict[str, tuple[int, Member]] = field(default_factory=dict)
     parked: list[tuple[object, ...]] = field(default_factory=list)
     unparked: dict[tuple[int, int], str] = field(default_factory=dict)
     accepted: dict[bytes, bytes] = field(default_factory=dict)

@@ -9,19 +9,29 @@ from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
 
 import jiter
+import pydantic_core
 
-from services.earn.orders import Order, read_result
+from services.earn.orders import Order, member_as_kept, read_member, read_result
 from services.earn.referring import Referral
 from services.earn.state import Effects, Parked
 from shared.contracts.contract import Contract
 from shared.database.pool import Connection
-from shared.program.tallies import PURCHASES
+from shared.program.occasions import Member
+from shared.program.tallies import PURCHASES, Key
 from shared.stream.decode import decode
 from shared.stream.packing import unpack_records
 
 #: Registrations are decided one after another: who brought whom must never become a circle.
 _REFERRALS_LOCK = "select pg_advisory_xact_lock(hashtext('loyalty referrals ' || current_schema()))"
 
+_OPEN_BUDGETS = """
+insert into tally (member, name, period, amount)
+select '', name, period, 0 from unnest($1::text[], $2::int[]) as w(name, period) on conflict do nothing
+"""
+_BUDGETS = """
+select name, period, amount from tally join unnest($1::text[], $2::int[]) as w(name, period) using (name, period)
+where member = ''
+"""
 _KNOWN = """
 select key, content_hash from purchase where key = any($1::uuid[])
 union all select key, content_hash from accepted_key where key = any($2::uuid[])
@@ -30,12 +40,14 @@ _PARKED = """
 select order_key, parked_at, archive_seq, archive_index, topic, partition, epoch, record from parked
 """
 _ORDER = """
-select key, source, order_id, member, occurred_at, program_version, result from purchase
+select key, source, order_id, member, occurred_at, program_version, result, amendments,
+       exists (select from fulfilment where order_key = key) from order_now
 """
 _ORDERS_MAX = 1_000
 _EARLIEST = """
 select o.* from unnest($1::text[]) as m(member) cross join lateral (
-    select key, source, order_id, member, occurred_at, program_version, result from purchase
+    select key, source, order_id, member, occurred_at, program_version, result, amendments,
+           exists (select from fulfilment where order_key = key) from order_now
     where member = m.member order by occurred_at, key limit $2
 ) o
 """
@@ -75,9 +87,11 @@ async def orders_of(connection: Connection, members: Sequence[str]) -> dict[str,
 
 async def _with_returns(connection: Connection, rows: Sequence[Sequence[object]]) -> dict[bytes, Order]:
     orders = {}
-    for key, source, order_id, member, occurred_at, version, result in rows:
-        lines, awards = read_result(result)  # type: ignore[arg-type]
-        orders[key] = Order(key, source, order_id, member, occurred_at, version, lines, awards)  # type: ignore[arg-type]
+    for key, source, order_id, member, occurred_at, version, result, amendments, fulfilled in rows:
+        lines, awards, kept = read_result(result)  # type: ignore[arg-type]
+        orders[key] = Order(
+            key, source, order_id, member, occurred_at, version, lines, awards, kept, amendments, fulfilled,  # type: ignore[arg-type]
+        )  # fmt: skip
     returns = await connection.fetch(
         "select order_key, result from purchase_return where order_key = any($1::uuid[])", list(orders)
     )
@@ -108,6 +122,29 @@ async def load_tallies(
         ))  # fmt: skip
         found |= {(member, *PURCHASES): counted.get(member, 0) for member in uncounted}
     return found
+
+
+async def load_budgets(connection: Connection, most: Mapping[Key, int]) -> dict[tuple[str, str, int], int]:
+    """Lock budgets and return what they gave so far; those that cannot give any more are only read.
+
+    Taken after every other lock and once a batch, in one order, so it closes no circle: who waits here holds accounts
+    that nobody with a budget waits for.
+    """
+    keys = sorted(most)
+    names, periods = [name for name, _period in keys], [period for _name, period in keys]
+    await connection.execute(_OPEN_BUDGETS, names, periods)
+    rows = await connection.fetch(_BUDGETS, names, periods)
+    left = [(name, period) for name, period, amount in rows if amount < most[name, period]]
+    if left:
+        rows += await connection.fetch(_BUDGETS + "order by name, period for update of tally", *zip(*left, strict=True))
+    return {("", name, period): amount for name, period, amount in rows}
+
+
+async def load_members(connection: Connection, members: Sequence[str]) -> tuple[dict[str, Member], dict[str, int]]:
+    """Return what was told of members, and since when it is so."""
+    rows = await connection.fetch("select member, occurred_at, content from member where member = any($1)", members)
+    told = {member: read_member(jiter.from_json(content.encode())) for member, _since, content in rows}
+    return told, {member: since for member, since, _content in rows}
 
 
 async def load_parked(
@@ -208,9 +245,20 @@ select * from unnest($1::uuid[], $2::uuid[], $3::bigint[], $4::int[], $5::int[],
 """
 _ADD_RETURNS = """
 insert into purchase_return (key, content_hash, order_key, archive_seq, archive_index, occurred_at, source, return_id,
-                             member, result)
+                             member, result, kind)
 select * from unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::bigint[], $5::int[], $6::timestamptz[], $7::text[],
-                     $8::text[], $9::text[], $10::text[])
+                     $8::text[], $9::text[], $10::text[], $11::text[])
+"""
+_ADD_AMENDMENTS = """
+insert into amendment (key, content_hash, order_key, number, archive_seq, archive_index, occurred_at, source,
+                       amendment_id, member, result, changes)
+select * from unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::int[], $5::bigint[], $6::int[], $7::timestamptz[],
+                     $8::text[], $9::text[], $10::text[], $11::text[], $12::text[])
+"""
+_TELL = """
+insert into member (member, occurred_at, content)
+select * from unnest($1::text[], $2::timestamptz[], $3::text[])
+on conflict (member) do update set occurred_at = excluded.occurred_at, content = excluded.content
 """
 _ADD_FULFILMENTS = """
 insert into fulfilment (key, content_hash, order_key, archive_seq, archive_index, occurred_at, member)
@@ -263,6 +311,14 @@ async def write(connection: Connection, effects: Effects) -> None:
         (_PARK, parked),
         (_ADD_RETURNS, effects.returns),
         (_ADD_FULFILMENTS, effects.fulfilments),
+        (_ADD_AMENDMENTS, effects.amendments),
+        (
+            _TELL,
+            [
+                (member, told_at, pydantic_core.to_json(member_as_kept(told)).decode())
+                for member, (told_at, told) in effects.members.items()
+            ],
+        ),
     ):
         if rows:
             await connection.execute(sql, *zip(*rows, strict=True))

@@ -11,6 +11,7 @@ from pydantic import TypeAdapter
 from shared.contracts import (
     control,
     dead_letters,
+    members,
     notifications,
     points,
     profiles,
@@ -27,8 +28,9 @@ Direction = Literal["in", "out", "both"]
 
 #: What each topic carries, by its short name.
 TOPICS: dict[str, str] = {
-    purchases.TOPIC: "Everything about an order: completed, returned, fulfilled. Keyed by the member.",
+    purchases.TOPIC: "Everything about an order: made, amended, fulfilled, cancelled, returned. Keyed by the member.",
     referrals.TOPIC: "A member brings a friend. Keyed by the friend.",
+    members.TOPIC: "What rules may ask about a member: joined, birthday, segments. Keyed by the member.",
     redemptions.TOPIC: "A member wants a reward, and what became of that at the till. Keyed by the member.",
     profiles.TOPIC: "Who a member is and how to reach them: personal data. Keyed by the member.",
     points.TOPIC: "What happened to a member's points, and what counts towards the tier. Keyed by the member.",
@@ -86,7 +88,10 @@ def opened(schema: Any) -> Any:
 _ALL = [
     _in(purchases.TOPIC, purchases.PURCHASE_COMPLETED, "A purchase was completed"),
     _in(purchases.TOPIC, purchases.PURCHASE_RETURNED, "An order, or a part of it, came back"),
+    _in(purchases.TOPIC, purchases.PURCHASE_CANCELLED, "An order was called off before it was shipped"),
+    _in(purchases.TOPIC, purchases.PURCHASE_AMENDED, "An order was changed before it was shipped"),
     _in(purchases.TOPIC, purchases.PURCHASE_FULFILLED, "An order was shipped or handed over"),
+    _in(members.TOPIC, members.MEMBER_UPDATED, "What rules may ask about a member changed"),
     _in(referrals.TOPIC, referrals.REFERRAL_REGISTERED, "A friend signed up by a member's code"),
     _in(redemptions.TOPIC, redemptions.CONTRACTS[redemptions.REQUESTED], "A till asks for a reward"),
     _in(redemptions.TOPIC, redemptions.CONTRACTS[redemptions.CONFIRMED], "The reward was handed over"),

@@ -75,7 +75,9 @@ class PointsEarned(TypedDict):
 
 @with_config(CLOSED)
 class PointsReversed(TypedDict):
-    """Points that a return took back. ``points`` = ``taken`` + ``owed`` + ``waived`` + ``withheld``.
+    """Points that were taken back. ``points`` = ``taken`` + ``owed`` + ``waived`` + ``withheld``.
+
+    ``return_id`` is the id of the return, the cancellation or the amendment that took them back.
 
     What had been spent already follows the wallet's ``on_return``: it is owed (the next points repay it), waived,
     or ``withheld``: to be kept from the refund.

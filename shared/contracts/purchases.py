@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Annotated, Self
 
 from pydantic import Field, TypeAdapter, model_validator
@@ -24,6 +25,8 @@ TOPIC = "purchases"
 COMPLETED = "loyalty.purchase.completed.v1"
 RETURNED = "loyalty.purchase.returned.v1"
 FULFILLED = "loyalty.purchase.fulfilled.v1"
+CANCELLED = "loyalty.purchase.cancelled.v1"
+AMENDED = "loyalty.purchase.amended.v1"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, config=CONTRACT)
@@ -86,12 +89,16 @@ class PurchaseCompleted:
     shipping: MinorUnits = 0
 
     @model_validator(mode="after")
-    def _lines_add_up(self) -> Self:
-        if len({line.line_id for line in self.lines}) < len(self.lines):
-            raise ValueError("two lines have the same line_id; a return could not tell them apart")
-        if sum(line.amount for line in self.lines) > MINOR_UNITS_MAX:
-            raise ValueError(f"the lines add up to more than {MINOR_UNITS_MAX} minor units")
+    def _lines_are_sound(self) -> Self:
+        _check_lines(self.lines)
         return self
+
+
+def _check_lines(lines: tuple[Line, ...]) -> None:
+    if len({line.line_id for line in lines}) < len(lines):
+        raise ValueError("two lines have the same line_id; a return could not tell them apart")
+    if sum(line.amount for line in lines) > MINOR_UNITS_MAX:
+        raise ValueError(f"the lines add up to more than {MINOR_UNITS_MAX} minor units")
 
 
 PURCHASE_COMPLETED = Contract(
@@ -149,6 +156,63 @@ class PurchaseFulfilled:
     occurred_at: Moment
 
 
+@dataclass(frozen=True, slots=True, kw_only=True, config=CONTRACT)
+class PurchaseCancelled:
+    """An order was called off before it was shipped: everything of it that is not back yet is taken back."""
+
+    cancellation_id: Identifier
+    order_id: Identifier
+    order_source: Source | None = None
+    member_id: Identifier
+    occurred_at: Moment
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, config=CONTRACT)
+class PurchaseAmended:
+    """An order was changed before it was shipped: this is the whole of it, as it now stands.
+
+    It is rated as if it had been bought like this in the first place: at the time of the purchase, by the program of
+    then. The difference to what it had earned is paid, or taken back.
+
+    Attributes:
+        order_source: The ``source`` of the order's own event; that of this event unless given.
+        occurred_at: When it was changed.
+        lines: All of them, also those that did not change.
+    """
+
+    amendment_id: Identifier
+    order_id: Identifier
+    order_source: Source | None = None
+    member_id: Identifier
+    occurred_at: Moment
+    channel: Label | None = None
+    store_id: Label | None = None
+    partner_id: Label | None = None
+    currency: CurrencyCode
+    lines: Annotated[tuple[Line, ...], Field(min_length=1, max_length=10_000)]
+    tenders: Annotated[tuple[Tender, ...], Field(max_length=64)] = ()
+    tax: MinorUnits = 0
+    shipping: MinorUnits = 0
+
+    @model_validator(mode="after")
+    def _lines_are_sound(self) -> Self:
+        _check_lines(self.lines)
+        return self
+
+    def as_bought(self, bought_at: datetime) -> PurchaseCompleted:
+        """Return the purchase as it would have been made at the order's own time."""
+        return PurchaseCompleted(
+            order_id=self.order_id, member_id=self.member_id,
+            occurred_at=bought_at.isoformat(),  # type: ignore[arg-type]  # a moment is read from text
+            channel=self.channel,
+            store_id=self.store_id, partner_id=self.partner_id, currency=self.currency, lines=self.lines,
+            tenders=self.tenders, tax=self.tax, shipping=self.shipping,
+        )  # fmt: skip
+
+
+#: What happens to an order after it was made.
+AboutAnOrder = PurchaseReturned | PurchaseCancelled | PurchaseAmended | PurchaseFulfilled
+
 #: The word before the id keeps an order and a return of the same number apart: keys are causes in the ledger.
 #: No id can hold the control character between them.
 PURCHASE_RETURNED = Contract(
@@ -160,4 +224,14 @@ PURCHASE_FULFILLED = Contract(
     type=FULFILLED,
     adapter=TypeAdapter(PurchaseFulfilled),
     business_key=lambda event: f"fulfilment\x1f{event.order_source or ''}\x1f{event.order_id}",
+)
+PURCHASE_CANCELLED = Contract(
+    type=CANCELLED,
+    adapter=TypeAdapter(PurchaseCancelled),
+    business_key=lambda event: f"cancellation\x1f{event.cancellation_id}",
+)
+PURCHASE_AMENDED = Contract(
+    type=AMENDED,
+    adapter=TypeAdapter(PurchaseAmended),
+    business_key=lambda event: f"amendment\x1f{event.amendment_id}",
 )

@@ -33,10 +33,13 @@ RIGHTS: Mapping[str, Mapping[str, str]] = {
         "purchase": _ADD,
         "purchase_return": _ADD,
         "fulfilment": _ADD,
+        "amendment": _ADD,
+        "order_now": _READ,
         "parked": _WRITE,
         "accepted_key": "select, insert, delete",
         "referral": _WRITE,
         "tally": _WRITE,
+        "member": _WRITE,
     },
     # The running audit of accounts that redeem wrote compares their older entries with the orders.
     "redeem": {**_COMMON, **_LEDGER, "redemption": _WRITE, "purchase": _READ},

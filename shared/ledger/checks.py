@@ -158,7 +158,7 @@ LEDGER_CHECKS: tuple[Check, ...] = (
                      (select sum(x::bigint) from jsonb_array_elements_text(award -> 2) x) as points
               from purchase, jsonb_array_elements(result::jsonb -> 'awards') award) p
         full join (select cause, program_version, rule::bigint, lot, sum(points) as points
-                   from entry where operation in (1, 2) and rule >= 0
+                   from entry where operation in (1, 2) and rule >= 0 and cause not in (select key from amendment)
                    group by cause, program_version, rule, lot) e
             on (e.cause, e.program_version, e.rule, e.lot) = (p.key, p.program_version, p.rule, p.lot)
         left join purchase o on o.key = coalesce(p.key, e.cause)

@@ -10,7 +10,7 @@ _REVERSALS = ", ".join(str(int(operation)) for operation in sorted(REVERSALS))
 FLOW_CHECKS: tuple[Check, ...] = (
     Check(
         "causes",
-        "every entry has a cause: an order, a return, a fulfilment, a referral, a redemption, or time",
+        "every entry has a cause: an order, or what became of it, a referral, a redemption, or time",
         """
         select a.member || ' ' || a.wallet, 'version ' || e.version || ' has the cause ' || e.cause
         from entry e join account a using (account)
@@ -20,6 +20,7 @@ FLOW_CHECKS: tuple[Check, ...] = (
           and not exists (select from purchase_return x where x.key = e.cause)
           and not exists (select from referral x where x.key = e.cause)
           and not exists (select from fulfilment x where x.key = e.cause)
+          and not exists (select from amendment x where x.key = e.cause)
         """,
         False,
     ),
@@ -30,7 +31,7 @@ FLOW_CHECKS: tuple[Check, ...] = (
         with award as (
             select p.key, p.source, p.order_id, p.program_version, n - 1 as number, (award ->> 0)::bigint as rule,
                    (select sum(x::bigint) from jsonb_array_elements_text(award -> 2) x) as points
-            from purchase p, jsonb_array_elements(result::jsonb -> 'awards') with ordinality as t(award, n)
+            from order_now p, jsonb_array_elements(result::jsonb -> 'awards') with ordinality as t(award, n)
             where p.key in (select order_key from purchase_return)
         ), back as (
             select r.key, r.order_key, n - 1 as number, points::bigint as points
@@ -49,7 +50,8 @@ FLOW_CHECKS: tuple[Check, ...] = (
               from back b join award a on (a.key, a.number) = (b.order_key, b.number)
               group by b.key, a.rule having sum(b.points) > 0) w
         full join (select cause, rule::bigint as rule, sum(points) as points from entry
-                   where operation in ({_REVERSALS}) and rule >= 0 group by cause, rule) e
+                   where operation in ({_REVERSALS}) and rule >= 0 and cause not in (select key from amendment)
+                   group by cause, rule) e
             on (e.cause, e.rule) = (w.key, w.rule)
         left join purchase_return r on r.key = coalesce(w.key, e.cause)
         where w.points is distinct from e.points
@@ -63,7 +65,7 @@ FLOW_CHECKS: tuple[Check, ...] = (
         with bought as (
             select p.key, p.source, p.order_id, line ->> 0 as line, n - 1 as number,
                    (line ->> 1)::bigint as quantity, (line ->> 2)::bigint as amount
-            from purchase p, jsonb_array_elements(result::jsonb -> 'lines') with ordinality as t(line, n)
+            from order_now p, jsonb_array_elements(result::jsonb -> 'lines') with ordinality as t(line, n)
             where p.key in (select order_key from purchase_return)
         ), came as (
             select r.order_key, (line ->> 0)::bigint as number, sum((line ->> 1)::bigint) as quantity,
@@ -80,7 +82,7 @@ FLOW_CHECKS: tuple[Check, ...] = (
                || coalesce(back.points, 0)
         from whole w
         cross join lateral (
-            select coalesce(sum(x::bigint), 0) as points from purchase p,
+            select coalesce(sum(x::bigint), 0) as points from order_now p,
                    jsonb_array_elements(p.result::jsonb -> 'awards') award, jsonb_array_elements_text(award -> 2) x
             where p.key = w.key) earned
         cross join lateral (
@@ -88,6 +90,45 @@ FLOW_CHECKS: tuple[Check, ...] = (
             from purchase_return r, jsonb_array_elements_text(r.result::jsonb -> 'awards') x
             where r.order_key = w.key) back
         where earned.points <> coalesce(back.points, 0)
+        """,
+        False,
+    ),
+    Check(
+        "amendments",
+        "what an amendment changed is what its entries say, and with the changes the order has what it now earns",
+        f"""
+        with changed as (
+            select a.key, a.order_key, (change ->> 0)::bigint as rule, sum((change ->> 2)::bigint) as points
+            from amendment a, jsonb_array_elements(changes::jsonb) change group by a.key, a.order_key, 3
+        ), posted as (
+            select cause, rule::bigint as rule,
+                   sum(case when operation in (1, 2) then points else -points end) as points
+            from entry where cause in (select key from amendment) and rule >= 0
+              and (operation in (1, 2) or operation in ({_REVERSALS})) group by cause, rule
+        ), earned as (
+            select key, (award ->> 0)::bigint as rule,
+                   sum((select sum(x::bigint) from jsonb_array_elements_text(award -> 2) x)) as points
+            from purchase, jsonb_array_elements(result::jsonb -> 'awards') award
+            where key in (select order_key from amendment) group by 1, 2
+            union all select order_key, rule, points from changed
+        ), now as (
+            select key, (award ->> 0)::bigint as rule,
+                   sum((select sum(x::bigint) from jsonb_array_elements_text(award -> 2) x)) as points
+            from order_now, jsonb_array_elements(result::jsonb -> 'awards') award where amendments > 0 group by 1, 2
+        )
+        select coalesce(a.source || ' amendment ' || a.amendment_id, 'cause ' || p.cause),
+               'rule ' || coalesce(c.rule, p.rule) || ': the amendment says ' || coalesce(c.points::text, 'nothing') ||
+               ', entries say ' || coalesce(p.points::text, 'nothing')
+        from changed c full join posted p on (p.cause, p.rule) = (c.key, c.rule)
+        left join amendment a on a.key = coalesce(c.key, p.cause)
+        where c.points is distinct from p.points
+        union all
+        select o.source || ' order ' || o.order_id, 'rule ' || coalesce(n.rule, e.rule) || ' earned ' ||
+               coalesce(e.points, 0) || ' with all changes, and its last amendment says ' || coalesce(n.points, 0)
+        from (select key, rule, sum(points) as points from earned group by key, rule) e
+        full join now n on (n.key, n.rule) = (e.key, e.rule)
+        join purchase o on o.key = coalesce(n.key, e.key)
+        where coalesce(e.points, 0) <> coalesce(n.points, 0)
         """,
         False,
     ),
@@ -185,11 +226,14 @@ FLOW_CHECKS: tuple[Check, ...] = (
         union all
         select 'earn', 'accepted ' || accepted || ', kept ' || kept
         from (select coalesce(sum(accepted), 0) as accepted from archive where kind = 'batch' and service = 'earn') a,
-             (select (select count(*) from purchase)
-                   + (select count(*) from purchase_return where archive_index >= 0)
-                   + (select count(*) from fulfilment where archive_index >= 0)
-                   + (select count(*) from referral) + (select count(*) from parked) as kept) k
+             (select (select count(*) from purchase) + (select count(*) from accepted_key)
+                   + (select count(*) from parked where state = 'refused') as kept) k
         where accepted <> kept
+        union all
+        select 'earn', 'has taken ' || key || ' and does not know its key'
+        from (select key from purchase_return union all select key from fulfilment union all select key from amendment
+              union all select key from referral union all select key from parked where state <> 'refused') t
+        where not exists (select from accepted_key a where a.key = t.key)
         union all
         select 'all services', 'refused ' || refused || ', dead letters ' || letters
         from (select coalesce(sum(refused), 0)

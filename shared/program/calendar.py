@@ -15,29 +15,32 @@ def start_of_day(day: date, zone: ZoneInfo) -> datetime:
     return datetime.combine(day, time(), tzinfo=zone).astimezone(UTC)
 
 
-def expiry_instant(expiry: Expiry, day: date, zone: ZoneInfo) -> datetime | None:
+def expiry_instant(expiry: Expiry, day: date, zone: ZoneInfo, joined_on: date | None = None) -> datetime | None:
     """Return the instant after the last local day on which points earned on ``day`` live, in UTC; None for ever.
 
     31 January + 1 month is the last day of February (``relativedelta``). A midnight that a zone skips
-    (Cairo, Beirut) is the first instant of the day that exists.
+    (Cairo, Beirut) is the first instant of the day that exists. A membership year ends on the day before the day of
+    the year on which the member joined; where nobody told that, it is the calendar's.
     """
     if expiry.count is None:
         return None
     if day.year > MAXYEAR - (102 if expiry.anchor else 101):
         return None  # the calendar ends before the points do
-    return start_of_day(_last_day(expiry, day) + timedelta(days=1), zone)
+    return start_of_day(_last_day(expiry, day, joined_on) + timedelta(days=1), zone)
 
 
-def _last_day(expiry: Expiry, day: date) -> date:
+def _last_day(expiry: Expiry, day: date, joined_on: date | None) -> date:
     assert expiry.count is not None, "never has no last day"
     last = day + relativedelta(**{f"{expiry.unit}s": expiry.count})  # type: ignore[arg-type]
     if expiry.anchor is not None:
         return _next(expiry.anchor, last)
+    if expiry.to_the_end_of == "membership year" and joined_on is not None:
+        return _next((joined_on.month, joined_on.day), last + timedelta(days=1)) - timedelta(days=1)
     if expiry.to_the_end_of == "month":
         return last + relativedelta(day=31)
     if expiry.to_the_end_of == "quarter":
         return last + relativedelta(months=(3 - last.month) % 3) + relativedelta(day=31)
-    if expiry.to_the_end_of == "year":
+    if expiry.to_the_end_of in {"year", "membership year"}:
         return date(last.year, 12, 31)
     return last
 

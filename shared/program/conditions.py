@@ -2,42 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from datetime import date, datetime
+from collections.abc import Callable, Iterator, Mapping
+from datetime import date
 from operator import attrgetter
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 from shared.contracts.fields import in_money
-from shared.contracts.purchases import PurchaseCompleted, Tender
+from shared.contracts.purchases import Tender
 from shared.program.earning import WEEKDAYS, Dates, PaidWith, Weekday, When
 from shared.program.ladder import Ladder
-from shared.program.phrases import Hours, Money, Nth, Streak
-from shared.program.tallies import PURCHASES, Count, before, visits_key
-
-
-@dataclass(slots=True)
-class Occasion:
-    """A purchase as conditions see it.
-
-    Attributes:
-        local: When it happened, where the program lives.
-        amount: What the lines that may earn come to, in minor units of the program's currency.
-        tier: The number of the member's tier then; 0, the lowest, where there is no ladder.
-        count: How much was counted of the member before.
-    """
-
-    purchase: PurchaseCompleted
-    local: datetime
-    amount: int
-    tier: int
-    count: Count
-
-    def visits(self, per: Literal["day", "week", "month"]) -> tuple[bool, int]:
-        """Return whether this is the first purchase of its period, and how many periods in a row that makes."""
-        key = visits_key(per, self.local.date())
-        in_a_row = self.count(key)
-        return not in_a_row, in_a_row or self.count(before(per, key)) + 1
+from shared.program.occasions import Occasion
+from shared.program.phrases import Around, Hours, Money, Nth, Streak
+from shared.program.tallies import PURCHASES
 
 
 class Condition(NamedTuple):
@@ -70,6 +46,10 @@ def _conditions(when: When, ladder: Ladder | None) -> Iterator[Condition]:
         (when.weekday, _weekday),
         (when.hours, _hours),
         (when.tier if ladder else None, lambda tier: _tier(tier, ladder)),  # type: ignore[arg-type]  # there is one
+        (when.segment, _segment),
+        (when.attribute, _attributes),
+        (when.birthday, _birthday),
+        (when.anniversary, _anniversary),
         (when.order_of_at_least, _order_of_at_least),
         (when.purchase, _purchase),
         (when.visits, _visits),
@@ -111,7 +91,53 @@ def _hours(hours: Hours) -> Condition:
 
 def _tier(tier: str, ladder: Ladder) -> Condition:
     number = ladder.number_of(tier)
-    return Condition("tier", f"{tier} or higher", lambda at: at.tier >= number, lambda at: ladder.tiers[at.tier].tier)
+    return Condition(
+        "tier", f"{tier} or higher", lambda at: at.known.tier >= number, lambda at: ladder.tiers[at.known.tier].tier
+    )
+
+
+def _segment(wanted: tuple[str, ...]) -> Condition:
+    segments = frozenset(wanted)
+    return Condition(
+        "segment", _any(wanted), lambda at: not segments.isdisjoint(at.known.member.segments),
+        lambda at: ", ".join(sorted(at.known.member.segments)) or "none is told",
+    )  # fmt: skip
+
+
+def _attributes(wanted: Mapping[str, tuple[str, ...]]) -> Condition:
+    told = [(name, frozenset(values)) for name, values in wanted.items()]
+    return Condition(
+        "attribute", ", ".join(f"{name} {_any(values)}" for name, values in wanted.items()),
+        lambda at: all(at.known.member.attributes.get(name) in values for name, values in told),
+        lambda at: ", ".join(f"{name} {_or_none(at.known.member.attributes.get(name))}" for name, _values in told),
+    )  # fmt: skip
+
+
+def _birthday(around: Around) -> Condition:
+    def holds(at: Occasion) -> bool:
+        birthday = at.known.member.birthday
+        return birthday is not None and around.holds(*birthday, at.local.date()) is not None
+
+    def found(at: Occasion) -> str:
+        birthday = at.known.member.birthday
+        return f"{birthday[0]:02}-{birthday[1]:02}, bought on {at.local.date()}" if birthday else "none is told"
+
+    return Condition("birthday", str(around), holds, found)
+
+
+def _anniversary(around: Around) -> Condition:
+    """The day itself, a year or more after it."""
+
+    def holds(at: Occasion) -> bool:
+        joined = at.known.member.joined_on
+        that = around.holds(joined.month, joined.day, at.local.date()) if joined else None
+        return joined is not None and that is not None and that.year > joined.year
+
+    def found(at: Occasion) -> str:
+        joined = at.known.member.joined_on
+        return f"joined on {joined}, bought on {at.local.date()}" if joined else "none is told"
+
+    return Condition("anniversary", str(around), holds, found)
 
 
 def _order_of_at_least(money: Money) -> Condition:
@@ -123,8 +149,8 @@ def _order_of_at_least(money: Money) -> Condition:
 
 def _purchase(nth: Nth) -> Condition:
     return Condition(
-        "purchase", str(nth), lambda at: nth.holds(at.count(PURCHASES) + 1),
-        lambda at: str(Nth(at.count(PURCHASES) + 1, every=False)),
+        "purchase", str(nth), lambda at: nth.holds(at.known.count(PURCHASES) + 1),
+        lambda at: str(Nth(at.known.count(PURCHASES) + 1, every=False)),
     )  # fmt: skip
 
 

@@ -10,7 +10,7 @@ from shared.contracts.fields import Label
 from shared.program.calculations import Calculate
 from shared.program.fields import Day, Part, Slug, Texts, phrase, phrases, some
 from shared.program.grammar import Expiry, Factor, Give, Rounding
-from shared.program.phrases import Cap, Hours, Money, Nth, Pending, Percent, Streak
+from shared.program.phrases import Around, Cap, Hours, Money, Nth, Pending, Percent, Streak
 from shared.program.products import ProductMatches
 
 
@@ -54,11 +54,22 @@ class When(Part):
         None, description="How many of the rule's own lines, by quantity"
     )
     paid_with: some(PaidWith, min_length=1, max_length=100) | None = None  # type: ignore[valid-type]
+    segment: Texts | None = Field(None, description="Only for members of one of these segments")
+    attribute: Annotated[dict[Label, Texts], Field(min_length=1, max_length=64)] | None = Field(
+        None, description="Only for members of whom this was told: favourite store: [north, south]"
+    )
+    birthday: phrase(Around) | None = Field(None, description="Around the member's birthday")  # type: ignore[valid-type]
+    anniversary: phrase(Around) | None = Field(None, description="Around the day on which the member joined")  # type: ignore[valid-type]
     tier: Slug | None = Field(None, description="Only for members of this tier and higher ones")
     purchase: phrase(Nth) | None = Field(None, description="Which purchase of the member it is")  # type: ignore[valid-type]
     visits: phrase(Streak) | None = Field(  # type: ignore[valid-type]
         None, description="The purchase that makes so many periods in a row with one"
     )
+
+    @property
+    def asks_member(self) -> bool:
+        """Whether it depends on what was told of the member."""
+        return any((self.segment, self.attribute, self.birthday, self.anniversary))
 
 
 class EarningRule(Part):
@@ -82,7 +93,8 @@ class EarningRule(Part):
         None, description="Rules that do not pay for lines that this one pays for"
     )
     best_of: Slug | None = Field(None, description="Of the rules with this word, only the one that pays most pays")
-    cap: phrases(Cap, max_length=8) = Field((), description="Pay at most so many")  # type: ignore[valid-type]
+    cap: phrases(Cap, max_length=8) = Field((), description="Pay a member at most so many")  # type: ignore[valid-type]
+    budget: phrases(Cap, max_length=8) = Field((), description="Pay all members together at most so many")  # type: ignore[valid-type]
     split: Annotated[dict[Slug, phrase(Percent)], Field(min_length=2, max_length=16)] | None = Field(  # type: ignore[valid-type]
         None, description="Part what it pays among wallets"
     )

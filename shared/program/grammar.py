@@ -109,15 +109,16 @@ class Expiry:
 
     count: int | None
     unit: Literal["day", "month", "year"] = "day"
-    to_the_end_of: Literal["day", "month", "quarter", "year"] = "day"
+    to_the_end_of: Literal["day", "month", "quarter", "year", "membership year"] = "day"
     anchor: tuple[int, int] | None = None
 
     FORM: ClassVar[str] = (
-        '"never", "90 days", "18 months", "12 months, to the end of that month" (day, quarter, year), '
-        '"on 31 December" or "36 months, then the next 30 September"'
+        '"never", "90 days", "18 months", "12 months, to the end of that month" (day, quarter, year, membership year), '
+        '"at the end of the membership year", "on 31 December" or "36 months, then the next 30 September"'
     )
     PATTERN: ClassVar[str] = (
-        r"^(?:never|(\d+) (day|month|year)s?(?:, to the end of that (day|month|quarter|year))?"
+        r"^(?:never|(at the end of the membership year)"
+        r"|(\d+) (day|month|year)s?(?:, to the end of that (day|month|quarter|year|membership year))?"
         rf"|(?:on|(\d+) (day|month|year)s?, then the next) (\d{{1,2}}) ({'|'.join(MONTHS)}))$"
     )
     _LONGEST: ClassVar[dict[str, int]] = {"day": 36_500, "month": 1_200, "year": 100}
@@ -132,13 +133,15 @@ class Expiry:
         match = matched(cls.PATTERN, " ".join(text.split()), "is not an expiry")
         if text.split() == ["never"]:
             return cls(None)
-        count, unit = int(match[1] or match[4] or 0), match[2] or match[5] or "day"
+        if match[1]:
+            return cls(0, to_the_end_of="membership year")
+        count, unit = int(match[2] or match[5] or 0), match[3] or match[6] or "day"
         if count > cls._LONGEST[unit]:
             raise ValueError('longer than a hundred years; write "never"')
-        anchor = (MONTHS.index(match[7]) + 1, int(match[6])) if match[7] else None
+        anchor = (MONTHS.index(match[8]) + 1, int(match[7])) if match[8] else None
         if anchor is not None and not 1 <= anchor[1] <= monthrange(2024, anchor[0])[1]:
-            raise ValueError(f"{match[7]} has no day {anchor[1]}")
-        return cls(count, unit, match[3] or "day", anchor)  # type: ignore[arg-type]  # as the pattern allows
+            raise ValueError(f"{match[8]} has no day {anchor[1]}")
+        return cls(count, unit, match[4] or "day", anchor)  # type: ignore[arg-type]  # as the pattern allows
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,19 +26,26 @@ class Lifetime:
     pending: Pending | None
     expiry: Expiry
     zone: ZoneInfo
-    _of_day: dict[date, tuple[int, int]] = field(default_factory=dict, compare=False)
+    _of_day: dict[tuple[date, date | None], tuple[int, int]] = field(default_factory=dict, compare=False)
 
-    def of(self, day: date) -> tuple[int, int]:
+    @property
+    def asks_member(self) -> bool:
+        """Whether it depends on when the member joined."""
+        return self.expiry.to_the_end_of == "membership year"
+
+    def of(self, day: date, joined_on: date | None = None) -> tuple[int, int]:
         """Return (available at, expires at) of points earned on a local day, in microseconds since 1970.
 
         Available BEGINNING: at once; NEVER: when the order is fulfilled; else at the beginning of the day that the
         count reaches. They expire at the first instant at which they are gone; NEVER if they never are.
         """
-        known = self._of_day.get(day)
+        if not self.asks_member:
+            joined_on = None
+        known = self._of_day.get((day, joined_on))
         if known is None:
             if len(self._of_day) > _DAYS_KEPT:
                 self._of_day.clear()
-            known = self._of_day[day] = (self._available_at(day), self._expires_at(day))
+            known = self._of_day[day, joined_on] = (self._available_at(day), self._expires_at(day, joined_on))
         return known
 
     def _available_at(self, day: date) -> int:
@@ -48,6 +55,6 @@ class Lifetime:
             return NEVER
         return microseconds(start_of_day(day + timedelta(days=self.pending.days), self.zone))
 
-    def _expires_at(self, day: date) -> int:
-        instant = expiry_instant(self.expiry, day, self.zone)
+    def _expires_at(self, day: date, joined_on: date | None) -> int:
+        instant = expiry_instant(self.expiry, day, self.zone, joined_on)
         return NEVER if instant is None else microseconds(instant)

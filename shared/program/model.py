@@ -31,6 +31,7 @@ class Wallet(Part):
         "debt", description="Points of a return that are spent already: owed, let go, or kept from the refund"
     )
     cap: phrases(Cap, max_length=8) = Field((), description="A member earns at most so many")  # type: ignore[valid-type]
+    budget: phrases(Cap, max_length=8) = Field((), description="All members together earn at most so many")  # type: ignore[valid-type]
     remind: some(DaysBefore, max_length=10) = Field((), description="Announce an expiry so many days before")  # type: ignore[valid-type]
 
 

@@ -6,13 +6,18 @@ Like those of ``grammar``, each class has ``FORM`` (what is allowed, for error m
 from __future__ import annotations
 
 import re
+from calendar import monthrange
 from dataclasses import dataclass
+from datetime import date
 from fractions import Fraction
 from typing import ClassVar, Literal, Self
 
 from shared.contracts.fields import minor_digits
 from shared.program.grammar import POINTS_MAX, matched
 from shared.program.tallies import Per
+
+#: A whole number, with or without commas: 1000000, 1,000,000.
+_WHOLE = r"\d{1,12}|\d{1,3}(?:,\d{3}){1,3}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +72,7 @@ class Points:
 
 @dataclass(frozen=True, slots=True)
 class Cap:
-    """The most that is paid to a member: ``500 points per month``; ``per order``, or ``in all``."""
+    """The most that is paid: ``500 points per month``; ``per order``, or ``in all``."""
 
     points: int
     unit: str
@@ -75,7 +80,7 @@ class Cap:
 
     FORM: ClassVar[str] = '"500 points per month" (order, day, week, month, quarter, year) or "500 points in all"'
     PATTERN: ClassVar[str] = (
-        r"^\s*(\d{1,12})\s+(\S.{0,40}?)\s+(?:(?:per|an?)\s+(order|day|week|month|quarter|year)|(in all))\s*$"
+        rf"^\s*({_WHOLE})\s+(\S.{{0,40}}?)\s+(?:(?:per|an?)\s+(order|day|week|month|quarter|year)|(in all))\s*$"
     )
 
     @classmethod
@@ -86,9 +91,10 @@ class Cap:
             ValueError: It is not of the form, or the number is 0.
         """
         match = matched(cls.PATTERN, text, "is not a cap")
-        if not int(match[1]):
+        points = int(match[1].replace(",", ""))
+        if not points:
             raise ValueError("a cap of 0 would pay nothing; take the rule out")
-        return cls(int(match[1]), match[2], match[3] or match[4])  # type: ignore[arg-type]  # as the pattern allows
+        return cls(points, match[2], match[3] or match[4])  # type: ignore[arg-type]  # as the pattern allows
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,6 +153,52 @@ class Streak:
         if int(match[1]) < 2:
             raise ValueError("a row has 2 or more")
         return cls(int(match[1]), match[2])  # type: ignore[arg-type]  # the pattern allows nothing else
+
+
+@dataclass(frozen=True, slots=True)
+class Around:
+    """When, seen from a day that comes every year: ``on the day``, ``in the month``, ``within 7 days``.
+
+    Attributes:
+        days: So many before and after; None: the whole month.
+    """
+
+    days: int | None
+
+    FORM: ClassVar[str] = '"on the day", "in the month" or "within 7 days" (before and after)'
+    PATTERN: ClassVar[str] = r"^\s*(?:(on the day)|(in the month)|within (\d{1,3}) days?)\s*$"
+
+    def __str__(self) -> str:
+        if self.days is None:
+            return "in the month"
+        return f"within {self.days} days" if self.days else "on the day"
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Read the phrase.
+
+        Raises:
+            ValueError: It is not of the form, or more than 60 days.
+        """
+        match = matched(cls.PATTERN, text, "is not a time around a day")
+        if match[3] and not 1 <= int(match[3]) <= 60:
+            raise ValueError("must be 1 to 60 days")
+        return cls(None if match[2] else int(match[3] or 0))
+
+    def holds(self, month: int, number: int, day: date) -> date | None:
+        """Return the day of the year that a day is around, if it is; 29 February is 28 in most years."""
+        if self.days is None:
+            return _in_year(day.year, month, number) if day.month == month else None
+        for year in (day.year - 1, day.year, day.year + 1):
+            if date.min.year <= year <= date.max.year:
+                that = _in_year(year, month, number)
+                if abs((that - day).days) <= self.days:
+                    return that
+        return None
+
+
+def _in_year(year: int, month: int, number: int) -> date:
+    return date(year, month, min(number, monthrange(year, month)[1]))
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from fractions import Fraction
@@ -19,9 +19,8 @@ from shared.program.grammar import Rounding
 from shared.program.ladder import Ladder
 from shared.program.lifetimes import Lifetime
 from shared.program.matching import LineTest, keys_of_line, keys_of_match, line_test
-from shared.program.model import ProgramFile, currency_of, scale_of, wallet_of
-from shared.program.phrases import Cap
-from shared.program.tallies import PURCHASES, Key, Limit, before, visits_key
+from shared.program.model import ProgramFile, Wallet, currency_of, scale_of, wallet_of
+from shared.program.tallies import PURCHASES, Key, Limit, before, budget_of, is_budget, visits_key
 
 #: With so few rules, testing them all is cheaper than looking up which ones could match.
 _FEW = 8
@@ -84,7 +83,8 @@ class RuleBook:
         rules: In the file's order.
         plain: Whether every rule pays by itself: none multiplies, replaces, competes or is capped.
         caps: Of all that a wallet gets, by wallet.
-        limits: All caps over more than one order.
+        limits: All caps over more than one order, and all budgets.
+        asks_members: Whether anything depends on what was told of the member.
         counts_purchases: Whether a rule asks which purchase of the member it is.
         visits: The periods in which rules count visits in a row.
     """
@@ -93,6 +93,7 @@ class RuleBook:
     plain: bool
     caps: Mapping[str, tuple[Limit, ...]]
     limits: tuple[Limit, ...]
+    asks_members: bool
     counts_purchases: bool
     visits: tuple[Literal["day", "week", "month"], ...]
     _of_day: dict[date, tuple[tuple[Rule, ...], Mapping[tuple[str, str], tuple[int, ...]]]] = field(
@@ -124,6 +125,15 @@ class RuleBook:
             key = visits_key(per, day)
             keys += [key, before(per, key)]
         return [*keys, *([PURCHASES] if self.counts_purchases else [])]
+
+    def budgets(self, purchase: PurchaseCompleted, local: datetime) -> Iterator[Limit]:
+        """Yield the budgets that a purchase could use."""
+        if not any(is_budget(limit.key(local.date())) for limit in self.limits):
+            return
+        rules = self.that_could_pay(purchase, local)
+        wallets = {wallet for rule in rules for wallet in rule.lifetimes}
+        for limits in (*(rule.caps for rule in rules), *(self.caps[wallet] for wallet in sorted(wallets))):
+            yield from (limit for limit in limits if is_budget(limit.key(local.date())))
 
     def _index(self, day: date) -> tuple[tuple[Rule, ...], Mapping[tuple[str, str], tuple[int, ...]]]:
         """Purchases come about in the order of time, so an index for each day is made about once a day."""
@@ -157,7 +167,7 @@ def compile_rules(program: ProgramFile, ladder: Ladder | None, zone: ZoneInfo) -
         rule.factor or rule.replaces or rule.best_of or rule.caps or rule.split or rule.least_amount
         or rule.least_items for rule in rules
     )  # fmt: skip
-    caps = {slug: _limits(program, slug, f"wallet {slug}", wallet.cap) for slug, wallet in program.wallets.items()}
+    caps = {slug: _limits(program, slug, f"wallet {slug}", wallet) for slug, wallet in program.wallets.items()}
     conditions = [rule.when for rule in program.earning if rule.when]
     limits = [limit for of in (*(rule.caps for rule in rules), *caps.values()) for limit in of]
     purchases = any(when.purchase for when in conditions)
@@ -167,6 +177,9 @@ def compile_rules(program: ProgramFile, ladder: Ladder | None, zone: ZoneInfo) -
         plain=plain and not any(caps.values()),
         caps=caps,
         limits=tuple(limit for limit in limits if limit.per != "order"),
+        asks_members=any(when.asks_member for when in conditions)
+        or any(one.asks_member for rule in rules for one in rule.lifetimes.values())
+        or any(wallet.expiry.to_the_end_of == "membership year" for wallet in program.wallets.values()),
         counts_purchases=purchases,
         visits=visits,
     )
@@ -194,7 +207,7 @@ def _compile(
         multiplied=_multiplied(program, rule, numbers, wallet),
         replaces=frozenset(numbers[name] for name in rule.replaces or ()),
         best_of=rule.best_of,
-        caps=_limits(program, wallet, f"rule {rule.rule}", rule.cap),
+        caps=_limits(program, wallet, f"rule {rule.rule}", rule),
         split=_split(rule),
         lifetimes={slug: lifetime(program, slug, rule, zone) for slug in [*(rule.split or ()), wallet]},
         tiered=ladder is not None and ladder.multiplies and ladder.wallet == wallet and rule.multiply is None,
@@ -203,8 +216,10 @@ def _compile(
     )
 
 
-def _limits(program: ProgramFile, wallet: str, name: str, caps: Iterable[Cap]) -> tuple[Limit, ...]:
-    return tuple(Limit(f"{name} {cap.per}", cap.points * scale_of(program, wallet), cap.per) for cap in caps)
+def _limits(program: ProgramFile, wallet: str, name: str, of: EarningRule | Wallet) -> tuple[Limit, ...]:
+    scale = scale_of(program, wallet)
+    named = [(name, cap) for cap in of.cap] + [(budget_of(name), cap) for cap in of.budget]
+    return tuple(Limit(f"{name} {cap.per}", cap.points * scale, cap.per) for name, cap in named)
 
 
 def lifetime(program: ProgramFile, wallet: str, rule: EarningRule | None, zone: ZoneInfo) -> Lifetime:

@@ -16,6 +16,7 @@ Key = tuple[str, int]
 Count = Callable[[Key], int]
 
 PURCHASES: Key = ("purchases", 0)
+_BUDGET = "budget of "
 
 
 class Limit(NamedTuple):
@@ -55,6 +56,33 @@ def visits_key(per: Literal["day", "week", "month"], day: date) -> Key:
 def before(per: Literal["day", "week", "month"], key: Key) -> Key:
     """Return the key of the period before."""
     return key[0], key[1] - (7 if per == "week" else 1)
+
+
+def budget_of(name: str) -> str:
+    """Return the name of a tally that stands under no member."""
+    return f"{_BUDGET}{name}"
+
+
+def is_budget(key: Key) -> bool:
+    """Return whether a tally is the whole program's: then it stands under no member."""
+    return key[0].startswith(_BUDGET)
+
+
+def owner_of(key: Key, member: str) -> str:
+    """Return under whose id a tally stands: a budget under nobody's, which no member can have."""
+    return "" if is_budget(key) else member
+
+
+def noting(count: Count, noted: dict[Key, int]) -> Count:
+    """Return a count that notes what it was asked, where it was not 0."""
+
+    def look(key: Key) -> int:
+        number = count(key)
+        if number:
+            noted[key] = number
+        return number
+
+    return look
 
 
 def never_counted(_key: Key) -> int:

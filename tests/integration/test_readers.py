@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import json
+from collections import Counter
 from collections.abc import AsyncIterator
 from datetime import datetime
 from typing import Any
@@ -296,9 +297,18 @@ async def test_every_order_is_explained_by_its_entries(full: Deployment) -> None
         for source, key, member in rows:
             order = await explaining.explain(Match("order", source, key, member))
             earned = [entry for entry in order["entries"] if entry["operation"].startswith("earn") and entry["points"]]
-            assert [(entry["rule"], entry["points"], entry["lot"]) for entry in earned] == [
-                (award["rule"], award["points"], award["lot"]) for award in order["awards"]
-            ]
+            points = Counter({entry["rule"]: entry["points"] for entry in earned})
+            for amended in order["amendments"]:
+                points.update({change["rule"]: change["points"] for change in amended["changed"]})
+                moved = Counter[str]()
+                for entry in amended["entries"]:
+                    if entry["rule"] and "referral" not in entry["rule"]:
+                        moved[entry["rule"]] += entry["points"] * (-1 if entry["operation"] in taken else 1)
+                assert moved == {change["rule"]: change["points"] for change in amended["changed"]}
+            assert {rule: n for rule, n in points.items() if n} == {
+                award["rule"]: award["points"] for award in order["awards"]
+            }
+            assert {entry["lot"] for entry in earned} >= {a["lot"] for a in order["awards"] if not order["amendments"]}
             assert all(sum(award["lines"].values()) == award["points"] for award in order["awards"])
             assert bool(order["awards"]) == (order["reason"] is None)
             # Rated again as it stands in the archive, each rule pays what it paid, and says why.
@@ -307,9 +317,9 @@ async def test_every_order_is_explained_by_its_entries(full: Deployment) -> None
             }
             assert all(one["detail"] for one in order["rules"])
             for back in order["returns"]:
-                points = sum(entry["points"] for entry in back["entries"]
-                             if entry["operation"] in taken and "referral" not in (entry["rule"] or ""))  # fmt: skip
-                assert points == sum(award["points"] for award in back["taken_back"])
+                took = sum(entry["points"] for entry in back["entries"]
+                           if entry["operation"] in taken and "referral" not in (entry["rule"] or ""))  # fmt: skip
+                assert took == sum(award["points"] for award in back["taken_back"])
     assert len(rows) > 30
 
 

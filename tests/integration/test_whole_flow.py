@@ -18,6 +18,8 @@ from shared.instants import microseconds
 from shared.ledger import read
 from shared.ledger.audit import findings
 from shared.ledger.flow_checks import FLOW_CHECKS
+from shared.program.compiled import compile_program
+from shared.program.loader import load
 from shared.stream.packing import unpack_records
 from tests import flow
 from tests.deployment import Deployment, Sent, Servers, about, event, purchase
@@ -72,13 +74,22 @@ async def test_a_program_that_counts(servers: Servers) -> None:
     most = {name: (high, low) for name, high, low in tallies}
     assert set(most) == {
         "purchases", "visits per day", "rule double-groceries day", "rule double-groceries week",
-        "rule more-cash-back in all", "wallet stars week",
+        "rule more-cash-back in all", "wallet stars week", "budget of rule first-come day", "budget of rule first-come in all",
     }  # fmt: skip
     limits = {"rule double-groceries day": 70, "rule double-groceries week": 120, "rule more-cash-back in all": 300,
-              "wallet stars week": 40}  # fmt: skip
+              "wallet stars week": 40, "budget of rule first-come day": 60,
+              "budget of rule first-come in all": 400}  # fmt: skip
     for name, limit in limits.items():
         assert 0 <= most[name][1] <= most[name][0] <= limit
     assert most["wallet stars week"][0] == 40, "somebody came to the cap"
+    assert most["budget of rule first-come day"][0] == 60, "a day came to the end of its budget"
+    rules = {one.name: str(one.index) for one in compile_program(load(flow.RICH), 1).rules}
+    paid = {
+        rule for (rule,) in await deployment.rows("select distinct rule::text from entry where operation in (1, 2)")
+    }
+    assert {rules[name] for name in ("first-come", "for-students", "birthday")} <= paid
+    assert await deployment.rows("select 1 from amendment where changes <> '[]'")
+    assert await deployment.rows("select 1 from purchase_return where kind = 'cancellation'")
     counted = await deployment.rows("select member, count(*) from purchase group by member order by 1")
     assert counted == await deployment.rows("select member, amount from tally where name = 'purchases' order by 1")
     await deployment.close()
@@ -88,6 +99,7 @@ DAMAGE = {
     "causes": "update entry set cause = gen_random_uuid() where version = 1",
     "returns": "update entry set points = points + 1 where operation in (8, 9)",
     "whole-returns": "update purchase_return set result = regexp_replace(result, '\"awards\":.*', '\"awards\":[]}')",
+    "amendments": "update amendment set changes = '[]'",
     "reservations": "update account set reserved = reserved + 1",
     "referrals": "update referral set qualified_at = null, friend_points = friend_points + 1 where state <> 'refused'",
     "tiers": "update standing set tier = 'nobody'",

@@ -296,20 +296,17 @@ class Oracle:
         if self._seen(event):
             return
         lines, at = event["lines"], event["at"]
-        amounts = [line["amount"] for line in lines]
-        awards = []
-        for chosen in ([True] * len(lines), [line["brand"] == "X" for line in lines]):
-            matched = [i for i in range(len(lines)) if chosen[i]]
-            if points := sum(amounts[i] for i in matched) // 100 * self._quarters(event["member"], at) // 4:
-                shares = dict(zip(matched, split(points, [amounts[i] for i in matched]), strict=True))
-                awards.append([shares.get(i, 0) for i in range(len(lines))])
+        whole = sum(line["amount"] for line in lines)
+        quarters = self._quarters(event["member"], at)
+        awards = self._awards(lines, quarters)
         available = self.rules.available(at)
         key = (self.rules.expiry(at), available, event["order"] if available == FOR_EVER else "")
-        order = {**event, "awards": awards, "key": key, "back": {}, "left": sum(amounts)}
+        order = {**event, "awards": awards, "key": key, "back": {}, "left": whole, "quarters": quarters,
+                 "fulfilled": False}  # fmt: skip
         self.orders[event["order"]] = order
-        if awards or (self.rules.ladder and sum(amounts)):
-            self._spend(self.wallet(event["member"]), at, sum(amounts))
-        if awards:
+        if any(map(sum, awards)) or (self.rules.ladder and whole):
+            self._spend(self.wallet(event["member"]), at, whole)
+        if any(map(sum, awards)):
             wallet = self.wallet(event["member"])
             self._earn(wallet, key, sum(map(sum, awards)))
         referral = self.referrals.get(event["member"])
@@ -320,6 +317,18 @@ class Oracle:
             if refused:
                 del self.known[waiting["id"]]
                 self.said.refused.append(refused)
+
+    @staticmethod
+    def _awards(lines: list[dict[str, Any]], quarters: int) -> list[list[int]]:
+        """What each of both rules pays, by line."""
+        awards = []
+        amounts = [line["amount"] for line in lines]
+        for chosen in ([True] * len(lines), [line["brand"] == "X" for line in lines]):
+            matched = [i for i in range(len(lines)) if chosen[i]]
+            points = sum(amounts[i] for i in matched) // 100 * quarters // 4
+            shares = dict(zip(matched, split(points, [amounts[i] for i in matched]), strict=True)) if points else {}
+            awards.append([shares.get(i, 0) for i in range(len(lines))])
+        return awards
 
     def _quarters(self, member: str, at: datetime) -> int:
         """By how many quarters the tier of an instant multiplies."""
@@ -353,7 +362,7 @@ class Oracle:
             del self.known[event["id"]]
             self.said.refused.append(refused)
 
-    _fulfil = _return
+    _fulfil = _void = _amend = _return
 
     def give_up(self, event: dict[str, Any]) -> None:
         """What has waited too long for its order is refused, and may come again."""
@@ -363,13 +372,16 @@ class Oracle:
     def _apply(self, event: dict[str, Any], order: dict[str, Any]) -> str | None:
         if event["member"] != order["member"]:
             return "other-member"
-        if event["kind"] == "return":
-            return self._apply_return(event, order)
+        if event["kind"] in {"return", "void"}:
+            return self._apply_return({"lines": None, **event}, order)
+        if event["kind"] == "amend":
+            return self._apply_amendment(event, order)
         self._apply_fulfilment(event, order)
         return None
 
     def _apply_fulfilment(self, event: dict[str, Any], order: dict[str, Any]) -> None:
-        if not order["awards"]:
+        order["fulfilled"] = True
+        if not any(map(sum, order["awards"])):
             return
         wallet, key = self.wallet(order["member"]), order["key"]
         self._touch(wallet, event["at"])
@@ -389,16 +401,44 @@ class Oracle:
                 line = order["lines"][i]
                 points += self._share(award[i], line, back[i]) - self._share(award[i], line, before)
             order["left"] -= amount
-        if order["awards"] or self.rules.ladder:
+        if any(map(sum, order["awards"])) or self.rules.ladder:
             wallet = self.wallet(order["member"])
             self._spend(wallet, event["at"], -sum(amount for _, amount in plan.values()))
             if points:
                 self._reverse(wallet, order["key"], points, order["order"])
+        self._too_little_left(order, event["at"])
+        return None
+
+    def _too_little_left(self, order: dict[str, Any], at: datetime) -> None:
         referral = self.referrals.get(order["member"], {"state": "none"})
         if referral["state"] == "qualified" and referral["order"] == order["order"] and (
             order["left"] < self.rules.minimum
         ):  # fmt: skip
-            self._undo(referral, event["at"])
+            self._undo(referral, at)
+
+    def _apply_amendment(self, event: dict[str, Any], order: dict[str, Any]) -> str | None:
+        """Each rule by itself: what it pays less than before is taken back, what it pays more is earned."""
+        if order["back"]:
+            return "returned-already"
+        if order["fulfilled"]:
+            return "fulfilled-already"
+        awards = self._awards(event["lines"], order["quarters"])
+        whole = sum(line["amount"] for line in event["lines"])
+        more = [sum(new) - sum(old) for new, old in zip(awards, order["awards"], strict=True)]
+        wallet = self.wallet(order["member"])
+        if any(more):
+            self._touch(wallet, event["at"])
+        if fewer := sum(-points for points in more if points < 0):
+            self._reverse(wallet, order["key"], fewer, order["order"])
+        if extra := sum(points for points in more if points > 0):
+            self._earn(wallet, order["key"], extra)
+        if self.rules.ladder and whole != order["left"]:
+            self._spend(wallet, event["at"], whole - order["left"])
+        order.update(lines=event["lines"], awards=awards, left=whole)
+        self._too_little_left(order, event["at"])
+        referral = self.referrals.get(order["member"])
+        if referral and referral["state"] == "open":
+            self._judge(referral, order)
         return None
 
     @staticmethod

@@ -17,6 +17,7 @@ from cli.documents import schema_of
 from shared.contracts import (
     control,
     dead_letters,
+    members,
     notifications,
     points,
     profiles,
@@ -30,7 +31,9 @@ from shared.contracts.catalogue import EVENTS, TOPICS, Event
 from shared.contracts.contract import Contract
 from shared.contracts.envelope import open_record, seal
 
-MODULES = (control, dead_letters, notifications, points, profiles, purchases, redemptions, referrals, rewards, tiers)
+MODULES = (
+    control, dead_letters, members, notifications, points, profiles, purchases, redemptions, referrals, rewards, tiers,
+)  # fmt: skip
 every_event = pytest.mark.parametrize("event", EVENTS.values(), ids=EVENTS)
 every_incoming = pytest.mark.parametrize(
     "event", [pytest.param(event, id=event.type) for event in EVENTS.values() if event.contract]

@@ -36,11 +36,14 @@ TYPES = {
     "purchase": "loyalty.purchase.completed.v1",
     "return": "loyalty.purchase.returned.v1",
     "fulfil": "loyalty.purchase.fulfilled.v1",
+    "void": "loyalty.purchase.cancelled.v1",
+    "amend": "loyalty.purchase.amended.v1",
     "referral": "loyalty.referral.registered.v1",
     "request": "loyalty.redemption.requested.v1",
     "confirm": "loyalty.redemption.confirmed.v1",
     "cancel": "loyalty.redemption.cancelled.v1",
 }
+ABOUT_ORDERS = {"purchase", "return", "fulfil", "void", "amend"}
 REDEEM = {"request", "confirm", "cancel"}
 #: Rules that bring everything about: short lives, long ones, each way of waiting, each way of returning.
 RULES = [
@@ -63,11 +66,15 @@ PROGRAMS: dict[Rules, Program] = {rules: compile_program(load(rules.yaml()), 1) 
 def as_record(event: dict[str, Any], offset: int) -> Record:
     data: dict[str, Any] = {"member_id": event["member"], "occurred_at": event["at"].isoformat()}
     kind = event["kind"]
-    if kind in {"purchase", "return", "fulfil"}:
+    if kind in ABOUT_ORDERS:
         data["order_id"] = event["order"]
-    if kind == "purchase":
+    if kind in {"purchase", "amend"}:
         data["currency"] = "USD"
         data["lines"] = [{"line_id": str(i), "product_id": "p", **line} for i, line in enumerate(event["lines"])]
+    if kind == "amend":
+        data["amendment_id"] = event["id"]
+    elif kind == "void":
+        data["cancellation_id"] = event["id"]
     elif kind == "return":
         data["return_id"] = event["id"]
         if event["lines"] is not None:
@@ -122,7 +129,7 @@ class Shop(Product):
 
     def __init__(self, wallet: str = "expiry: never", more: str = "", zone: str = "America/New_York") -> None:
         super().__init__()
-        self.rehearsal.publish(f"""
+        self.text = f"""
 program: corner-shop
 name: Corner Shop
 currency: USD
@@ -134,7 +141,8 @@ earning:
   - {{rule: every-dollar, give: 1 point per whole USD}}
   - {{rule: brand-x, give: 1 point per whole USD, for: {{brand: X}}}}
 {more}
-""")
+"""
+        self.rehearsal.publish(self.text)
 
     def _tell(self, kind: str, at: str, **fields: Any) -> Said:
         decisions = self.batch([{"kind": kind, "at": datetime.fromisoformat(at), **fields}])
@@ -142,11 +150,7 @@ earning:
 
     def buy(self, order: str, *lines: Any, at: str, member: str = "ann") -> Said:
         """Buy lines of so many cents, or (cents, quantity), or (cents, quantity, brand)."""
-        made = []
-        for line in lines:
-            values = line if isinstance(line, tuple) else (line, 1)
-            made.append(dict(zip(("amount", "quantity", "brand"), values, strict=False)))
-        return self._tell("purchase", at, order=order, member=member, lines=made)
+        return self._tell("purchase", at, order=order, member=member, lines=_lines(lines))
 
     def back(self, name: str, order: str, *lines: tuple[int, int, int], at: str, member: str = "ann") -> Said:
         """Return (line, quantity, cents), or everything that is left."""
@@ -154,6 +158,12 @@ earning:
 
     def fulfil(self, order: str, *, at: str, member: str = "ann") -> Said:
         return self._tell("fulfil", at, order=order, member=member)
+
+    def void(self, name: str, order: str, *, at: str, member: str = "ann") -> Said:
+        return self._tell("void", at, id=name, order=order, member=member)
+
+    def amend(self, name: str, order: str, *lines: Any, at: str, member: str = "ann") -> Said:
+        return self._tell("amend", at, id=name, order=order, member=member, lines=_lines(lines))
 
     def refer(self, name: str, friend: str, referrer: str, *, at: str) -> Said:
         return self._tell("referral", at, id=name, member=friend, referrer=referrer)
@@ -186,6 +196,14 @@ earning:
         """The instant of the last entry."""
         number = self.rehearsal.accounts[member, "points"].account
         return iso(next(one.occurred_at for one in reversed(self.rehearsal.entries) if one.account == number))
+
+
+def _lines(lines: Sequence[Any]) -> list[dict[str, Any]]:
+    made = []
+    for line in lines:
+        values = line if isinstance(line, tuple) else (line, 1)
+        made.append(dict(zip(("amount", "quantity", "brand"), values, strict=False)))
+    return made
 
 
 # ---- what the product knows and said, in the oracle's words
@@ -278,7 +296,8 @@ class Step(NamedTuple):
 
 
 KINDS = [
-    "purchase", "purchase", "purchase", "return", "return", "fulfil", "referral", "request", "request", "confirm",
+    "purchase", "purchase", "purchase", "return", "return", "fulfil", "void", "amend", "amend", "referral",
+    "request", "request", "confirm",
     "cancel", "again", "other", "sweep",
 ]  # fmt: skip
 STEPS = st.lists(
@@ -312,23 +331,25 @@ def history(steps: Sequence[Step], start: int) -> list[dict[str, Any]]:  # noqa:
         at = latest - LATE[step.late]
         member = MEMBERS[a % len(MEMBERS)]
         event: dict[str, Any] = {"kind": step.kind, "id": f"e{number}", "member": member, "at": at}
-        if step.kind == "purchase":
-            lines = [
+        if step.kind in {"purchase", "amend"}:
+            event["lines"] = lines = [
                 {"amount": AMOUNTS[(c + 7 * i) % len(AMOUNTS)], "quantity": (d + i) % 4, "brand": "XY"[(b + i) % 2]}
                 for i in range(1 + b % 3)
             ]
+        if step.kind == "purchase":
             event |= {"id": f"o{orders}", "order": f"o{orders}", "lines": lines}
             event["member"] = _buyer(orders)
             bought[orders] = event
             orders += 1
-        elif step.kind in {"return", "fulfil"}:
+        elif step.kind in ABOUT_ORDERS:
             order = (orders + 1 - b % (orders + 2)) if b > 15 else orders  # sometimes one that is not there yet
             event |= {"id": f"{step.kind}{number}", "order": f"o{order}"}
             if step.kind == "fulfil":
                 event["id"] = f"fulfil o{order}"
             if d != 13:
                 event["member"] = _buyer(order)
-            event["lines"] = _some_lines(bought.get(order), c, d)
+            if step.kind == "return":
+                event["lines"] = _some_lines(bought.get(order), c, d)
         elif step.kind == "referral":
             event["referrer"] = MEMBERS[b % len(MEMBERS)]
         elif step.kind == "request":
@@ -349,8 +370,6 @@ def history(steps: Sequence[Step], start: int) -> list[dict[str, Any]]:  # noqa:
         elif step.kind == "sweep":
             event["members"] = [name for i, name in enumerate(MEMBERS) if b & (1 << i)]
             event["at"] = latest - LATE[c % 4]
-        if step.kind == "fulfil":
-            del event["lines"]
         events.append(event)
     return events
 

@@ -115,7 +115,7 @@ def test_awards_add_up_and_asking_why_changes_nothing(
     assert stars <= 40, "the wallet's cap"
     # Asked for verdicts, every rule is looked at, none by an index or a short cut: the same comes out.
     verdicts: list[Any] = []
-    asked = rate(made, purchase, 0, verdicts)
+    asked = rate(made, purchase, verdicts=verdicts)
     assert _paid(asked) == _paid(rating)
     assert len({verdict.rule for verdict in verdicts}) == len(verdicts) == len(made.rules)
     said = {verdict.rule: verdict.points for verdict in verdicts if verdict.points}

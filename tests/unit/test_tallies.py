@@ -19,6 +19,7 @@ from shared.instants import microseconds
 from shared.ledger.book import Book
 from shared.ledger.model import Account, Posting
 from shared.program.compiled import Program
+from shared.program.occasions import Known
 from shared.program.tallies import Per, period_of
 from tests.unit.build import as_bytes, event, line, program
 
@@ -34,13 +35,13 @@ class Member:
 
     def buys(self, occurred_at: str, *lines: dict[str, Any]) -> int:
         purchase = event(*(lines or (TEN,)), occurred_at=occurred_at)
-        rating = rate(self.program, purchase, count=lambda key: self.counted[key])
+        rating = rate(self.program, purchase, Known(count=lambda key: self.counted[key]))
         self.counted.update(rating.counted)
         return sum(award.points for award in rating.awards)
 
     def why(self, occurred_at: str) -> str:
         found: list[Verdict] = []
-        rate(self.program, event(TEN, occurred_at=occurred_at), 0, found, lambda key: self.counted[key])
+        rate(self.program, event(TEN, occurred_at=occurred_at), Known(count=lambda key: self.counted[key]), found)
         return found[0].detail
 
 

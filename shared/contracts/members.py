@@ -1,0 +1,50 @@
+"""Topic ``members``: what a program may ask about a member. Never who it is: names and addresses go to ``profiles``."""
+
+from __future__ import annotations
+
+from datetime import date
+from typing import Annotated
+
+from pydantic import AfterValidator, Field, StringConstraints, TypeAdapter
+from pydantic.dataclasses import dataclass
+
+from shared.contracts.contract import Contract
+from shared.contracts.fields import CONTRACT, Identifier, Label, Moment
+
+TOPIC = "members"
+UPDATED = "loyalty.member.updated.v1"
+
+
+def _day_of_a_year(text: str) -> str:
+    date(2000, int(text[:2]), int(text[3:]))  # a leap year
+    return text
+
+
+MonthAndDay = Annotated[str, StringConstraints(pattern=r"^\d\d-\d\d$"), AfterValidator(_day_of_a_year)]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, config=CONTRACT)
+class MemberUpdated:
+    """All that is known of a member; it replaces what was told before. No personal data.
+
+    Attributes:
+        occurred_at: Since when it is so; what was so earlier than what is known changes nothing.
+        joined_on: The day on which the membership began.
+        birthday: Month and day: 02-29.
+        segments: Groups that the member belongs to, such as students.
+        attributes: Anything else that rules may ask for, such as a favourite store.
+    """
+
+    member_id: Identifier
+    occurred_at: Moment
+    joined_on: date | None = None
+    birthday: MonthAndDay | None = None
+    segments: Annotated[tuple[Label, ...], Field(max_length=64)] = ()
+    attributes: Annotated[dict[Label, Label], Field(max_length=64)] = Field(default_factory=dict)
+
+
+MEMBER_UPDATED = Contract(
+    type=UPDATED,
+    adapter=TypeAdapter(MemberUpdated),
+    business_key=lambda event: f"member\x1f{event.member_id}\x1f{event.occurred_at.isoformat()}",
+)
