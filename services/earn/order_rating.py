@@ -192,7 +192,7 @@ class OrderRating:
             left = limit.most - self._used(limit)
             if left < granted:
                 granted = max(0, left)
-                detail = f"{award.points:,} without the cap of {limit.most:,} {_per(limit)}"
+                detail = f"{award.points:,} without the {_word(limit)} of {limit.most:,} {_per(limit)}"
                 self._unsay(award.rule, "capped", detail, granted)
         if granted == award.points:
             return award
@@ -252,6 +252,10 @@ class OrderRating:
 
 def _per(limit: Limit) -> str:
     return "in all" if limit.per == "in all" else f"per {limit.per}"
+
+
+def _word(limit: Limit) -> str:
+    return "budget" if limit.is_budget else "cap"
 
 
 def _counted(number: int, what: str) -> str:

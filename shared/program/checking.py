@@ -6,7 +6,8 @@ from collections.abc import Iterator, Sequence
 from fractions import Fraction
 
 from shared.contracts.fields import minor_digits
-from shared.program.model import ProgramFile, wallet_with_unit
+from shared.program.model import ProgramFile, singular, wallet_with_unit
+from shared.program.phrases import Cap
 from shared.program.source import Path
 
 #: Where something is wrong, and what: "found …; allowed: …".
@@ -45,3 +46,15 @@ def whole_minor_units(amount: Fraction, currency: str, path: Path) -> Found:
     """Find an amount with a part of a minor unit."""
     if (amount * 10 ** minor_digits(currency)).denominator != 1:
         yield path, f"found an amount below the smallest unit of {currency}; allowed: whole minor units"
+
+
+def caps_of(caps: Sequence[Cap], field: str, unit: str, path: Path) -> Found:
+    """Find caps, or budgets, of another unit than the wallet's, twice for one period, or of a period without sense."""
+    for number, cap in enumerate(caps):
+        at = (*path, field, number)
+        if singular(cap.unit) != singular(unit):
+            yield at, f'found the unit "{cap.unit}"; allowed: "{unit}"'
+        if field == "budget" and cap.per == "order":
+            yield at, "found a budget per order, which all members share; allowed: cap: for one order"
+    for number in again([cap.per for cap in caps]):
+        yield (*path, field, number), f"found a second {field} per {caps[number].per}; allowed: one"

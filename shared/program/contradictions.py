@@ -5,7 +5,7 @@ from __future__ import annotations
 from fractions import Fraction
 
 from shared.contracts.fields import minor_digits
-from shared.program.checking import Found, again, money_of_the_program, unit_of_one_wallet
+from shared.program.checking import Found, again, caps_of, money_of_the_program, unit_of_one_wallet
 from shared.program.contradictions_in_earning import contradictions_in_earning
 from shared.program.grammar import Expiry
 from shared.program.model import ProgramFile, singular, wallets_of_units
@@ -74,11 +74,8 @@ def _currencies(program: ProgramFile) -> Found:
 
 def _wallet_caps(program: ProgramFile) -> Found:
     for slug, wallet in program.wallets.items():
-        for number, cap in enumerate(wallet.cap):
-            if singular(cap.unit) != singular(wallet.unit):
-                yield ("wallets", slug, "cap", number), f'found the unit "{cap.unit}"; allowed: "{wallet.unit}"'
-        for number in again([cap.per for cap in wallet.cap]):
-            yield ("wallets", slug, "cap", number), f"found a second cap per {wallet.cap[number].per}; allowed: one"
+        yield from caps_of(wallet.cap, "cap", wallet.unit, ("wallets", slug))
+        yield from caps_of(wallet.budget, "budget", wallet.unit, ("wallets", slug))
 
 
 def _fewest_days(expiry: Expiry) -> int | None:

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import date, timedelta
 
-from shared.program.checking import Found, again, money_of_the_program, units, whole_minor_units
+from shared.program.checking import Found, again, caps_of, money_of_the_program, units, whole_minor_units
 from shared.program.earning import WEEKDAYS, EarningRule
 from shared.program.grammar import Give
 from shared.program.model import ProgramFile, currency_of, scale_of, singular, wallet_of, wallets_of_units
+from shared.program.phrases import Cap
 from shared.program.source import Path
 
 
@@ -128,15 +129,14 @@ def _pay(program: ProgramFile, rule: EarningRule, path: Path) -> Found:
 
 def _caps(program: ProgramFile, rule: EarningRule, path: Path) -> Found:
     wallet = program.wallets[wallet_of(program, rule)]
-    for number, cap in enumerate(rule.cap):
-        at = (*path, "cap", number)
-        if singular(cap.unit) != singular(wallet.unit):
-            yield at, f'found the unit "{cap.unit}"; allowed: what the rule pays, "{wallet.unit}"'
-        least = [give.points for _place, give in gives_of(rule) if give.per in {"order", "item"}]
-        if least and len(least) == len(list(gives_of(rule))) and cap.points < min(least):
-            yield at, f"found a cap below one award of {min(least)}; this rule would never pay what it says"
-    for number in again([str(cap.per) for cap in rule.cap]):
-        yield (*path, "cap", number), f"found a second cap per {rule.cap[number].per}; allowed: one"
+    least = [give.points for _place, give in gives_of(rule) if give.per in {"order", "item"}]
+    for field in ("cap", "budget"):
+        caps: Sequence[Cap] = getattr(rule, field)
+        yield from caps_of(caps, field, wallet.unit, path)
+        for number, cap in enumerate(caps):
+            if least and len(least) == len(list(gives_of(rule))) and cap.points < min(least):
+                found = f"found a {field} below one award of {min(least)}; this rule would never pay what it says"
+                yield (*path, field, number), found
 
 
 # ---- other rules

@@ -17,7 +17,7 @@ from shared.program.doubts import doubts
 from shared.program.earning import WEEKDAYS, Dates, EarningRule, PaidWith, When
 from shared.program.grammar import Expiry, Factor, Give, Rounding
 from shared.program.model import ProgramFile, Spend, Wallet
-from shared.program.phrases import Cap, Duration, Hours, Money, Nth, Pending, Points, Streak, Threshold
+from shared.program.phrases import Around, Cap, Duration, Hours, Money, Nth, Pending, Points, Streak, Threshold
 from shared.program.products import ProductMatch
 from shared.program.sections import Kind, Ladder, Notifications, Referral, Reward, Tier
 from shared.program.source import Path, Source, parse
@@ -55,9 +55,14 @@ _ALLOWED = {
     "replaces": "names of rules, such as [every-dollar]",
     "best_of": _NAME,
     "cap": Cap.FORM,
+    "budget": Cap.FORM,
     "split": "parts of 100% by wallet, such as {cash: 60%, dream: 40%}",
+    "segment": "the name of a segment, or a list of them",
+    "attribute": "a mapping such as favourite store: north",
     "weekday": ", ".join(WEEKDAYS),
     "hours": Hours.FORM,
+    "birthday": Around.FORM,
+    "anniversary": Around.FORM,
     "order_of_at_least": Money.FORM,
     "lines_of_at_least": Money.FORM,
     "items_of_at_least": "1 or more",

@@ -20,7 +20,7 @@ from shared.program.ladder import Ladder
 from shared.program.lifetimes import Lifetime
 from shared.program.matching import LineTest, keys_of_line, keys_of_match, line_test
 from shared.program.model import ProgramFile, Wallet, currency_of, scale_of, wallet_of
-from shared.program.tallies import PURCHASES, Key, Limit, before, budget_of, is_budget, visits_key
+from shared.program.tallies import PURCHASES, Key, Limit, before, budget_of, visits_key
 
 #: With so few rules, testing them all is cheaper than looking up which ones could match.
 _FEW = 8
@@ -128,12 +128,12 @@ class RuleBook:
 
     def budgets(self, purchase: PurchaseCompleted, local: datetime) -> Iterator[Limit]:
         """Yield the budgets that a purchase could use."""
-        if not any(is_budget(limit.key(local.date())) for limit in self.limits):
+        if not any(limit.is_budget for limit in self.limits):
             return
         rules = self.that_could_pay(purchase, local)
         wallets = {wallet for rule in rules for wallet in rule.lifetimes}
         for limits in (*(rule.caps for rule in rules), *(self.caps[wallet] for wallet in sorted(wallets))):
-            yield from (limit for limit in limits if is_budget(limit.key(local.date())))
+            yield from (limit for limit in limits if limit.is_budget)
 
     def _index(self, day: date) -> tuple[tuple[Rule, ...], Mapping[tuple[str, str], tuple[int, ...]]]:
         """Purchases come about in the order of time, so an index for each day is made about once a day."""

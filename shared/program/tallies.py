@@ -30,6 +30,11 @@ class Limit(NamedTuple):
     most: int
     per: Per
 
+    @property
+    def is_budget(self) -> bool:
+        """Whether all members share it."""
+        return self.name.startswith(_BUDGET)
+
     def key(self, day: date) -> Key:
         """Return the tally that a purchase of a local day counts in."""
         return self.name, period_of(self.per, day)

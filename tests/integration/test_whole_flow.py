@@ -74,7 +74,8 @@ async def test_a_program_that_counts(servers: Servers) -> None:
     most = {name: (high, low) for name, high, low in tallies}
     assert set(most) == {
         "purchases", "visits per day", "rule double-groceries day", "rule double-groceries week",
-        "rule more-cash-back in all", "wallet stars week", "budget of rule first-come day", "budget of rule first-come in all",
+        "rule more-cash-back in all", "wallet stars week", "budget of rule first-come day",
+        "budget of rule first-come in all",
     }  # fmt: skip
     limits = {"rule double-groceries day": 70, "rule double-groceries week": 120, "rule more-cash-back in all": 300,
               "wallet stars week": 40, "budget of rule first-come day": 60,

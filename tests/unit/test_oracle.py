@@ -36,6 +36,7 @@ TYPES = {
     "purchase": "loyalty.purchase.completed.v1",
     "return": "loyalty.purchase.returned.v1",
     "fulfil": "loyalty.purchase.fulfilled.v1",
+    "member": "loyalty.member.updated.v1",
     "void": "loyalty.purchase.cancelled.v1",
     "amend": "loyalty.purchase.amended.v1",
     "referral": "loyalty.referral.registered.v1",
@@ -79,6 +80,8 @@ def as_record(event: dict[str, Any], offset: int) -> Record:
         data["return_id"] = event["id"]
         if event["lines"] is not None:
             data["lines"] = [{"line_id": str(i), "quantity": q, "amount": a} for i, q, a in event["lines"]]
+    elif kind == "member":
+        data |= event["told"]
     elif kind == "referral":
         data |= {"referral_id": event["id"], "referrer_id": event["referrer"]}
     elif kind in REDEEM:
@@ -158,6 +161,10 @@ earning:
 
     def fulfil(self, order: str, *, at: str, member: str = "ann") -> Said:
         return self._tell("fulfil", at, order=order, member=member)
+
+    def tell(self, member: str, *, at: str, **fields: Any) -> Said:
+        """Tell what rules may ask about a member."""
+        return self._tell("member", at, member=member, told=fields)
 
     def void(self, name: str, order: str, *, at: str, member: str = "ann") -> Said:
         return self._tell("void", at, id=name, order=order, member=member)
