@@ -55,7 +55,7 @@ lock: .venv/installed
 	$(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
 	  pyproject.toml -o requirements.lock
 	$(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
-	  --extra embedded --extra dev pyproject.toml -o requirements-dev.lock
+	  --extra embedded --extra plot --extra dev pyproject.toml -o requirements-dev.lock
 
 clean:
 	rm -rf .venv build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

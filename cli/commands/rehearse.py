@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Coroutine, Iterator, Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any, Literal
 
 import typer
 
 from cli.commands.clock import parse_instant
+from cli.commands.rehearse_archive import rehearse_archive
 from cli.explaining_rules import print_verdicts, verdicts_as_json
+from cli.home import DEFAULT_HOME, Home
 from cli.output import AsJson, command, print_json
 from cli.reading_events import read_events
 from cli.reading_rehearsal import Play
@@ -39,7 +41,16 @@ def add_to(app: typer.Typer) -> None:
 
 def rehearse(
     program: Annotated[Path, typer.Argument(help="A program file (YAML), its templates in the folder beside it.")],
-    events: Annotated[Path, typer.Argument(help="JSON Lines: one structured CloudEvent a line, of any topic.")],
+    events: Annotated[
+        Path | None, typer.Argument(help="JSON Lines: one structured CloudEvent a line, of any topic.")
+    ] = None,
+    source: Annotated[
+        Literal["archive"] | None,
+        typer.Option("--from", help="Instead of EVENTS: everything that happened in this deployment, and compare."),
+    ] = None,
+    plot: Annotated[
+        Path | None, typer.Option(help="With --from archive: draw the comparison into a .png or .svg file.")
+    ] = None,
     until: Annotated[
         str | None,
         typer.Option(help="Let time go on to an instant after the last event: RFC 3339 with an offset."),
@@ -48,13 +59,26 @@ def rehearse(
         bool, typer.Option("--explain", help="Say of every event what it earned, and of every rule why, or why not.")
     ] = False,
     as_json: AsJson = False,
-) -> None:
-    """Run a program over events in memory and show all that comes of it; no server is needed, nothing is changed."""
+    home: Home = DEFAULT_HOME,
+) -> Coroutine[Any, Any, None] | None:
+    """Run a program over events in memory and show all that comes of it; nothing is changed.
+
+    Of a file of events, everything: entries, balances, tiers, messages; no server is needed. Of the archive, by how
+    much the program would have paid more or less than was really earned: by rule, tier and month.
+    """
+    if (events is None) == (source is None):
+        raise UsageError("say what to rehearse: a file of EVENTS, or --from archive")
+    if source is not None and (until or explain):
+        raise UsageError("--until and --explain go with a file of EVENTS")
+    if source is None and plot:
+        raise UsageError("--plot goes with --from archive")
     horizon = None if until is None else parse_instant(until)
     try:
         texts = read_program(program)
     except ProgramFileError as problem:
         raise UsageError(str(problem)) from None
+    if events is None:
+        return rehearse_archive(texts.text, program.name, home, plot, as_json=as_json)
     play = Play(texts.text, texts.templates, explain=explain)
     for line in read_events(events):
         play.play(line)
@@ -66,6 +90,7 @@ def rehearse(
         print_json(outcome)
     else:
         _print(outcome)
+    return None
 
 
 def _outcome(play: Play) -> Json:

@@ -9,10 +9,13 @@ import signal
 import subprocess
 from collections import Counter, defaultdict
 from datetime import datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
+from typer.testing import CliRunner
 
+from cli.main import app
 from shared.contracts import purchases, redemptions, rewards
 from shared.instants import microseconds
 from shared.ledger import read
@@ -61,7 +64,7 @@ async def test_all_four_services(whole: Deployment) -> None:
     await check_each_damage_is_found(whole)
 
 
-async def test_a_program_that_counts(servers: Servers) -> None:
+async def test_a_program_that_counts(servers: Servers, tmp_path: Path) -> None:
     """Caps by period, n-th purchases, visits in a row, several wallets: the archive explains them row for row."""
     deployment = Deployment(servers, "rich")
     await deployment.create(flow.RICH, flow.TEMPLATES)
@@ -93,7 +96,42 @@ async def test_a_program_that_counts(servers: Servers) -> None:
     assert await deployment.rows("select 1 from purchase_return where kind = 'cancellation'")
     counted = await deployment.rows("select member, count(*) from purchase group by member order by 1")
     assert counted == await deployment.rows("select member, amount from tally where name = 'purchases' order by 1")
+    await check_the_archive_rehearsed(deployment, tmp_path)
     await deployment.close()
+
+
+async def check_the_archive_rehearsed(deployment: Deployment, folder: Path) -> None:
+    """The same program over the archive earns the same; a changed one differs by what was changed."""
+    (folder / "whole-flow.templates").mkdir()
+    for name, text in flow.TEMPLATES.items():
+        (folder / "whole-flow.templates" / name).write_text(text)
+    same, changed, picture = folder / "same.yaml", folder / "changed.yaml", folder / "plot.svg"
+    same.write_text(flow.RICH)
+    changed.write_text(flow.RICH.replace("give: 1 star per item", "give: 2 stars per item").replace(
+        "give: 11 points per order", "give: 1 point per order"
+    ))  # fmt: skip
+
+    async def rehearsed(*arguments: str) -> Any:
+        environment = {**deployment.environment(), "LOYALTY_HOME": "/nonexistent"}
+        result = await asyncio.to_thread(CliRunner().invoke, app, ["rehearse", *arguments], env=environment)
+        assert result.exit_code == 0, result.output
+        return json.loads(result.stdout)
+
+    before = await rehearsed(str(same), "--from", "archive", "--json")
+    for kind in ("rules", "tiers", "months"):
+        assert sum(row["before"] for row in before[kind] if row["wallet"] == "points") > 0
+        assert [row for row in before[kind] if row["difference"]] == []
+    assert all(counts["more"] == counts["fewer"] == 0 for counts in before["members"].values())
+    earned = await deployment.rows("select wallet, sum(lifetime)::bigint from account group by wallet order by wallet")
+    assert earned == [
+        (wallet, sum(row["after"] for row in before["months"] if row["wallet"] == wallet)) for wallet, _ in earned
+    ]
+    after = await rehearsed(str(changed), "--from", "archive", "--json", "--plot", str(picture))
+    differs = {(row["wallet"], row["name"]): row["difference"] for row in after["rules"] if row["difference"]}
+    # More stars an item are the best of stars more often.
+    assert differs.keys() - {("stars", "stars-for-silver")} == {("points", "birthday"), ("stars", "star-an-item")}
+    assert differs["points", "birthday"] < 0 < differs["stars", "star-an-item"]
+    assert b"<svg" in picture.read_bytes()
 
 
 DAMAGE = {
