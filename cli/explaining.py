@@ -60,6 +60,7 @@ left join parked w on w.key = a.key and w.state = 'applied'
 where p.key = $1
 """
 _RETURNS = "select key, order_key, source, return_id, member, occurred_at, result, kind from purchase_return "
+_FULFILLED = "select key, occurred_at, kind from fulfilment where order_key = $1 order by occurred_at"
 _AMENDMENTS = "select key, order_key, source, amendment_id, member, occurred_at, changes, number from amendment "
 _REFERRALS = """
 select key, source, referral_id, referrer, friend, registered_at, state, reason, order_key, order_id, order_source,
@@ -99,7 +100,9 @@ class Explaining:
         order = (await load_orders(self._connection, [key]))[key]
         program = self._programs[order.program_version]
         result = await self._connection.fetchval("select result from order_now where key = $1", key)
-        fulfilled = await self._connection.fetch("select key, occurred_at from fulfilment where order_key = $1", key)
+        fulfilled = await self._connection.fetch(
+            "select key, occurred_at, kind from fulfilment where order_key = $1 order by occurred_at", key
+        )
         referrals = await self._connection.fetch(_REFERRALS + "where order_key = $1", key)
         bought = sum(line.qualifying for line in order.lines)
         return {
@@ -117,7 +120,10 @@ class Explaining:
             "rules": await self._rules(order, program),
             "entries": await self._entries([order.member], [key, *(one["key"] for one in fulfilled)]),
             "lots": await self._lots(order.member, {paid.lot for paid in order.awards}),
-            "fulfilled_at": instant(fulfilled[0]["occurred_at"]) if fulfilled else None,
+            **{
+                f"{word}_at": next((instant(one["occurred_at"]) for one in fulfilled if one["kind"] == kind), None)
+                for word, kind in (("fulfilled", "fulfilment"), ("claimed", "claim"))
+            },
             "amendments": [
                 await self._amended(row, order)
                 for row in await self._connection.fetch(_AMENDMENTS + "where order_key = $1 order by number", key)

@@ -17,12 +17,13 @@ from shared.stream.packing import unpack_records
 from shared.stream.records import Record
 
 #: The name of each kind's id in its event; a dead letter is found by any of them.
-IDS = ("order_id", "return_id", "cancellation_id", "amendment_id", "referral_id", "redemption_id")
+IDS = ("order_id", "return_id", "cancellation_id", "amendment_id", "claim_id", "referral_id", "redemption_id")
 #: What can wait for its order, and the field of its own id.
 _WAITS = {
     purchases.RETURNED: ("return", "return_id"),
     purchases.CANCELLED: ("cancellation", "cancellation_id"),
     purchases.AMENDED: ("amendment", "amendment_id"),
+    purchases.CLAIMED: ("claim", "claim_id"),
     purchases.FULFILLED: ("fulfilment", None),
 }
 #: Dead letters and waiting records are packed, so each is opened: the newest ones, up to so many.

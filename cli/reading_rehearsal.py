@@ -30,6 +30,7 @@ _NAMES = {
     purchases.RETURNED: ("return", "return_id"),
     purchases.CANCELLED: ("cancellation", "cancellation_id"),
     purchases.AMENDED: ("amendment", "amendment_id"),
+    purchases.CLAIMED: ("claim", "claim_id"),
     purchases.FULFILLED: ("fulfilment", "order_id"),
     referrals.REGISTERED: ("referral", "referral_id"),
     redemptions.REQUESTED: ("redemption", "redemption_id"),

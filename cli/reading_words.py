@@ -28,7 +28,7 @@ union all select key, kind, return_id, source from purchase_return where key = a
 union all select key, 'amendment', amendment_id, source from amendment where key = any($1::uuid[])
 union all select key, 'referral', referral_id, source from referral where key = any($1::uuid[])
 union all select key, 'redemption', redemption_id, source from redemption where key = any($1::uuid[])
-union all select f.key, 'fulfilment', p.order_id, p.source
+union all select f.key, f.kind, p.order_id, p.source
     from fulfilment f join purchase p on p.key = f.order_key where f.key = any($1::uuid[])
 """
 

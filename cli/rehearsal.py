@@ -201,7 +201,9 @@ class Rehearsal:
 
     def _begin_standing(self, key: tuple[str, str], number: int) -> None:
         assert self.tiers_state is not None, "a ladder came with a program"
-        steps = [step_of(entry) for entry in self.entries if entry.account == number]
+        # A new account has no entries; one that is there already gets a standing when a version brings a ladder.
+        posted = self.entries if self.accounts[key].version else ()
+        steps = [step_of(entry) for entry in posted if entry.account == number]
         self.earn_state.standings[number] = Loaded(steps=list(steps))
         self.tiers_state.standings[key] = Standing(number, *key, steps=list(steps))
 

@@ -21,6 +21,7 @@ TOPIC_OF = {
     purchases.RETURNED: purchases.TOPIC,
     purchases.CANCELLED: purchases.TOPIC,
     purchases.AMENDED: purchases.TOPIC,
+    purchases.CLAIMED: purchases.TOPIC,
     members.UPDATED: members.TOPIC,
     purchases.FULFILLED: purchases.TOPIC,
     referrals.REGISTERED: referrals.TOPIC,

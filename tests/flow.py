@@ -106,6 +106,7 @@ never_earns:""",
   - rule: first-come
     give: 7 points per order
     budget: [60 points per day, 400 points in all]
+    pending: until claimed
   - rule: for-students
     give: 5 points per order
     when: { segment: [student, teacher], attribute: { favourite: [north, south] } }
@@ -241,6 +242,8 @@ class Traffic:
             return about(purchases.AMENDED, {**data, **more})
         if roll < 0.45:
             return about(purchases.FULFILLED, data)
+        if roll < 0.52:
+            return about(purchases.CLAIMED, {**data, "claim_id": f"claim{self._number}"})
         data["return_id"] = f"b{self._number}"
         lines = [line for line in order["lines"] or [] if line["amount"] or line["quantity"]]
         if lines and self._random.random() < 0.7:

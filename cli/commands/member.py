@@ -89,7 +89,7 @@ def _print(found: Json) -> None:
 def _available(at: str | None) -> str:
     if at is None:
         return "at once"
-    return "when the order is fulfilled" if at == "never" else at
+    return "when the order is fulfilled, or claimed" if at == "never" else at
 
 
 def _tier_in_words(tier: Json) -> str:

@@ -91,8 +91,9 @@ def _print_order(order: Json) -> None:
     counts = order["qualifying"]
     back = f", less {in_money(counts['returned'], order['currency'])} that came back" if counts["returned"] else ""
     print_line(f"counts towards a tier: {in_money(counts['bought'], order['currency'])}{back}")
-    if order["fulfilled_at"]:
-        print_line(f"fulfilled {order['fulfilled_at']}")
+    for word in ("fulfilled", "claimed"):
+        if order[f"{word}_at"]:
+            print_line(f"{word} {order[f'{word}_at']}")
     print_table(
         ("rule", "wallet", "points", "by line", "lot"),
         [(a["rule"], a["wallet"], a["points"], _pairs(a["lines"]), short(a["lot"])) for a in order["awards"]],

@@ -18,7 +18,7 @@ from services.earn.rating import rate
 from services.earn.returning import counted_by, reversed_event
 from shared.contracts.points import PointsEarned, PointsReversed, SpendQualified
 from shared.contracts.purchases import PurchaseAmended
-from shared.instants import moment
+from shared.instants import NEVER, moment
 from shared.ledger.book import Book, Want
 from shared.ledger.model import NO_RULE, Cause, Terms
 from shared.ledger.operations import Operation
@@ -168,7 +168,7 @@ def _post(
             repaid = sum(
                 book.earn(
                     account, one.points, terms=one.terms, cause=Cause(key, program.version, one.rule),
-                    event_at=occurred_at,
+                    event_at=occurred_at, at_once=order.claimed and one.terms.available_at == NEVER,
                 )
                 for one in more
             )  # fmt: skip

@@ -13,7 +13,13 @@ from services.earn.orders import Order
 from services.earn.state import Parked, State
 from shared.contracts import points
 from shared.contracts.contract import business_key
-from shared.contracts.purchases import AboutAnOrder, PurchaseAmended, PurchaseCancelled, PurchaseReturned
+from shared.contracts.purchases import (
+    AboutAnOrder,
+    PurchaseAmended,
+    PurchaseCancelled,
+    PurchaseClaimed,
+    PurchaseReturned,
+)
 from shared.program.tallies import PURCHASES, Count, Key, owner_of
 from shared.stream.handler import Mark
 from shared.stream.packing import pack
@@ -103,7 +109,7 @@ class DecidingOrders(DecidingReferrals):
         )  # fmt: skip
         self.effects.fulfilments.append((
             received.key, received.content_hash, order.key, self._mark.seq, received.position, received.occurred_at,
-            order.member,
+            order.member, "claim" if isinstance(event, PurchaseClaimed) else "fulfilment",
         ))  # fmt: skip
         return None
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from services.earn.awards import POINTS_MAX, Award, Rating, Verdict
 from services.earn.orders import Kept, Line, Order, Paid
@@ -150,8 +151,16 @@ def _post(program: Program, purchase: PurchaseCompleted, rating: Rating, order: 
 
 def terms_of(award: Award, rating: Rating, key: bytes) -> Terms:
     """Return the terms of points that an order earns by a rule in a wallet."""
-    available_at, expires_at = award.rule.lifetimes[award.wallet].of(rating.day, rating.joined_on)
-    return Terms(available_at, expires_at, key if available_at == NEVER else b"")
+    lifetime = award.rule.lifetimes[award.wallet]
+    available_at, expires_at = lifetime.of(rating.day, rating.joined_on)
+    if available_at != NEVER or lifetime.pending is None:
+        return Terms(available_at, expires_at)
+    return Terms(available_at, expires_at, waits_for(key, lifetime.pending.until))
+
+
+def waits_for(key: bytes, until: Literal["fulfilled", "claimed"]) -> bytes:
+    """Return what makes an order's points available that wait: the order itself, shipped, or the claim of it."""
+    return key if until == "fulfilled" else hashlib.blake2b(key + b"claimed", digest_size=16).digest()
 
 
 def balance_of(account: Account) -> Balance:

@@ -28,7 +28,9 @@ from shared.stream.ledger_batch import LedgerHandler
 from shared.stream.records import Decisions, Received
 
 SERVICE = "earn"
-_ABOUT_AN_ORDER = frozenset({purchases.RETURNED, purchases.CANCELLED, purchases.AMENDED, purchases.FULFILLED})
+_ABOUT_AN_ORDER = frozenset({
+    purchases.RETURNED, purchases.CANCELLED, purchases.AMENDED, purchases.FULFILLED, purchases.CLAIMED,
+})  # fmt: skip
 
 
 class EarnHandler(LedgerHandler):
@@ -41,6 +43,7 @@ class EarnHandler(LedgerHandler):
         purchases.FULFILLED: purchases.PURCHASE_FULFILLED,
         purchases.CANCELLED: purchases.PURCHASE_CANCELLED,
         purchases.AMENDED: purchases.PURCHASE_AMENDED,
+        purchases.CLAIMED: purchases.PURCHASE_CLAIMED,
         referrals.REGISTERED: referrals.REFERRAL_REGISTERED,
         told.UPDATED: told.MEMBER_UPDATED,
     }

@@ -77,6 +77,7 @@ class Order:
     kept: Kept = NOTHING_KEPT
     amendments: int = 0
     fulfilled: bool = False
+    claimed: bool = False
     returned: dict[int, tuple[int, int]] = field(default_factory=dict)
 
     def result(self, reason: str | None) -> dict[str, Any]:

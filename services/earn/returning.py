@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from services.earn.earning import Refused, balance_of, qualified_event
+from services.earn.earning import Refused, balance_of, qualified_event, waits_for
 from services.earn.orders import Line, Order, qualifying_back
 from shared.contracts.points import PointsReversed, SpendQualified
-from shared.contracts.purchases import PurchaseCancelled, PurchaseFulfilled, PurchaseReturned
+from shared.contracts.purchases import PurchaseCancelled, PurchaseClaimed, PurchaseFulfilled, PurchaseReturned
 from shared.instants import iso
 from shared.ledger.book import Book, Taken, Want
 from shared.ledger.model import NO_RULE, Account, Cause
@@ -173,16 +173,19 @@ def _uncounted(order: Order, points: Sequence[int], program: Program) -> dict[Ke
 
 
 def fulfil(
-    order: Order, event: PurchaseFulfilled, *, key: bytes, occurred_at: int, program: Program, book: Book
-) -> int:
-    """Make available what waited for the order's fulfilment; returns the points."""
-    order.fulfilled = True
+    order: Order, event: PurchaseFulfilled | PurchaseClaimed, *, key: bytes, occurred_at: int, program: Program,
+    book: Book,
+) -> int:  # fmt: skip
+    """Make available what waited for the order's fulfilment, or for the member's claim; returns the points."""
+    claimed = isinstance(event, PurchaseClaimed)
+    order.fulfilled, order.claimed = order.fulfilled or not claimed, order.claimed or claimed
+    waited_for = waits_for(order.key, "claimed" if claimed else "fulfilled")
     points = 0
     lots = dict.fromkeys((award.lot, award.wallet or program.rules[award.rule].wallet) for award in order.awards)
     for lot, wallet in lots:
         account = book.accounts[event.member_id, wallet]
         book.bring_to(account, occurred_at)
-        points += book.fulfil(account, lot, order.key, Cause(key, program.version, NO_RULE))
+        points += book.fulfil(account, lot, waited_for, Cause(key, program.version, NO_RULE))
     return points
 
 

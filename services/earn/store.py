@@ -41,13 +41,15 @@ select order_key, parked_at, archive_seq, archive_index, topic, partition, epoch
 """
 _ORDER = """
 select key, source, order_id, member, occurred_at, program_version, result, amendments,
-       exists (select from fulfilment where order_key = key) from order_now
+       exists (select from fulfilment where order_key = order_now.key and kind = 'fulfilment'),
+       exists (select from fulfilment where order_key = order_now.key and kind = 'claim') from order_now
 """
 _ORDERS_MAX = 1_000
 _EARLIEST = """
 select o.* from unnest($1::text[]) as m(member) cross join lateral (
     select key, source, order_id, member, occurred_at, program_version, result, amendments,
-           exists (select from fulfilment where order_key = key) from order_now
+           exists (select from fulfilment where order_key = order_now.key and kind = 'fulfilment'),
+           exists (select from fulfilment where order_key = order_now.key and kind = 'claim') from order_now
     where member = m.member order by occurred_at, key limit $2
 ) o
 """
@@ -87,10 +89,10 @@ async def orders_of(connection: Connection, members: Sequence[str]) -> dict[str,
 
 async def _with_returns(connection: Connection, rows: Sequence[Sequence[object]]) -> dict[bytes, Order]:
     orders = {}
-    for key, source, order_id, member, occurred_at, version, result, amendments, fulfilled in rows:
+    for key, source, order_id, member, occurred_at, version, result, amendments, fulfilled, claimed in rows:
         lines, awards, kept = read_result(result)  # type: ignore[arg-type]
         orders[key] = Order(
-            key, source, order_id, member, occurred_at, version, lines, awards, kept, amendments, fulfilled,  # type: ignore[arg-type]
+            key, source, order_id, member, occurred_at, version, lines, awards, kept, amendments, fulfilled, claimed,  # type: ignore[arg-type]
         )  # fmt: skip
     returns = await connection.fetch(
         "select order_key, result from purchase_return where order_key = any($1::uuid[])", list(orders)
@@ -261,8 +263,9 @@ select * from unnest($1::text[], $2::timestamptz[], $3::text[])
 on conflict (member) do update set occurred_at = excluded.occurred_at, content = excluded.content
 """
 _ADD_FULFILMENTS = """
-insert into fulfilment (key, content_hash, order_key, archive_seq, archive_index, occurred_at, member)
-select * from unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::bigint[], $5::int[], $6::timestamptz[], $7::text[])
+insert into fulfilment (key, content_hash, order_key, archive_seq, archive_index, occurred_at, member, kind)
+select * from unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::bigint[], $5::int[], $6::timestamptz[], $7::text[],
+                     $8::text[])
 """
 _PARK = """
 insert into parked (key, content_hash, order_key, member, parked_at, archive_seq, archive_index, topic, partition,

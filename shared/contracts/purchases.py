@@ -27,6 +27,7 @@ RETURNED = "loyalty.purchase.returned.v1"
 FULFILLED = "loyalty.purchase.fulfilled.v1"
 CANCELLED = "loyalty.purchase.cancelled.v1"
 AMENDED = "loyalty.purchase.amended.v1"
+CLAIMED = "loyalty.purchase.claimed.v1"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, config=CONTRACT)
@@ -157,6 +158,17 @@ class PurchaseFulfilled:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, config=CONTRACT)
+class PurchaseClaimed:
+    """The member did what some points of an order wait for (``pending: until claimed``): they become available."""
+
+    claim_id: Identifier
+    order_id: Identifier
+    order_source: Source | None = None
+    member_id: Identifier
+    occurred_at: Moment
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, config=CONTRACT)
 class PurchaseCancelled:
     """An order was called off before it was shipped: everything of it that is not back yet is taken back."""
 
@@ -211,7 +223,7 @@ class PurchaseAmended:
 
 
 #: What happens to an order after it was made.
-AboutAnOrder = PurchaseReturned | PurchaseCancelled | PurchaseAmended | PurchaseFulfilled
+AboutAnOrder = PurchaseReturned | PurchaseCancelled | PurchaseAmended | PurchaseFulfilled | PurchaseClaimed
 
 #: The word before the id keeps an order and a return of the same number apart: keys are causes in the ledger.
 #: No id can hold the control character between them.
@@ -234,4 +246,9 @@ PURCHASE_AMENDED = Contract(
     type=AMENDED,
     adapter=TypeAdapter(PurchaseAmended),
     business_key=lambda event: f"amendment\x1f{event.amendment_id}",
+)
+PURCHASE_CLAIMED = Contract(
+    type=CLAIMED,
+    adapter=TypeAdapter(PurchaseClaimed),
+    business_key=lambda event: f"claim\x1f{event.claim_id}",
 )

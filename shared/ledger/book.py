@@ -160,13 +160,15 @@ class Book:
     # ---- earning
 
     def earn(
-        self, account: Account, points: int, *, terms: Terms, cause: Cause, event_at: int, qualifying: int = 0
-    ) -> int:
+        self, account: Account, points: int, *, terms: Terms, cause: Cause, event_at: int, qualifying: int = 0,
+        at_once: bool = False,
+    ) -> int:  # fmt: skip
         """Post points of one rule at ``account.as_of`` and return how many of them repay a debt.
 
-        Call ``bring_to`` first, and ``settle`` last. Points whose time has come already are available at once.
+        Call ``bring_to`` first, and ``settle`` last. Points whose time has come already are available at once; with
+        ``at_once`` also those whose lot was made available, for all of a lot is pending, or nothing of it.
         """
-        pending = terms.available_at > account.as_of
+        pending = terms.available_at > account.as_of and not at_once
         self.posting.post(
             account, Operation.EARN_PENDING if pending else Operation.EARN, points, terms=terms,
             occurred_at=account.as_of, cause=cause, qualifying=qualifying, event_at=min(event_at, account.as_of),

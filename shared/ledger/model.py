@@ -22,8 +22,8 @@ class Terms(NamedTuple):
     """What makes points alike: points of one account with the same terms gather in one lot.
 
     Attributes:
-        available_at: BEGINNING: at once; NEVER: when the order ``fulfils`` is fulfilled.
-        fulfils: The key of that order; such points gather with nobody else's.
+        available_at: BEGINNING: at once; NEVER: when what they wait for happens.
+        fulfils: The key of that: an order that is fulfilled, or claimed; such points gather with nobody else's.
     """
 
     available_at: int

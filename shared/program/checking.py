@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from fractions import Fraction
 
 from shared.contracts.fields import minor_digits
@@ -58,3 +58,17 @@ def caps_of(caps: Sequence[Cap], field: str, unit: str, path: Path) -> Found:
             yield at, "found a budget per order, which all members share; allowed: cap: for one order"
     for number in again([cap.per for cap in caps]):
         yield (*path, field, number), f"found a second {field} per {caps[number].per}; allowed: one"
+
+
+def circle_from(start: str, leads_to: Mapping[str, Sequence[str]]) -> list[str]:
+    """Return a way from a name back to itself; empty if there is none."""
+    ways, seen = [[start]], {start}
+    while ways:
+        way = ways.pop()
+        for name in leads_to.get(way[-1], ()):
+            if name == start:
+                return [*way, start] if len(way) > 1 else []
+            if name not in seen:
+                seen.add(name)
+                ways.append([*way, name])
+    return []

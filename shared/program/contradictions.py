@@ -6,9 +6,10 @@ from fractions import Fraction
 
 from shared.contracts.fields import minor_digits
 from shared.program.checking import Found, again, caps_of, money_of_the_program, unit_of_one_wallet
+from shared.program.contradictions_in_conversions import contradictions_in_conversions
 from shared.program.contradictions_in_earning import contradictions_in_earning
 from shared.program.grammar import Expiry
-from shared.program.model import ProgramFile, singular, wallets_of_units
+from shared.program.model import ProgramFile, singular, wallet_with_unit, wallets_of_units
 from shared.program.phrases import Money, Points
 from shared.program.source import Path
 
@@ -29,6 +30,7 @@ def contradictions(program: ProgramFile) -> Found:
     yield from _wallet_caps(program)
     yield from _wallets_without_a_rule(program)
     yield from _amounts(program)
+    yield from contradictions_in_conversions(program)
     yield from _reward_names(program)
     yield from _reward_tiers(program)
     yield from _ladder_terms(program)
@@ -56,6 +58,7 @@ def _wallet_times(program: ProgramFile) -> Found:
 def _wallets_without_a_rule(program: ProgramFile) -> Found:
     paid = {slug for rule in program.earning for slug in (rule.split or wallets_of_units(program, rule)[:1])}
     paid |= {rule.wallet for rule in program.earning if rule.wallet}
+    paid |= {slug for one in program.conversions for slug in wallet_with_unit(program, one.into.unit)}
     for slug in program.wallets:
         if slug not in paid:
             yield ("wallets", slug), "found a wallet that no rule pays into; add a rule or take the wallet out"

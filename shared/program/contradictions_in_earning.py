@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import date, timedelta
 
-from shared.program.checking import Found, again, caps_of, money_of_the_program, units, whole_minor_units
+from shared.program.checking import Found, again, caps_of, circle_from, money_of_the_program, units, whole_minor_units
 from shared.program.earning import WEEKDAYS, EarningRule
 from shared.program.grammar import Give
 from shared.program.model import ProgramFile, currency_of, scale_of, singular, wallet_of, wallets_of_units
@@ -165,26 +165,12 @@ def _circles(program: ProgramFile) -> Found:
     replaced = {rule.rule: tuple(rule.replaces or ()) for rule in program.earning}
     done: set[str] = set()
     for index, rule in enumerate(program.earning):
-        if rule.rule not in done and (circle := _circle(rule.rule, replaced)):
+        if rule.rule not in done and (circle := circle_from(rule.rule, replaced)):
             done |= set(circle)
             yield (
                 ("earning", index, "replaces"),
                 f"found rules that replace each other in a circle: {' → '.join(circle)}",
             )
-
-
-def _circle(start: str, replaced: Mapping[str, Sequence[str]]) -> list[str]:
-    """Return a way from a rule back to itself; empty if there is none."""
-    ways, seen = [[start]], {start}
-    while ways:
-        way = ways.pop()
-        for name in replaced.get(way[-1], ()):
-            if name == start:
-                return [*way, start] if len(way) > 1 else []
-            if name not in seen:
-                seen.add(name)
-                ways.append([*way, name])
-    return []
 
 
 # ---- rules that could never apply

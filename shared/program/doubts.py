@@ -20,6 +20,7 @@ def doubts(program: ProgramFile) -> Found:
         yield from _cap_never_reached(program, rule, path)
     yield from _alone(program)
     yield from _twice(program)
+    yield from _not_carried_out(program)
     yield from _without_a_word(program)
 
 
@@ -60,6 +61,11 @@ def _twice(program: ProgramFile) -> Found:
         if content in seen:
             yield ("earning", index, "rule"), f"pays the same, for the same, as {seen[content]}: is it meant twice?"
         seen.setdefault(content, rule.rule)
+
+
+def _not_carried_out(program: ProgramFile) -> Found:
+    if program.conversions:
+        yield ("conversions",), "is read and checked; this version of the product does not convert points by itself yet"
 
 
 def _without_a_word(program: ProgramFile) -> Iterator[tuple[Path, str]]:

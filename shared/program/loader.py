@@ -17,7 +17,7 @@ from shared.program.doubts import doubts
 from shared.program.earning import WEEKDAYS, Dates, EarningRule, PaidWith, When
 from shared.program.grammar import Expiry, Factor, Give, Rounding
 from shared.program.model import ProgramFile, Spend, Wallet
-from shared.program.phrases import Around, Cap, Duration, Hours, Money, Nth, Pending, Points, Streak, Threshold
+from shared.program.phrases import Around, Cap, Duration, Hours, Into, Money, Nth, Pending, Points, Streak, Threshold
 from shared.program.products import ProductMatch
 from shared.program.sections import Kind, Ladder, Notifications, Referral, Reward, Tier
 from shared.program.source import Path, Source, parse
@@ -87,6 +87,9 @@ _ALLOWED = {
     "tier": _NAME,
     "limit": "how often one member may have it, such as 1",
     "hold": Duration.FORM,
+    "conversions": "a list, each with rule:, convert: and into:",
+    "convert": Points.FORM,
+    "into": Into.FORM,
     "ladder": "a mapping with metric:, window:, keep: and tiers:",
     "metric": '"spend" or "points"',
     "window": '"calendar year", "membership year", "rolling 12 months" or "lifetime"',

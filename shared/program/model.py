@@ -13,7 +13,7 @@ from shared.program.fields import Day, Part, Slug, phrase, phrases, some
 from shared.program.grammar import Expiry
 from shared.program.phrases import Cap, Money, Pending
 from shared.program.products import ProductMatches
-from shared.program.sections import Ladder, Notifications, Referral, Reward
+from shared.program.sections import Conversion, Ladder, Notifications, Referral, Reward
 
 DaysBefore = Annotated[int, Field(ge=1, le=366)]
 
@@ -70,6 +70,7 @@ class ProgramFile(Part):
     earning: Annotated[tuple[EarningRule, ...], Field(min_length=1, max_length=10_000)]
     referral: Referral | None = None
     rewards: Annotated[tuple[Reward, ...], Field(max_length=10_000)] = ()
+    conversions: Annotated[tuple[Conversion, ...], Field(max_length=16)] = ()
     ladder: Ladder | None = None
     notifications: Notifications | None = None
 

@@ -22,15 +22,16 @@ _WHOLE = r"\d{1,12}|\d{1,3}(?:,\d{3}){1,3}"
 
 @dataclass(frozen=True, slots=True)
 class Pending:
-    """When points become available: ``14 days`` after the purchase, or ``until fulfilled``.
+    """When points become available: ``14 days`` after the purchase, ``until fulfilled`` or ``until claimed``.
 
     They are available from the beginning of the day that the count reaches, where the program lives.
     """
 
     days: int | None
+    until: Literal["fulfilled", "claimed"] = "fulfilled"
 
-    FORM: ClassVar[str] = '"14 days" or "until fulfilled"'
-    PATTERN: ClassVar[str] = r"^(?:until fulfilled|(\d{1,3}) days?)$"
+    FORM: ClassVar[str] = '"14 days", "until fulfilled" (shipped, handed over) or "until claimed" (by the member)'
+    PATTERN: ClassVar[str] = r"^(?:until (fulfilled|claimed)|(\d{1,3}) days?)$"
 
     @classmethod
     def parse(cls, text: str) -> Self:
@@ -40,11 +41,11 @@ class Pending:
             ValueError: It is not of the form, or no day at all or more than a year.
         """
         match = matched(cls.PATTERN, " ".join(text.split()), "is not a waiting time")
-        if match[1] is None:
-            return cls(None)
-        if not 1 <= int(match[1]) <= 366:
+        if match[1]:
+            return cls(None, match[1])  # type: ignore[arg-type]  # the pattern allows nothing else
+        if not 1 <= int(match[2]) <= 366:
             raise ValueError("must be 1 to 366 days")
-        return cls(int(match[1]))
+        return cls(int(match[2]))
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +56,7 @@ class Points:
     unit: str
 
     FORM: ClassVar[str] = '"500 points"'
-    PATTERN: ClassVar[str] = r"^\s*(\d{1,9})\s+(\S.{0,40}?)\s*$"
+    PATTERN: ClassVar[str] = rf"^\s*({_WHOLE})\s+(\S.{{0,40}}?)\s*$"
 
     @classmethod
     def parse(cls, text: str) -> Self:
@@ -65,9 +66,10 @@ class Points:
             ValueError: It is not of the form, or the number is 0 or too large.
         """
         match = matched(cls.PATTERN, text, "is not a number of points")
-        if not 0 < int(match[1]) <= POINTS_MAX:
+        points = int(match[1].replace(",", ""))
+        if not 0 < points <= POINTS_MAX:
             raise ValueError(f"must be more than 0 and at most {POINTS_MAX:,}")
-        return cls(int(match[1]), match[2])
+        return cls(points, match[2])
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +97,42 @@ class Cap:
         if not points:
             raise ValueError("a cap of 0 would pay nothing; take the rule out")
         return cls(points, match[2], match[3] or match[4])  # type: ignore[arg-type]  # as the pattern allows
+
+
+@dataclass(frozen=True, slots=True)
+class Into:
+    """What points become by themselves: ``10 USD voucher, valid 30 days``, or so many of another wallet: ``500 miles``.
+
+    Attributes:
+        unit: A currency for a voucher, else a wallet's unit.
+        valid_days: Of a voucher; None: it is none.
+    """
+
+    amount: Fraction
+    unit: str
+    valid_days: int | None = None
+
+    FORM: ClassVar[str] = '"10 USD voucher, valid 30 days" or "500 miles"'
+    PATTERN: ClassVar[str] = (
+        r"^\s*(?:(\d{1,9}(?:\.\d{1,4})?) ([A-Z]{3}) voucher, valid (\d{1,4}) days?|(\d{1,9}) (\S.{0,40}?))\s*$"
+    )
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Read the phrase.
+
+        Raises:
+            ValueError: It is not of the form, comes to nothing, or is valid for no day or more than ten years.
+        """
+        match = matched(cls.PATTERN, text, "is not what points can become")
+        amount = Fraction(match[1] or match[4])
+        if not amount:
+            raise ValueError("points would become nothing")
+        if match[3] is None:
+            return cls(amount, match[5])
+        if not 1 <= int(match[3]) <= 3_660:
+            raise ValueError("a voucher is valid for 1 to 3660 days")
+        return cls(amount, match[2], int(match[3]))
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from pydantic import BeforeValidator, Field
 
 from shared.contracts.fields import Label
 from shared.program.fields import Part, Slug, many, phrase
-from shared.program.phrases import Duration, Hours, Money, Points, Threshold
+from shared.program.phrases import Duration, Hours, Into, Money, Points, Threshold
 
 
 class Referral(Part):
@@ -32,6 +32,14 @@ class Reward(Part):
     tier: Slug | None = Field(None, description="Only for members of this tier and higher ones")
     limit: Annotated[int, Field(ge=1, description="How often one member may have it")] | None = None
     hold: phrase(Duration) = Duration(15, "minute")  # type: ignore[valid-type]
+
+
+class Conversion(Part):
+    """What becomes of points by themselves, each time that a member has so many."""
+
+    rule: Slug = Field(description="A name for this rule that never changes: it stands in the ledger")
+    convert: phrase(Points)  # type: ignore[valid-type]
+    into: phrase(Into)  # type: ignore[valid-type]
 
 
 class Tier(Part):

@@ -168,3 +168,33 @@ def test_a_late_lot_of_an_amendment_lives_as_long_as_the_orders_own() -> None:
     ((lot, points),) = [(one.terms, one.remaining) for one in account.lots.values()]
     assert (points, account.available, account.pending) == (15, 15, 0)
     assert lot.expires_at == microseconds(datetime.fromisoformat("2017-04-01T00:00:00-04:00"))
+
+
+# ---- claims
+
+
+def test_points_that_wait_for_a_claim_become_available_by_one() -> None:
+    more = "  - {rule: offer, give: 50 points per order, pending: until claimed}\n" \
+           "  - {rule: shipped, give: 7 points per order, pending: until fulfilled}"  # fmt: skip
+    shop = Shop(more=more)
+    shop.buy("o1", 1000, at=NOON)
+    assert shop.balance() == (10, 57, 0, 0)
+    shop.claim("c1", "o1", at=SOON, member="bob")  # of another member: refused
+    assert shop.balance() == (10, 57, 0, 0)
+    shop.claim("c1", "o1", at=SOON)
+    assert shop.balance() == (60, 7, 0, 0)
+    shop.claim("c2", "o1", at=SOON)  # nothing is left to claim
+    shop.fulfil("o1", at=LATER)
+    assert shop.balance() == (67, 0, 0, 0)
+    assert shop.void("v1", "o1", at=LATER).reversed == [("o1", 67, 67, 0)]
+
+
+def test_what_an_amendment_adds_to_a_claimed_order_is_available_at_once() -> None:
+    shop = Shop("expiry: never, pending: until claimed")
+    shop.buy("o1", 1000, at=NOON)
+    shop.claim("c1", "o1", at=NOON)
+    shop.amend("a1", "o1", 1500, at=SOON)
+    assert shop.balance() == (15, 0, 0, 0)
+    shop.claim("c2", "o1", at=LATER)
+    assert shop.balance() == (15, 0, 0, 0)
+    assert shop.void("v1", "o1", at=LATER).reversed == [("o1", 15, 15, 0)]

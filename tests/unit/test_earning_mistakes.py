@@ -46,6 +46,7 @@ MISTAKES: list[tuple[str, dict[str, str], str, str]] = [
     (f"{GIVE}, when: {{attribute: north}}", {}, "earning[1].when.attribute", "favourite store: north"),
     (f"{GIVE}, when: {{segments: student}}", {}, "earning[1].when.segments", "did you mean segment?"),
     (f"{GIVE}, expiry: at the end of the year", {}, "earning[1].expiry", "at the end of the membership year"),
+    (f"{GIVE}, pending: until asked", {}, "earning[1].pending", '"until claimed"'),
     (f"{GIVE}, split: {{points: 50%, miles: 50%}}", {"wallets": TWO}, "earning[1].split", "wallets of different units"),
     (f"{GIVE}, split: {{points: 50%, moon: 50%}}", {}, "earning[1].split.moon", 'found "moon"; allowed: points'),
     (f"{GIVE}, split: {{points: half, miles: half}}", {"wallets": TWO}, "earning[1].split.points", "percent"),
@@ -92,10 +93,43 @@ MISTAKES: list[tuple[str, dict[str, str], str, str]] = [
      "did you mean bands?"),
     (f"{GIVE}, expiry: on 31 June", {}, "earning[1].expiry", "June has no day 31"),
     (f"{GIVE}, expiry: someday", {}, "earning[1].expiry", '"on 31 December"'),
-    (f"{GIVE}, pending: soon", {}, "earning[1].pending", '"14 days" or "until fulfilled"'),
+    (f"{GIVE}, pending: soon", {}, "earning[1].pending", '"14 days", "until fulfilled"'),
     (GIVE, {"wallets": "{points: {name: P, unit: point, expiry: never, cap: 5 stars per day}}"}, "wallets.points.cap",
      'found the unit "stars"'),
 ]  # fmt: skip
+
+#: The conversions of a program with two wallets, the field, what is said.
+MISTAKES_IN_CONVERSIONS = [
+    ("{rule: c, convert: 10 stars, into: 5 miles}", "conversions[0].convert", "the unit of one wallet"),
+    ("{rule: c, convert: lots, into: 5 miles}", "conversions[0].convert", '"500 points"'),
+    ("{rule: c, convert: 10 points, into: 5 moons}", "conversions[0].into", "the unit of one wallet"),
+    ("{rule: c, convert: 10 points, into: 0 miles}", "conversions[0].into", "points would become nothing"),
+    ("{rule: c, convert: 10 points, into: 5 USD}", "conversions[0].into", "the unit of one wallet"),
+    ('{rule: c, convert: 10 points, into: "5 EUR voucher, valid 9 days"}', "conversions[0].into", "currency, USD"),
+    ('{rule: c, convert: 10 points, into: "5 USD voucher, valid 0 days"}', "conversions[0].into", "1 to 3660 days"),
+    ("{rule: c, convert: 10 points, into: 5 points}", "conversions[0].into", "the wallet itself"),
+    ("{rule: c, convert: 10 points}", "conversions[0].into", "10 USD voucher"),
+    (
+        "{rule: c, convert: 10 points, into: 5 miles}, {rule: d, convert: 10 miles, into: 5 points}",
+        "conversions[0].into", "points that would go round for ever: points → miles → points",
+    ),
+    (
+        "{rule: c, convert: 10 points, into: 5 miles}, {rule: d, convert: 9 points, into: 5 miles}",
+        "conversions[1].convert", "a second conversion of points",
+    ),
+    (
+        "{rule: c, convert: 10 points, into: 5 miles}, {rule: c, convert: 10 miles, into: 5 USD voucher}",
+        "conversions[1].into", "the unit of one wallet",
+    ),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("conversions", "field", "said"), MISTAKES_IN_CONVERSIONS)
+def test_a_mistake_in_a_conversion(conversions: str, field: str, said: str) -> None:
+    with pytest.raises(ProgramFileError) as refused:
+        load(program_text(GIVE, f"{GIVE.replace('point', 'mile')}", wallets=TWO, conversions=f"[{conversions}]"))
+    assert f"{field}: " in str(refused.value)
+    assert said in str(refused.value)
 
 
 @pytest.mark.parametrize(("rule", "sections", "field", "hint"), MISTAKES, ids=[mistake[0][:60] for mistake in MISTAKES])

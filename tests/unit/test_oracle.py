@@ -36,6 +36,7 @@ TYPES = {
     "purchase": "loyalty.purchase.completed.v1",
     "return": "loyalty.purchase.returned.v1",
     "fulfil": "loyalty.purchase.fulfilled.v1",
+    "claim": "loyalty.purchase.claimed.v1",
     "member": "loyalty.member.updated.v1",
     "void": "loyalty.purchase.cancelled.v1",
     "amend": "loyalty.purchase.amended.v1",
@@ -44,7 +45,7 @@ TYPES = {
     "confirm": "loyalty.redemption.confirmed.v1",
     "cancel": "loyalty.redemption.cancelled.v1",
 }
-ABOUT_ORDERS = {"purchase", "return", "fulfil", "void", "amend"}
+ABOUT_ORDERS = {"purchase", "return", "fulfil", "void", "amend", "claim"}
 REDEEM = {"request", "confirm", "cancel"}
 #: Rules that bring everything about: short lives, long ones, each way of waiting, each way of returning.
 RULES = [
@@ -68,18 +69,7 @@ def as_record(event: dict[str, Any], offset: int) -> Record:
     data: dict[str, Any] = {"member_id": event["member"], "occurred_at": event["at"].isoformat()}
     kind = event["kind"]
     if kind in ABOUT_ORDERS:
-        data["order_id"] = event["order"]
-    if kind in {"purchase", "amend"}:
-        data["currency"] = "USD"
-        data["lines"] = [{"line_id": str(i), "product_id": "p", **line} for i, line in enumerate(event["lines"])]
-    if kind == "amend":
-        data["amendment_id"] = event["id"]
-    elif kind == "void":
-        data["cancellation_id"] = event["id"]
-    elif kind == "return":
-        data["return_id"] = event["id"]
-        if event["lines"] is not None:
-            data["lines"] = [{"line_id": str(i), "quantity": q, "amount": a} for i, q, a in event["lines"]]
+        data |= _about_an_order(event)
     elif kind == "member":
         data |= event["told"]
     elif kind == "referral":
@@ -90,6 +80,19 @@ def as_record(event: dict[str, Any], offset: int) -> Record:
             data |= {"reward": event["reward"], "confirm": event["confirm"]}
     about = headers(ce_id=b"e%d" % offset, ce_type=TYPES[kind].encode())
     return Record(offset, 0, event["member"].encode(), as_bytes(data), about)
+
+
+def _about_an_order(event: dict[str, Any]) -> dict[str, Any]:
+    data: dict[str, Any] = {"order_id": event["order"]}
+    own_id = {"return": "return_id", "void": "cancellation_id", "amend": "amendment_id", "claim": "claim_id"}.get(event["kind"])
+    if own_id:
+        data[own_id] = event["id"]
+    if event["kind"] in {"purchase", "amend"}:
+        data["currency"] = "USD"
+        data["lines"] = [{"line_id": str(i), "product_id": "p", **line} for i, line in enumerate(event["lines"])]
+    elif event["kind"] == "return" and event["lines"] is not None:
+        data["lines"] = [{"line_id": str(i), "quantity": q, "amount": a} for i, q, a in event["lines"]]
+    return data
 
 
 def service_of(event: dict[str, Any]) -> tuple[str, tuple[str, int, int]]:
@@ -161,6 +164,9 @@ earning:
 
     def fulfil(self, order: str, *, at: str, member: str = "ann") -> Said:
         return self._tell("fulfil", at, order=order, member=member)
+
+    def claim(self, name: str, order: str, *, at: str, member: str = "ann") -> Said:
+        return self._tell("claim", at, id=name, order=order, member=member)
 
     def tell(self, member: str, *, at: str, **fields: Any) -> Said:
         """Tell what rules may ask about a member."""

@@ -250,7 +250,7 @@ def test_a_mistake_is_answered_with_line_field_and_hint(
 NAME, DURATION = "lower-case letters, digits and hyphens", '"15 minutes", "2 hours" or "1 day"'
 POINTS, MONEY, HOURS = 'allowed: "500 points"', 'allowed: "25 USD"', 'allowed: "21:00 to 08:00"'
 IN_SECTIONS: list[tuple[int, str, int, str, str]] = [
-    (10, "    expiry: 90 days\n    pending: 2 weeks", 11, "wallets.points.pending", '"14 days" or "until fulfilled"'),
+    (10, "    expiry: 90 days\n    pending: 2 weeks", 11, "wallets.points.pending", '"14 days", "until fulfilled"'),
     (10, "    expiry: 90 days\n    pending: 0 days", 11, "wallets.points.pending", "must be 1 to 366 days"),
     (10, "    expiry: 90 days\n    pending: 90 days", 11, "wallets.points.pending", "lapse before they are available"),
     (10, "    expiry: 90 days\n    on_return: forgive", 11, "wallets.points.on_return", '"clamp" or "withhold"'),

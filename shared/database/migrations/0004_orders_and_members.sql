@@ -28,6 +28,9 @@ left join lateral (
     select result, number from amendment where order_key = p.key order by number desc limit 1
 ) a on true;
 
+-- What the member claimed lies with what was shipped: both make points of an order available.
+alter table fulfilment add column kind text not null default 'fulfilment' check (kind in ('fulfilment', 'claim'));
+
 -- Whether an order was fulfilled is asked before it is amended.
 create index fulfilment_order on fulfilment (order_key);
 
