@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from bench import flow_rows, purchase_rows, rules_row, service_rows
+from bench import flow_rows, purchase_rows, rich_row, rules_row, service_rows
 from bench.deployment import Servers
 from bench.figures import Figure, table
 from bench.sizes import SMALL, Sizes
@@ -26,6 +26,7 @@ FLOW_ROWS: dict[str, Callable[[Servers, Sizes], Awaitable[list[Figure]]]] = {
     "notifications": service_rows.notifications,
     "look-up": service_rows.look_up,
     "rules": rules_row.rules,
+    "rich": rich_row.rich,
 }
 _NAMES = ("purchases", "flow", *FLOW_ROWS)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 from bench.deployment import Servers
 from bench.figures import Figure
@@ -15,26 +16,17 @@ from shared.contracts.purchases import PURCHASE_COMPLETED
 from shared.program.compiled import Program, compile_program
 from shared.program.loader import load
 
-_PROGRAM = """
-program: many-rules
-name: Many rules
-currency: USD
-time_zone: America/New_York
-effective: 2017-01-01
-wallets:
-  points: { name: Points, unit: point, expiry: never, cap: 100000 points per year }
-  stars: { name: Stars, unit: star, expiry: never }
-earning:
-  - { rule: every-dollar, give: 1 point per whole USD }
-  - { rule: star-an-order, give: 1 star per order }
-"""
+PROGRAM = Path(__file__).with_name("rich.yaml")
 
 
 def _program(rules: int) -> Program:
     """A program of two rules for all orders, and of offers for single products, brands, stores and weeks."""
-    rng = random.Random(rules)
-    offers = list(_offers(rng, rules - 2))
-    return compile_program(load(_PROGRAM + "\n".join(offers)), 1)
+    return compile_program(load(PROGRAM.read_text() + offers(rules - 2)), 1)
+
+
+def offers(count: int) -> str:
+    """Return so many rules, to be written behind those of ``PROGRAM``."""
+    return "\n".join(_offers(random.Random(count), count))
 
 
 def _offers(rng: random.Random, count: int) -> Iterator[str]:

@@ -38,6 +38,8 @@ class Sizes(BaseSettings):
     look_up_events: int = 80_000
     #: The cost of rules: purchases rated in memory.
     rated: int = 20_000
+    #: A rich program: purchases by ``members``, and 5 % returns.
+    rich_events: int = 60_000
 
 
 #: A run that only shows whether everything works.
@@ -45,5 +47,5 @@ SMALL = {
     "rounds": 1, "members": 500, "naive_events": 200, "events": 4_000, "same_events": 200, "latency_seconds": 2,
     "flow_events": 3_000, "naive_flow_events": 160, "same_flow_events": 160, "redemption_seconds": 3,
     "lapsing_accounts": 1_000, "lapsing_lots": 3, "tier_events": 4_000, "news": 2_000, "look_up_events": 4_000,
-    "rated": 2_000,
+    "rated": 2_000, "rich_events": 4_000,
 }  # fmt: skip
