@@ -91,7 +91,7 @@ async def read_member(connection: Connection, programs: Mapping[int, Program], a
         return {
             "member_id": asked.member,
             "as_of": instant(asked.now if asked.as_of is None else asked.as_of),
-            "wallets": [_wallet(account) for account in accounts],
+            "wallets": [_wallet(account, newest) for account in accounts],
             "lots": [lot for account in accounts for lot in _lots(account)],
             "reservations": [one for one in redemptions if one["state"] == "reserved"],
             "due": [_lapse(lapse) for lapse in lapses],
@@ -105,9 +105,11 @@ async def read_member(connection: Connection, programs: Mapping[int, Program], a
         }
 
 
-def _wallet(account: Account) -> Json:
+def _wallet(account: Account, program: Program) -> Json:
+    """Return a wallet's balance, and the instant at which its points lapse if nothing is done before."""
+    idle_until = program.idle_until(account.wallet, account.earned_at, account.redeemed_at)
     fields = ("wallet", "available", "pending", "reserved", "debt", "lifetime", "version")
-    return {name: getattr(account, name) for name in fields}
+    return {**{name: getattr(account, name) for name in fields}, "lapses_unless_used": instant(idle_until)}
 
 
 def _lots(account: Account) -> list[Json]:

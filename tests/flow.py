@@ -78,7 +78,7 @@ RICH = (
     PROGRAM.replace(
         "never_earns:",
         """  stars: { name: Stars, unit: star, expiry: 31 days, on_return: clamp, cap: 40 stars per week }
-  cash: { name: Cash-back, unit: USD, expiry: never, on_return: withhold }
+  cash: { name: Cash-back, unit: USD, expiry: after 20 days without activity, remind: [5], on_return: withhold }
 never_earns:""",
     )
     .replace(

@@ -49,9 +49,10 @@ def _print(found: Json) -> None:
     print_line(f"member {found['member_id']} as of {found['as_of']}")
     if found["tier"]:
         print_line(_tier_in_words(found["tier"]))
-    print_records(
-        found["wallets"], ("wallet", "available", "pending", "reserved", "debt", "lifetime", "version"), "Wallets"
-    )
+    columns = ["wallet", "available", "pending", "reserved", "debt", "lifetime", "version"]
+    if any(wallet["lapses_unless_used"] for wallet in found["wallets"]):
+        columns.append("lapses_unless_used")
+    print_records(found["wallets"], columns, "Wallets")
     print_table(
         ("wallet", "lot", "state", "remaining", "available at", "expires at"),
         [

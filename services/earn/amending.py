@@ -26,6 +26,8 @@ from shared.program.compiled import Program
 from shared.program.occasions import Known
 from shared.program.tallies import Count, Key, is_budget, noting
 
+#: Each of them keeps the whole order.
+_AMENDMENTS_MAX = 1_000
 #: What an award goes by: its rule and its wallet.
 _Name = tuple[int, str]
 
@@ -75,7 +77,7 @@ def amend(
         verdicts: Filled, if given, with what became of each rule.
     """
     bought_at = moment(order.occurred_at)
-    refused = _refused(order, event, program)
+    refused = _refused(order, event, occurred_at, program)
     if refused is not None or bought_at is None:
         return refused or Refused("no-program", "the order has no time")
     own = counted_by(order, [sum(paid.line_points) for paid in order.awards], program)
@@ -89,18 +91,25 @@ def amend(
     changes = list(_changes(order, rating, program))
     earned, taken = _post(order, changes, event, key, occurred_at, program, book)
     qualified = _qualify(order, sum(rating.qualifying), key, occurred_at, program, book)
-    _rewrite(order, event, rating, order.kept._replace(counts=noted))
+    limits = {limit.key(program.day_of(bought_at)) for limit in program.book.limits}
+    # What was not asked this time may be asked by the next amendment; caps are counted anew each time.
+    asked_before = {name: number for name, number in order.kept.counts.items() if name not in limits}
+    _rewrite(order, event, rating, order.kept._replace(counts={**asked_before, **noted}), occurred_at)
     return Amended(
         rating.reason, changes, earned, taken, qualified, _counted(own, rating.counted, program, bought_at),
         [(one.wallet, program.rules[one.rule].name, one.points) for one in changes if one.points > 0],
     )  # fmt: skip
 
 
-def _refused(order: Order, event: PurchaseAmended, program: Program) -> Refused | None:
+def _refused(order: Order, event: PurchaseAmended, occurred_at: int, program: Program) -> Refused | None:
     if order.returned:
         return Refused("returned-already", f"of order {order.order_id} something came back, or it was cancelled")
     if order.fulfilled:
         return Refused("fulfilled-already", f"order {order.order_id} was shipped; what changes now is a return")
+    if occurred_at < order.amended_at:
+        return Refused("superseded", f"order {order.order_id} was changed again after that; the later change holds")
+    if order.amendments >= _AMENDMENTS_MAX:
+        return Refused("too-many-amendments", f"order {order.order_id} was changed {_AMENDMENTS_MAX:,} times before")
     return other_currency(program, event.currency)
 
 
@@ -152,6 +161,10 @@ def _post(
         account = book.accounts[order.member, wallet]
         book.bring_to(account, occurred_at)
         mine = [change for change in changes if change.wallet == wallet]
+        # First what is paid more: where one rule pays instead of another, the points are there to be taken back.
+        more = [one for one in mine if one.points > 0]
+        if more:
+            earned.append(_pay(order, more, event, key, occurred_at, program, book))
         wants = [
             (Want(Cause(key, program.version, one.rule), one.lot, -one.points), program.rules[one.rule].name)
             for one in mine
@@ -163,18 +176,24 @@ def _post(
                 account, [want for want, _ in wants], policy=policy, event_at=occurred_at, qualifying=0
             )
             taken_back.append(reversed_event(program, account, order, event.amendment_id, wants, taken, occurred_at))
-        more = [one for one in mine if one.points > 0]
-        if more:
-            repaid = sum(
-                book.earn(
-                    account, one.points, terms=one.terms, cause=Cause(key, program.version, one.rule),
-                    event_at=occurred_at, at_once=order.claimed and one.terms.available_at == NEVER,
-                )
-                for one in more
-            )  # fmt: skip
-            paid = [(program.rules[one.rule].name, one.points, one.terms) for one in more]
-            earned.append(earned_event(program, order, account, paid, repaid, event.occurred_at))
     return earned, taken_back
+
+
+def _pay(
+    order: Order, more: list[Change], event: PurchaseAmended, key: bytes, occurred_at: int, program: Program, book: Book
+) -> PointsEarned:
+    """Pay more by rules of one wallet; what waits for a claim that was made before is available."""
+    account = book.accounts[order.member, more[0].wallet]
+    at_once = order.claimed and all(one.terms.available_at == NEVER for one in more)
+    repaid = sum(
+        book.earn(
+            account, one.points, terms=one.terms, cause=Cause(key, program.version, one.rule), event_at=occurred_at,
+            at_once=order.claimed and one.terms.available_at == NEVER,
+        )
+        for one in more
+    )  # fmt: skip
+    paid = [(program.rules[one.rule].name, one.points, one.terms) for one in more]
+    return earned_event(program, order, account, paid, repaid, event.occurred_at, at_once=at_once)
 
 
 def _qualify(
@@ -191,7 +210,7 @@ def _qualify(
     return qualified_event(program, account, operation, more, order, occurred_at)
 
 
-def _rewrite(order: Order, event: PurchaseAmended, rating: Rating, kept: Kept) -> None:
+def _rewrite(order: Order, event: PurchaseAmended, rating: Rating, kept: Kept, occurred_at: int) -> None:
     order.lines = [
         Line(line.line_id, line.quantity, line.amount, qualifying)
         for line, qualifying in zip(event.lines, rating.qualifying, strict=True)
@@ -203,5 +222,5 @@ def _rewrite(order: Order, event: PurchaseAmended, rating: Rating, kept: Kept) -
         )
         for award in rating.awards
     ]  # fmt: skip
-    order.kept = kept
+    order.kept, order.amended_at = kept, occurred_at
     order.amendments += 1

@@ -15,7 +15,7 @@ from shared.contracts.referrals import ReferralRegistered
 from shared.instants import BEGINNING
 from shared.program.compiled import Program, in_force
 from shared.program.occasions import NOTHING_KNOWN, UNTOLD, Known, Member
-from shared.program.tallies import never_counted
+from shared.program.tallies import PURCHASES, never_counted
 from shared.stream.handler import Mark
 from shared.stream.records import Received
 
@@ -36,6 +36,7 @@ class Deciding(DecidingOrders):
         """
         super().__init__(state, mark, source, verdicts)
         self._counts = any(program.book.counts for program in state.programs)
+        self._counts_purchases = any(program.book.counts_purchases for program in state.programs)
 
     def one(self, received: Received) -> None:
         """Decide about one event; what it led to is in ``decisions``."""
@@ -87,6 +88,8 @@ class Deciding(DecidingOrders):
         order = earned.order
         for tally, number in earned.counted.items():
             self._count(order.member, tally, number)
+        if self._counts_purchases and PURCHASES not in earned.counted:
+            self._count(order.member, PURCHASES, 1)  # another version asks which purchase it is
         self._state.orders[order.key] = order
         self.effects.orders.append((
             received.key, received.content_hash, self._mark.seq, received.position, program.version,

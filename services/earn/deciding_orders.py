@@ -20,7 +20,8 @@ from shared.contracts.purchases import (
     PurchaseClaimed,
     PurchaseReturned,
 )
-from shared.program.tallies import PURCHASES, Count, Key, owner_of
+from shared.errors import InvariantBroken
+from shared.program.tallies import PURCHASES, Count, Key, is_budget, owner_of
 from shared.stream.handler import Mark
 from shared.stream.packing import pack
 from shared.stream.records import Received, Refusal
@@ -48,6 +49,8 @@ class DecidingOrders(DecidingReferrals):
     def _counted(self, member: str, tally: Key) -> int:
         if tally == PURCHASES:
             return self._state.purchases_of(member)
+        if is_budget(tally) and self._state.budgets is not None and tally not in self._state.budgets:
+            raise InvariantBroken(f"the tally {tally} was not loaded, and would be given out a second time")
         return self._state.tallies.get((owner_of(tally, member), *tally), 0)
 
     def _count(self, member: str, tally: Key, number: int) -> None:

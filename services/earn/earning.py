@@ -91,8 +91,8 @@ def earn(
         if program.book.counts_purchases:
             known.count(PURCHASES)  # an amendment may make a rule apply that does not look at it now
         kept = kept._replace(counts=noted)
-    if program.book.asks_members:
-        kept = kept._replace(member=known.member)
+    if program.book.asks is not None:
+        kept = kept._replace(member=known.member.only(program.book.asks))
     rating = rate(program, purchase, known, verdicts)
     if sum([award.points for award in rating.awards]) > POINTS_MAX:
         return Refused("too-many-points", f"the order would earn more than {POINTS_MAX:,} points; check its amounts")
@@ -203,6 +203,8 @@ def earned_event(
     paid: Sequence[tuple[str, int, Terms]],
     repaid: int,
     occurred_at: datetime,
+    *,
+    at_once: bool = False,
 ) -> PointsEarned:
     """Return the event about what an order, or its amendment, earned in one wallet.
 
@@ -213,10 +215,11 @@ def earned_event(
         paid: (rule name, points, terms) of each award.
         repaid: How much of it repaid a debt.
         occurred_at: When the order was made, or amended.
+        at_once: Points that would wait are available, for the order was claimed before.
     """
     # Of the first award; where rules give points other terms than the wallet's, each award says its own.
     terms = paid[0][2]
-    pending = terms.available_at > account.as_of
+    pending = terms.available_at > account.as_of and not at_once
     return {
         "member_id": order.member,
         "program_id": program.program_id,
@@ -230,7 +233,7 @@ def earned_event(
         "order_source": order.source,
         "referral_id": None,
         "occurred_at": occurred_at.isoformat(),
-        "available_at": available_at_word(terms),
+        "available_at": None if at_once else available_at_word(terms),
         "expires_at": None if terms.expires_at == NEVER else iso(terms.expires_at),
         "awards": [{"rule": name, "points": points, "lot_id": str(terms.lot_id())} for name, points, terms in paid],
         "repaid": repaid,

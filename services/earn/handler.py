@@ -2,25 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgpack
 
 from services.earn import store
 from services.earn.awards import Verdict
+from services.earn.counting import order_key, tallies_of
 from services.earn.deciding import Deciding
 from services.earn.state import Effects, Parked, State
 from shared.contracts import members as told
 from shared.contracts import purchases, referrals
-from shared.contracts.contract import Contract, business_key
+from shared.contracts.contract import Contract
 from shared.database.pool import Connection
 from shared.errors import LoadAgain
-from shared.instants import BEGINNING, moment
+from shared.instants import BEGINNING
 from shared.ledger import store as ledger
 from shared.ledger.model import Account
-from shared.program.compiled import Program
-from shared.program.tallies import Key, Limit, is_budget
 from shared.standings.read import load as load_standings
 from shared.stream import metrics
 from shared.stream.handler import Due, Mark
@@ -91,38 +90,29 @@ class EarnHandler(LedgerHandler):
         state.known = await store.known_keys(connection, bought, [received.key for received in others])
         if bought:
             state.parked = await store.load_parked(connection, self.contracts, bought)
-        named = {_order_key(received) for received in others if received.type in _ABOUT_AN_ORDER}
+        named = {order_key(received) for received in others if received.type in _ABOUT_AN_ORDER}
         if named:
             state.orders = await store.load_orders(connection, list(named))
             missing = [key for key in named if key not in state.orders]
             state.waiting.update(await store.count_waiting(connection, missing) if missing else {})
 
     async def _load_tallies(self, connection: Connection, state: State, events: Sequence[Received]) -> None:
-        """Load what rating these purchases, and taking back these orders, may look up or count; budgets last."""
-        if not any(program.book.counts for program in state.programs):
-            return
-        wanted: set[tuple[str, str, int]] = set()
-        budgets: dict[Key, int] = {}
-        for received in events:
-            event = received.event
-            order = state.orders.get(_order_key(received)) if received.type in _ABOUT_AN_ORDER else None
-            if received.type != purchases.COMPLETED and order is None:
-                continue
-            instant = received.occurred_at if order is None else order.occurred_at
-            for program in state.programs:
-                day = program.day_at(instant)
-                keys = program.book.tallies(day)
-                wanted.update((event.member_id, *key) for key in keys if not is_budget(key))
-                for limit in _budgets(program, received, instant):
-                    budgets[limit.key(day)] = max(limit.most, budgets.get(limit.key(day), 0))
-        state.tallies = await store.load_tallies(connection, wanted)
-        if budgets:
-            state.tallies |= await store.load_budgets(connection, budgets)
+        """Load what may be looked up or counted; budgets last, for they are locked."""
+        needed = tallies_of(state, events)
+        state.tallies = await store.load_tallies(connection, needed.members)
+        if needed.budgets:
+            state.tallies |= await store.load_budgets(connection, needed.budgets)
+        state.budgets = frozenset(needed.budgets)
 
     async def _load_registrations(self, connection: Connection, state: State, registrations: Sequence[Any]) -> None:
         await store.lock_referrals(connection)
         state.referrer_of = await store.above(connection, [event.referrer_id for event in registrations])
-        state.bought = await store.orders_of(connection, list({event.member_id for event in registrations}))
+        bought = await store.orders_of(connection, list({event.member_id for event in registrations}))
+        # One object an order, whoever looks at it: what comes back of it in this batch is seen everywhere.
+        state.bought = {
+            member: [state.orders.setdefault(order.key, order) for order in of_member]
+            for member, of_member in bought.items()
+        }
 
     async def _load_referrals(self, connection: Connection, state: State, members: set[str], locked: set[str]) -> None:
         state.referrals = await store.load_referrals(connection, list(members))
@@ -213,15 +203,3 @@ class EarnHandler(LedgerHandler):
             metrics.POINTS_ISSUED.labels(wallet, rule).inc(issued)
         for (wallet, kind), reversed_points in effects.reversed.items():
             metrics.POINTS_REVERSED.labels(wallet, kind).inc(reversed_points)
-
-
-def _order_key(received: Received) -> bytes:
-    return business_key(received.event.order_source or received.source, received.event.order_id)
-
-
-def _budgets(program: Program, received: Received, instant: int) -> Iterator[Limit]:
-    """Yield the budgets that an event could use up: a purchase's own, or what an amendment makes of it."""
-    if received.type == purchases.COMPLETED:
-        yield from program.book.budgets(received.event, received.event.occurred_at.astimezone(program.zone))
-    elif received.type == purchases.AMENDED and (bought_at := moment(instant)) is not None:
-        yield from program.book.budgets(received.event.as_bought(bought_at), bought_at.astimezone(program.zone))

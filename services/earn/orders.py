@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 import jiter
 
+from shared.instants import BEGINNING
 from shared.program.occasions import UNTOLD, Member
 from shared.program.tallies import Key
 
@@ -63,7 +64,7 @@ class Order:
 
     Attributes:
         returned: (quantity, amount) that came back so far, by the line's position.
-        amendments: How many there were.
+        amendments: How many there were, and when the last one was made.
     """
 
     key: bytes
@@ -76,6 +77,7 @@ class Order:
     awards: list[Paid]
     kept: Kept = NOTHING_KEPT
     amendments: int = 0
+    amended_at: int = BEGINNING
     fulfilled: bool = False
     claimed: bool = False
     returned: dict[int, tuple[int, int]] = field(default_factory=dict)

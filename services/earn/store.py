@@ -40,14 +40,14 @@ _PARKED = """
 select order_key, parked_at, archive_seq, archive_index, topic, partition, epoch, record from parked
 """
 _ORDER = """
-select key, source, order_id, member, occurred_at, program_version, result, amendments,
+select key, source, order_id, member, occurred_at, program_version, result, amendments, amended_at,
        exists (select from fulfilment where order_key = order_now.key and kind = 'fulfilment'),
        exists (select from fulfilment where order_key = order_now.key and kind = 'claim') from order_now
 """
 _ORDERS_MAX = 1_000
 _EARLIEST = """
 select o.* from unnest($1::text[]) as m(member) cross join lateral (
-    select key, source, order_id, member, occurred_at, program_version, result, amendments,
+    select key, source, order_id, member, occurred_at, program_version, result, amendments, amended_at,
            exists (select from fulfilment where order_key = order_now.key and kind = 'fulfilment'),
            exists (select from fulfilment where order_key = order_now.key and kind = 'claim') from order_now
     where member = m.member order by occurred_at, key limit $2
@@ -89,10 +89,10 @@ async def orders_of(connection: Connection, members: Sequence[str]) -> dict[str,
 
 async def _with_returns(connection: Connection, rows: Sequence[Sequence[object]]) -> dict[bytes, Order]:
     orders = {}
-    for key, source, order_id, member, occurred_at, version, result, amendments, fulfilled, claimed in rows:
+    for key, source, order_id, member, occurred_at, version, result, *state in rows:
         lines, awards, kept = read_result(result)  # type: ignore[arg-type]
         orders[key] = Order(
-            key, source, order_id, member, occurred_at, version, lines, awards, kept, amendments, fulfilled, claimed,  # type: ignore[arg-type]
+            key, source, order_id, member, occurred_at, version, lines, awards, kept, *state,  # type: ignore[arg-type]
         )  # fmt: skip
     returns = await connection.fetch(
         "select order_key, result from purchase_return where order_key = any($1::uuid[])", list(orders)
@@ -192,7 +192,10 @@ async def parked_of(
 def _parked(rows: Sequence[Sequence[object]], contracts: Mapping[str, Contract]) -> dict[bytes, list[Parked]]:
     found: dict[bytes, list[Parked]] = defaultdict(list)
     for order_key, parked_at, seq, index, topic, partition, epoch, record in rows:
-        (received,) = decode(unpack_records(record), contracts, 2**31, (topic, partition, epoch)).events  # type: ignore[arg-type]
+        events = decode(unpack_records(record), contracts, 2**31, (topic, partition, epoch)).events  # type: ignore[arg-type]
+        if not events:
+            continue  # a later release does not accept it any more; it goes on waiting for a person
+        received = events[0]
         parked = Parked(order_key, received._replace(position=-1), parked_at, (seq, index))  # type: ignore[arg-type]
         found[order_key].append(parked)  # type: ignore[index]
     return dict(found)

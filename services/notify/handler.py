@@ -90,7 +90,7 @@ class NotifyHandler:
         if news:
             state.known = await store.known_keys(connection, [one.key for one in news])
             fresh = [one for one in news if one.key not in state.known]
-            state.gone = await store.causes_gone(connection, fresh, programs[-1].ladder)
+            state.gone = await store.causes_gone(connection, fresh, programs[-1])
         return state
 
     def decide(self, state: State, events: Sequence[Received], mark: Mark) -> Decisions:

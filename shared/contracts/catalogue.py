@@ -88,7 +88,7 @@ def opened(schema: Any) -> Any:
 _ALL = [
     _in(purchases.TOPIC, purchases.PURCHASE_COMPLETED, "A purchase was completed"),
     _in(purchases.TOPIC, purchases.PURCHASE_RETURNED, "An order, or a part of it, came back"),
-    _in(purchases.TOPIC, purchases.PURCHASE_CANCELLED, "An order was called off before it was shipped"),
+    _in(purchases.TOPIC, purchases.PURCHASE_CANCELLED, "An order was called off"),
     _in(purchases.TOPIC, purchases.PURCHASE_CLAIMED, "A member claimed the points of an order that wait for that"),
     _in(purchases.TOPIC, purchases.PURCHASE_AMENDED, "An order was changed before it was shipped"),
     _in(purchases.TOPIC, purchases.PURCHASE_FULFILLED, "An order was shipped or handed over"),

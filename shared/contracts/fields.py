@@ -30,6 +30,8 @@ Quantity = Annotated[int, Field(ge=0, le=1_000_000_000)]
 
 #: Before any loyalty program with a computer, and safely inside what every clock here can express.
 EARLIEST = datetime(1990, 1, 1, tzinfo=UTC)
+#: Every time zone, and every expiry, can be reckoned with before the calendar ends.
+LATEST = datetime(9000, 1, 1, tzinfo=UTC)
 
 
 def _rfc_3339(text: object) -> object:
@@ -39,14 +41,16 @@ def _rfc_3339(text: object) -> object:
     return text
 
 
-def _not_before_earliest(moment: datetime) -> datetime:
+def _within_reach(moment: datetime) -> datetime:
     if moment < EARLIEST:
         raise ValueError(f"is before {EARLIEST:%Y-%m-%d}")
+    if moment >= LATEST:
+        raise ValueError(f"is not before {LATEST:%Y-%m-%d}")
     return moment
 
 
 #: RFC 3339 with an offset; a time without one would mean another instant in every store.
-Moment = Annotated[AwareDatetime, Field(strict=False), BeforeValidator(_rfc_3339), AfterValidator(_not_before_earliest)]
+Moment = Annotated[AwareDatetime, Field(strict=False), BeforeValidator(_rfc_3339), AfterValidator(_within_reach)]
 
 #: Files that systems keep beside the zones; they mean another place on each machine.
 _NOT_PLACES = {"localtime", "posixrules", "Factory"}

@@ -10,6 +10,7 @@ from pydantic.dataclasses import dataclass
 
 from shared.contracts.contract import Contract
 from shared.contracts.fields import CONTRACT, Identifier, Label, Moment
+from shared.instants import microseconds
 
 TOPIC = "members"
 UPDATED = "loyalty.member.updated.v1"
@@ -18,6 +19,15 @@ UPDATED = "loyalty.member.updated.v1"
 def _day_of_a_year(text: str) -> str:
     date(2000, int(text[:2]), int(text[3:]))  # a leap year
     return text
+
+
+def _sorted(labels: tuple[str, ...]) -> tuple[str, ...]:
+    """The order in which a producer happens to write them down makes no other content."""
+    return tuple(sorted(set(labels)))
+
+
+def _sorted_by_name(attributes: dict[str, str]) -> dict[str, str]:
+    return dict(sorted(attributes.items()))
 
 
 MonthAndDay = Annotated[str, StringConstraints(pattern=r"^\d\d-\d\d$"), AfterValidator(_day_of_a_year)]
@@ -39,12 +49,14 @@ class MemberUpdated:
     occurred_at: Moment
     joined_on: date | None = None
     birthday: MonthAndDay | None = None
-    segments: Annotated[tuple[Label, ...], Field(max_length=64)] = ()
-    attributes: Annotated[dict[Label, Label], Field(max_length=64)] = Field(default_factory=dict)
+    segments: Annotated[tuple[Label, ...], Field(max_length=64), AfterValidator(_sorted)] = ()
+    attributes: Annotated[dict[Label, Label], Field(max_length=64), AfterValidator(_sorted_by_name)] = Field(
+        default_factory=dict
+    )
 
 
 MEMBER_UPDATED = Contract(
     type=UPDATED,
     adapter=TypeAdapter(MemberUpdated),
-    business_key=lambda event: f"member\x1f{event.member_id}\x1f{event.occurred_at.isoformat()}",
+    business_key=lambda event: f"member\x1f{event.member_id}\x1f{microseconds(event.occurred_at)}",
 )

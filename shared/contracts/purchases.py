@@ -170,7 +170,7 @@ class PurchaseClaimed:
 
 @dataclass(frozen=True, slots=True, kw_only=True, config=CONTRACT)
 class PurchaseCancelled:
-    """An order was called off before it was shipped: everything of it that is not back yet is taken back."""
+    """An order was called off: everything of it that is not back yet is taken back, whether it was shipped or not."""
 
     cancellation_id: Identifier
     order_id: Identifier

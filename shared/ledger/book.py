@@ -96,7 +96,7 @@ class Book:
                 self._activate(account, lot, instant)
         self._announce(account, instant)
         for lot in sorted(lots.values(), key=_burn_order):
-            if not lot.pending and lot.terms.expires_at <= instant:
+            if not lot.pending and self._expires_at(account, lot.terms) <= instant:
                 self.expire(account, lot, instant)
         for hold in sorted(account.holds.values(), key=lambda hold: (hold.until, hold.key)):
             if hold.until <= instant:
@@ -116,22 +116,28 @@ class Book:
     def _first_due(self, account: Account, terms: Terms, *, pending: bool) -> int:
         if pending:
             return terms.available_at
-        for instant, _days in self.program.reminders(account.wallet, terms.expires_at):
+        expires_at = self._expires_at(account, terms)
+        for instant, _days in self.program.reminders(account.wallet, expires_at):
             if instant > account.as_of:
-                return min(instant, terms.expires_at)
-        return terms.expires_at
+                return min(instant, expires_at)
+        return expires_at
+
+    def _expires_at(self, account: Account, terms: Terms) -> int:
+        """Return when points lapse: by their own terms, or because the member does nothing for too long."""
+        if terms.expires_at != NEVER:
+            return terms.expires_at
+        return self.program.idle_until(account.wallet, account.earned_at, account.redeemed_at)
 
     def _announce(self, account: Account, instant: int) -> None:
         """Say how many points will lapse, summed over the lots that do so at the same time."""
-        expiries = sorted({lot.terms.expires_at for lot in account.lots.values() if not lot.pending})
-        for expires_at in expiries:
+        expiring: dict[int, int] = {}
+        for lot in account.lots.values():
+            if not lot.pending:
+                expires_at = self._expires_at(account, lot.terms)
+                expiring[expires_at] = expiring.get(expires_at, 0) + lot.remaining
+        for expires_at, points in sorted(expiring.items()):
             for at, days in self.program.reminders(account.wallet, expires_at):
                 if account.as_of < at == instant < expires_at:
-                    points = sum(
-                        lot.remaining
-                        for lot in account.lots.values()
-                        if not lot.pending and lot.terms.expires_at == expires_at
-                    )
                     self._lapse("expiring", account, points, instant, expires_at=expires_at, days_left=days)
 
     def _activate(self, account: Account, lot: Lot, instant: int) -> None:
@@ -146,7 +152,7 @@ class Book:
         """Let what is left of a lot lapse."""
         points = lot.remaining
         self.posting.post(account, Operation.EXPIRE, points, terms=lot.terms, occurred_at=instant, cause=BY_TIME)
-        self._lapse("expired", account, points, instant, lot=lot.lot, expires_at=lot.terms.expires_at)
+        self._lapse("expired", account, points, instant, lot=lot.lot, expires_at=self._expires_at(account, lot.terms))
 
     def _lapse(
         self, what: str, account: Account, points: int, instant: int, *, lot: int = 0, expires_at: int = NEVER,

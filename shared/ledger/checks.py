@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from shared.ledger.operations import effects_as_values
+from shared.ledger.operations import Operation, effects_as_values
 
 _EFFECTS = f"(values {effects_as_values()}) as f(operation, available, pending, reserved, debt, lot, earned, lifetime)"
 #: Every query takes the accounts to look at; null for all of them.
@@ -132,6 +132,23 @@ LEDGER_CHECKS: tuple[Check, ...] = (
         True,
     ),
     Check(
+        "activity",
+        "when a member earned and redeemed last is what the entries say",
+        f"""
+        select a.member || ' ' || a.wallet, 'account says ' || (a.earned_at, a.redeemed_at)::text || ', entries say ' ||
+               (s.earned_at, s.redeemed_at)::text
+        from account a
+        cross join lateral (
+            select coalesce(max(e.occurred_at) filter (where f.lifetime > 0 and e.points > 0), '-infinity')
+                       as earned_at,
+                   coalesce(max(e.occurred_at) filter (where e.operation = {int(Operation.REDEEM)}), '-infinity')
+                       as redeemed_at
+            from entry e join {_EFFECTS} on f.operation = e.operation where e.account = a.account) s
+        where {_CHOSEN.format("a")} and (a.earned_at, a.redeemed_at) is distinct from (s.earned_at, s.redeemed_at)
+        """,
+        True,
+    ),
+    Check(
         "due",
         "no account sleeps past what is due: activation, expiry, time-out",
         f"""
@@ -158,7 +175,8 @@ LEDGER_CHECKS: tuple[Check, ...] = (
                      (select sum(x::bigint) from jsonb_array_elements_text(award -> 2) x) as points
               from purchase, jsonb_array_elements(result::jsonb -> 'awards') award) p
         full join (select cause, program_version, rule::bigint, lot, sum(points) as points
-                   from entry where operation in (1, 2) and rule >= 0 and cause not in (select key from amendment)
+                   from entry e where operation in (1, 2) and rule >= 0
+                     and not exists (select from amendment a where a.key = e.cause)
                    group by cause, program_version, rule, lot) e
             on (e.cause, e.program_version, e.rule, e.lot) = (p.key, p.program_version, p.rule, p.lot)
         left join purchase o on o.key = coalesce(p.key, e.cause)
@@ -172,7 +190,7 @@ LEDGER_CHECKS: tuple[Check, ...] = (
         """
         select p.source || ' order ' || p.order_id, 'lines count ' || p.amount || ', its entry ' || e.qualifying
         from (select key, source, order_id,
-                     (select coalesce(sum((line ->> 2)::bigint), 0)
+                     (select coalesce(sum(coalesce((line ->> 4)::bigint, (line ->> 2)::bigint)), 0)
                       from jsonb_array_elements(result::jsonb -> 'lines') line
                       where (line ->> 3)::int = 1) as amount
               from purchase) p
@@ -187,7 +205,7 @@ LEDGER_CHECKS: tuple[Check, ...] = (
         "an order that earned nothing says why",
         """
         select source || ' order ' || order_id, 'earned nothing and has no reason'
-        from purchase where result::jsonb -> 'awards' = '[]' and not result::jsonb ? 'reason'
+        from order_now where result::jsonb -> 'awards' = '[]' and not result::jsonb ? 'reason'
         """,
         False,
     ),

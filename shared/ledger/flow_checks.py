@@ -49,8 +49,9 @@ FLOW_CHECKS: tuple[Check, ...] = (
         from (select b.key, a.rule, sum(b.points) as points
               from back b join award a on (a.key, a.number) = (b.order_key, b.number)
               group by b.key, a.rule having sum(b.points) > 0) w
-        full join (select cause, rule::bigint as rule, sum(points) as points from entry
-                   where operation in ({_REVERSALS}) and rule >= 0 and cause not in (select key from amendment)
+        full join (select cause, rule::bigint as rule, sum(points) as points from entry x
+                   where operation in ({_REVERSALS}) and rule >= 0
+                     and not exists (select from amendment a where a.key = x.cause)
                    group by cause, rule) e
             on (e.cause, e.rule) = (w.key, w.rule)
         left join purchase_return r on r.key = coalesce(w.key, e.cause)

@@ -103,6 +103,8 @@ class Account:
     Attributes:
         as_of: The latest instant up to which everything due was applied; entries never go back behind it.
         next_due: The earliest instant at which time alone changes the account (or announces that it will).
+        earned_at: When points were earned last, as entries tell it.
+        redeemed_at: When points were redeemed last.
         lots: The lots with something left, by id.
         holds: Open reservations, by the redemption's key.
         complete: False where a batch did without what stood in the database: then ``lots`` has only what it made
@@ -120,6 +122,8 @@ class Account:
     version: int = 0
     as_of: int = BEGINNING
     next_due: int = NEVER
+    earned_at: int = BEGINNING
+    redeemed_at: int = BEGINNING
     lots: dict[int, Lot] = field(default_factory=dict)
     holds: dict[bytes, Hold] = field(default_factory=dict)
     complete: bool = True
@@ -202,6 +206,11 @@ class Posting:
         if min(account.available, account.pending, account.reserved, account.debt) < 0:
             raise InvariantBroken(f"{operation.name} of {points} points makes a balance of account {account} negative")
         account.version += 1
+        if points:
+            if effect.lifetime > 0:
+                account.earned_at = occurred_at
+            elif operation is Operation.REDEEM:
+                account.redeemed_at = occurred_at
         lot = 0
         if terms is not None and points:
             lot = terms.lot_id()

@@ -42,20 +42,24 @@ from entry e join account a using (account) order by a.member, a.wallet, e.versi
 """
 
 _NOW = """
-select account, member, wallet, available, pending, reserved, debt, lifetime, version, as_of, next_due
+select account, member, wallet, available, pending, reserved, debt, lifetime, version, as_of, next_due,
+       earned_at, redeemed_at
 from account where $1::text is null or member = $1 order by member, wallet
 """
 
 _THEN = f"""
 select a.account, a.member, a.wallet, coalesce(last.available, 0), coalesce(last.pending, 0),
        coalesce(last.reserved, 0), coalesce(last.debt, 0), coalesce(total.lifetime, 0), coalesce(last.version, 0),
-       coalesce(last.occurred_at, '-infinity')
+       coalesce(last.occurred_at, '-infinity'), timestamptz 'infinity', coalesce(total.earned_at, '-infinity'),
+       coalesce(total.redeemed_at, '-infinity')
 from account a
 left join (
     select distinct on (account) account, version, available, pending, reserved, debt, occurred_at
     from entry where occurred_at <= $1 order by account, version desc) last using (account)
 left join (
-    select e.account, sum(e.points * f.lifetime)::bigint as lifetime
+    select e.account, sum(e.points * f.lifetime)::bigint as lifetime,
+           max(e.occurred_at) filter (where f.lifetime > 0 and e.points > 0) as earned_at,
+           max(e.occurred_at) filter (where e.operation = {int(Operation.REDEEM)}) as redeemed_at
     from entry e join {_EFFECTS} on f.operation = e.operation where e.occurred_at <= $1 group by e.account
     ) total using (account)
 where $2::text is null or a.member = $2

@@ -12,7 +12,7 @@ from shared.instants import BEGINNING, NEVER
 from shared.ledger.model import Account, Hold, Lot, Part, Posting, Terms
 
 _COLUMNS = """a.account, a.member, a.wallet, a.available, a.pending, a.reserved, a.debt, a.lifetime, a.version, a.as_of,
-       a.next_due"""
+       a.next_due, a.earned_at, a.redeemed_at"""
 
 _LOCK = f"""
 select {_COLUMNS}
@@ -78,10 +78,10 @@ with entries as (
 )
 update account a
 set available = u.available, pending = u.pending, reserved = u.reserved, debt = u.debt, lifetime = u.lifetime,
-    version = u.version, as_of = u.as_of, next_due = u.next_due
+    version = u.version, as_of = u.as_of, next_due = u.next_due, earned_at = u.earned_at, redeemed_at = u.redeemed_at
 from unnest($25::bigint[], $26::bigint[], $27::bigint[], $28::bigint[], $29::bigint[], $30::bigint[], $31::bigint[],
-            $32::timestamptz[], $33::timestamptz[])
-     as u(account, available, pending, reserved, debt, lifetime, version, as_of, next_due)
+            $32::timestamptz[], $33::timestamptz[], $34::timestamptz[], $35::timestamptz[])
+     as u(account, available, pending, reserved, debt, lifetime, version, as_of, next_due, earned_at, redeemed_at)
 where a.account = u.account
 """
 _ENTRY_COLUMNS = 15
@@ -192,4 +192,6 @@ async def write(connection: Connection, posting: Posting, recorded_at: int) -> N
         [a.version for a in accounts],
         [a.as_of for a in accounts],
         [a.next_due for a in accounts],
+        [a.earned_at for a in accounts],
+        [a.redeemed_at for a in accounts],
     )

@@ -16,17 +16,24 @@ def start_of_day(day: date, zone: ZoneInfo) -> datetime:
 
 
 def expiry_instant(expiry: Expiry, day: date, zone: ZoneInfo, joined_on: date | None = None) -> datetime | None:
-    """Return the instant after the last local day on which points earned on ``day`` live, in UTC; None for ever.
+    """Return the instant after the last local day on which points earned on ``day`` live, in UTC; None: not by that.
 
     31 January + 1 month is the last day of February (``relativedelta``). A midnight that a zone skips
     (Cairo, Beirut) is the first instant of the day that exists. A membership year ends on the day before the day of
     the year on which the member joined; where nobody told that, it is the calendar's.
     """
-    if expiry.count is None:
+    if expiry.count is None or expiry.idle:
         return None
     if day.year > MAXYEAR - (102 if expiry.anchor else 101):
         return None  # the calendar ends before the points do
     return start_of_day(_last_day(expiry, day, joined_on) + timedelta(days=1), zone)
+
+
+def idle_instant(expiry: Expiry, day: date, zone: ZoneInfo) -> datetime | None:
+    """Return when points lapse if nothing is done after a local day, in UTC; None: the calendar ends before."""
+    if day.year > MAXYEAR - 102:
+        return None
+    return start_of_day(_last_day(expiry, day, None) + timedelta(days=1), zone)
 
 
 def _last_day(expiry: Expiry, day: date, joined_on: date | None) -> date:

@@ -10,8 +10,9 @@ from typing import Literal
 from zoneinfo import ZoneInfo
 
 from shared.contracts.fields import minor_digits
-from shared.instants import NEVER, microseconds
-from shared.program.calendar import start_of_day
+from shared.instants import BEGINNING, NEVER, microseconds
+from shared.program.calendar import idle_instant, start_of_day
+from shared.program.grammar import Expiry
 from shared.program.ladder import Ladder, compile_ladder
 from shared.program.lifetimes import Lifetime
 from shared.program.matching import LineTest, any_of
@@ -29,11 +30,15 @@ class Wallet:
         pending: When they become available; None: at once.
         on_return: What happens to points of a return that are spent already: debt, clamp or withhold.
         remind: Days before an expiry on which it is announced, the most first.
+        idle: Points that have no expiry of their own lapse so long after the last activity; None: never.
+        activities: What counts as one: earn, redeem.
     """
 
     pending: Pending | None
     on_return: str
     remind: tuple[int, ...]
+    idle: Expiry | None
+    activities: frozenset[str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +96,7 @@ class Program:
     notifications: Notifications | None
     templates: dict[str, str]
     needs_tier: bool
+    _idle_until: dict[tuple[str, date], int] = field(default_factory=dict)
     _reminders: dict[tuple[str, int], tuple[tuple[int, int], ...]] = field(default_factory=dict)
 
     @property
@@ -105,6 +111,35 @@ class Program:
     def day_at(self, instant: int) -> date:
         """Return the same of an instant in microseconds since 1970."""
         return self.day_of(datetime.fromtimestamp(instant / 1_000_000, UTC))
+
+    def idle_until(self, wallet: str, earned_at: int, redeemed_at: int) -> int:
+        """Return the instant at which points without an expiry of their own lapse, unless something is done before.
+
+        Args:
+            wallet: The wallet.
+            earned_at: When the member earned in it last; BEGINNING: never.
+            redeemed_at: When they redeemed from it last.
+        """
+        terms = self.terms.get(wallet)
+        if terms is None or terms.idle is None:
+            return NEVER
+        last = max(
+            earned_at if "earn" in terms.activities else BEGINNING,
+            redeemed_at if "redeem" in terms.activities else BEGINNING,
+        )
+        if last == BEGINNING:
+            # Of points that nothing ever kept alive, their earning is the beginning.
+            last = earned_at
+        if last == BEGINNING:
+            return NEVER
+        day = self.day_at(last)
+        known = self._idle_until.get((wallet, day))
+        if known is None:
+            if len(self._idle_until) > 10_000:
+                self._idle_until.clear()
+            gone = idle_instant(terms.idle, day, self.zone)
+            known = self._idle_until[wallet, day] = NEVER if gone is None else microseconds(gone)
+        return known
 
     def reminders(self, wallet: str, expires_at: int) -> tuple[tuple[int, int], ...]:
         """Return (instant, days before) of each announcement of an expiry, the earliest first.
@@ -151,7 +186,13 @@ def compile_program(program: ProgramFile, version: int, templates: Mapping[str, 
         never_earns=any_of(program.never_earns or ()),
         lifetimes={slug: lifetime(program, slug, None, zone) for slug in program.wallets},
         terms={
-            slug: Wallet(wallet.pending, wallet.on_return, tuple(sorted(set(wallet.remind), reverse=True)))
+            slug: Wallet(
+                wallet.pending,
+                wallet.on_return,
+                tuple(sorted(set(wallet.remind), reverse=True)),
+                wallet.expiry if wallet.expiry.idle else None,
+                frozenset(wallet.activities or ("earn", "redeem")),
+            )
             for slug, wallet in program.wallets.items()
         },
         referral=_compile_referral(program),

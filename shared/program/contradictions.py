@@ -51,6 +51,8 @@ def _wallet_times(program: ProgramFile) -> Found:
                 ("wallets", slug, "pending"),
                 "found points that lapse before they are available; allowed: less than expiry",
             )
+        if wallet.activities and not wallet.expiry.idle:
+            yield ("wallets", slug, "activities"), "allowed only beside expiry: after 18 months without activity"
         if wallet.remind and lives is None:
             yield ("wallets", slug, "remind"), "found reminders of points that never expire; take them out"
 

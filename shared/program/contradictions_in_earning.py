@@ -28,6 +28,7 @@ def contradictions_in_earning(program: ProgramFile) -> Found:
             yield from _pay(program, rule, path)
             yield from _multiplied(program, rule, names, path)
             yield from _caps(program, rule, path)
+            yield from _idle(rule, path)
         yield from _lines(program, rule, path)
         yield from _dates(program, rule, path)
         yield from _conditions(program, rule, path)
@@ -125,6 +126,11 @@ def _pay(program: ProgramFile, rule: EarningRule, path: Path) -> Found:
     if rule.calculate is not None:
         for place, amount, currency in rule.calculate.amounts():
             yield from money_of_the_program(program, amount, currency, (*path, "calculate", *place))
+
+
+def _idle(rule: EarningRule, path: Path) -> Found:
+    if rule.expiry is not None and rule.expiry.idle:
+        yield (*path, "expiry"), "found an expiry without activity, which all points share; allowed: as the wallet's"
 
 
 def _caps(program: ProgramFile, rule: EarningRule, path: Path) -> Found:

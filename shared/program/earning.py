@@ -66,11 +66,6 @@ class When(Part):
         None, description="The purchase that makes so many periods in a row with one"
     )
 
-    @property
-    def asks_member(self) -> bool:
-        """Whether it depends on what was told of the member."""
-        return any((self.segment, self.attribute, self.birthday, self.anniversary))
-
 
 class EarningRule(Part):
     """One way to earn points: what it gives, or by how much it multiplies what others give."""

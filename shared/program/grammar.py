@@ -105,19 +105,22 @@ class Expiry:
 
     Attributes:
         anchor: (month, day): they live on to the next such day, of ``36 months, then the next 30 September``.
+        idle: They live until the member has done nothing for so long: ``after 18 months without activity``.
     """
 
     count: int | None
     unit: Literal["day", "month", "year"] = "day"
     to_the_end_of: Literal["day", "month", "quarter", "year", "membership year"] = "day"
     anchor: tuple[int, int] | None = None
+    idle: bool = False
 
     FORM: ClassVar[str] = (
         '"never", "90 days", "18 months", "12 months, to the end of that month" (day, quarter, year, membership year), '
-        '"at the end of the membership year", "on 31 December" or "36 months, then the next 30 September"'
+        '"at the end of the membership year", "after 18 months without activity", "on 31 December" or '
+        '"36 months, then the next 30 September"'
     )
     PATTERN: ClassVar[str] = (
-        r"^(?:never|(at the end of the membership year)"
+        r"^(?:never|(at the end of the membership year)|after (?P<idle>\d+) (?P<unit>day|month|year)s? without activity"
         r"|(\d+) (day|month|year)s?(?:, to the end of that (day|month|quarter|year|membership year))?"
         rf"|(?:on|(\d+) (day|month|year)s?, then the next) (\d{{1,2}}) ({'|'.join(MONTHS)}))$"
     )
@@ -135,13 +138,17 @@ class Expiry:
             return cls(None)
         if match[1]:
             return cls(0, to_the_end_of="membership year")
-        count, unit = int(match[2] or match[5] or 0), match[3] or match[6] or "day"
+        if match["idle"]:
+            if not 1 <= int(match["idle"]) <= cls._LONGEST[match["unit"]]:
+                raise ValueError("must be at least 1 and at most a hundred years")
+            return cls(int(match["idle"]), match["unit"], idle=True)  # type: ignore[arg-type]  # as the pattern allows
+        count, unit = int(match[4] or match[7] or 0), match[5] or match[8] or "day"
         if count > cls._LONGEST[unit]:
             raise ValueError('longer than a hundred years; write "never"')
-        anchor = (MONTHS.index(match[8]) + 1, int(match[7])) if match[8] else None
+        anchor = (MONTHS.index(match[10]) + 1, int(match[9])) if match[10] else None
         if anchor is not None and not 1 <= anchor[1] <= monthrange(2024, anchor[0])[1]:
-            raise ValueError(f"{match[8]} has no day {anchor[1]}")
-        return cls(count, unit, match[4] or "day", anchor)  # type: ignore[arg-type]  # as the pattern allows
+            raise ValueError(f"{match[10]} has no day {anchor[1]}")
+        return cls(count, unit, match[6] or "day", anchor)  # type: ignore[arg-type]  # as the pattern allows
 
 
 @dataclass(frozen=True, slots=True)

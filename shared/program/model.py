@@ -15,6 +15,7 @@ from shared.program.phrases import Cap, Money, Pending
 from shared.program.products import ProductMatches
 from shared.program.sections import Conversion, Ladder, Notifications, Referral, Reward
 
+Activity = Literal["earn", "redeem"]
 DaysBefore = Annotated[int, Field(ge=1, le=366)]
 
 
@@ -26,6 +27,9 @@ class Wallet(Part):
         description="What one is called: point, star; or a currency: then it holds money, in minor units"
     )
     expiry: phrase(Expiry)  # type: ignore[valid-type]
+    activities: some(Activity, min_length=1) | None = Field(  # type: ignore[valid-type]
+        None, description="What keeps points alive that lapse without activity (default: both)"
+    )
     pending: phrase(Pending) | None = Field(None, description="When points become available (default: at once)")  # type: ignore[valid-type]
     on_return: Literal["debt", "clamp", "withhold"] = Field(
         "debt", description="Points of a return that are spent already: owed, let go, or kept from the refund"

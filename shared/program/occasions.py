@@ -12,6 +12,15 @@ from shared.contracts.purchases import PurchaseCompleted
 from shared.program.tallies import Count, before, never_counted, visits_key
 
 
+class Asked(NamedTuple):
+    """What a program asks about members."""
+
+    joined_on: bool
+    birthday: bool
+    segments: frozenset[str]
+    attributes: frozenset[str]
+
+
 class Member(NamedTuple):
     """What a program may ask about a member: never who it is.
 
@@ -24,6 +33,14 @@ class Member(NamedTuple):
     birthday: tuple[int, int] | None = None
     segments: frozenset[str] = frozenset()
     attributes: Mapping[str, str] = {}
+
+    def only(self, asked: Asked) -> Member:
+        """Return what a program asks about, and nothing else: that much is kept with an order."""
+        return Member(
+            self.joined_on if asked.joined_on else None, self.birthday if asked.birthday else None,
+            self.segments & asked.segments,
+            {name: value for name, value in self.attributes.items() if name in asked.attributes},
+        )  # fmt: skip
 
     @classmethod
     def told(cls, event: MemberUpdated) -> Self:

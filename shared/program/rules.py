@@ -20,6 +20,7 @@ from shared.program.ladder import Ladder
 from shared.program.lifetimes import Lifetime
 from shared.program.matching import LineTest, keys_of_line, keys_of_match, line_test
 from shared.program.model import ProgramFile, Wallet, currency_of, scale_of, wallet_of
+from shared.program.occasions import Asked
 from shared.program.tallies import PURCHASES, Key, Limit, before, budget_of, visits_key
 
 #: With so few rules, testing them all is cheaper than looking up which ones could match.
@@ -84,7 +85,7 @@ class RuleBook:
         plain: Whether every rule pays by itself: none multiplies, replaces, competes or is capped.
         caps: Of all that a wallet gets, by wallet.
         limits: All caps over more than one order, and all budgets.
-        asks_members: Whether anything depends on what was told of the member.
+        asks: What rules, and the lives of points, ask about members; None: nothing.
         counts_purchases: Whether a rule asks which purchase of the member it is.
         visits: The periods in which rules count visits in a row.
     """
@@ -93,7 +94,7 @@ class RuleBook:
     plain: bool
     caps: Mapping[str, tuple[Limit, ...]]
     limits: tuple[Limit, ...]
-    asks_members: bool
+    asks: Asked | None
     counts_purchases: bool
     visits: tuple[Literal["day", "week", "month"], ...]
     _of_day: dict[date, tuple[tuple[Rule, ...], Mapping[tuple[str, str], tuple[int, ...]]]] = field(
@@ -114,6 +115,16 @@ class RuleBook:
         return [self.rules[index] for index in sorted(found.union(rule.index for rule in always))]
 
     @property
+    def has_budgets(self) -> bool:
+        """Whether anything is shared by all members."""
+        return any(limit.is_budget for limit in self.limits)
+
+    @property
+    def asks_members(self) -> bool:
+        """Whether anything depends on what was told of the member."""
+        return self.asks is not None
+
+    @property
     def counts(self) -> bool:
         """Whether anything is counted of members."""
         return bool(self.limits or self.counts_purchases or self.visits)
@@ -128,8 +139,6 @@ class RuleBook:
 
     def budgets(self, purchase: PurchaseCompleted, local: datetime) -> Iterator[Limit]:
         """Yield the budgets that a purchase could use."""
-        if not any(limit.is_budget for limit in self.limits):
-            return
         rules = self.that_could_pay(purchase, local)
         wallets = {wallet for rule in rules for wallet in rule.lifetimes}
         for limits in (*(rule.caps for rule in rules), *(self.caps[wallet] for wallet in sorted(wallets))):
@@ -177,12 +186,23 @@ def compile_rules(program: ProgramFile, ladder: Ladder | None, zone: ZoneInfo) -
         plain=plain and not any(caps.values()),
         caps=caps,
         limits=tuple(limit for limit in limits if limit.per != "order"),
-        asks_members=any(when.asks_member for when in conditions)
-        or any(one.asks_member for rule in rules for one in rule.lifetimes.values())
-        or any(wallet.expiry.to_the_end_of == "membership year" for wallet in program.wallets.values()),
+        asks=_asked(program, rules),
         counts_purchases=purchases,
         visits=visits,
     )
+
+
+def _asked(program: ProgramFile, rules: Sequence[Rule]) -> Asked | None:
+    conditions = [rule.when for rule in program.earning if rule.when]
+    lives = any(one.asks_member for rule in rules for one in rule.lifetimes.values())
+    lives = lives or any(wallet.expiry.to_the_end_of == "membership year" for wallet in program.wallets.values())
+    asked = Asked(
+        joined_on=lives or any(when.anniversary for when in conditions),
+        birthday=any(when.birthday for when in conditions),
+        segments=frozenset(segment for when in conditions for segment in when.segment or ()),
+        attributes=frozenset(name for when in conditions for name in when.attribute or ()),
+    )
+    return asked if any(asked) else None
 
 
 def _compile(

@@ -122,8 +122,11 @@ async def test_a_member_as_of_now(full: Deployment) -> None:
     ann = await ask(full, "member", "ann")
     # 50 for Bob, 140 for her order, less 40 for what came back; one tea spent, one reserved.
     assert ann["wallets"] == [
-        {"wallet": "points", "available": 110, "pending": 0, "reserved": 20, "debt": 0, "lifetime": 150, "version": 9}
-    ]
+        {
+            "wallet": "points", "available": 110, "pending": 0, "reserved": 20, "debt": 0, "lifetime": 150,
+            "version": 9, "lapses_unless_used": None,
+        }
+    ]  # fmt: skip
     assert sum(lot["remaining"] for lot in ann["lots"]) == 110
     (held,) = ann["reservations"]
     assert (held["redemption_id"], held["points"], held["held_until"]) == ("q-3", 20, "2017-03-10T06:00:00Z")
@@ -206,6 +209,7 @@ async def test_whatever_the_member_and_the_instant_the_parts_add_up(full: Deploy
                 found = await read_member(connection, programs, Asked(member, now, instant, 1000))
                 assert found is not None
                 (wallet,) = found["wallets"]
+                assert wallet.pop("lapses_unless_used") is None
                 assert wallet == {name: value for name, value in next(
                     b._asdict() for b in balances if b.member_id == member
                 ).items() if name != "member_id"}  # fmt: skip

@@ -302,7 +302,7 @@ class Oracle:
         available = self.rules.available(at)
         key = (self.rules.expiry(at), available, event["order"] if available == FOR_EVER else "")
         order = {**event, "awards": awards, "key": key, "back": {}, "left": whole, "quarters": quarters,
-                 "fulfilled": False}  # fmt: skip
+                 "fulfilled": False, "changed": LONG_AGO}  # fmt: skip
         self.orders[event["order"]] = order
         if any(map(sum, awards)) or (self.rules.ladder and whole):
             self._spend(self.wallet(event["member"]), at, whole)
@@ -422,19 +422,24 @@ class Oracle:
             return "returned-already"
         if order["fulfilled"]:
             return "fulfilled-already"
+        if event["at"] < order["changed"]:
+            return "superseded"
         awards = self._awards(event["lines"], order["quarters"])
         whole = sum(line["amount"] for line in event["lines"])
         more = [sum(new) - sum(old) for new, old in zip(awards, order["awards"], strict=True)]
         wallet = self.wallet(order["member"])
         if any(more):
             self._touch(wallet, event["at"])
+        if extra := sum(points for points in more if points > 0):
+            self._add(wallet, order["key"], extra, pending=order["key"][1] > wallet.as_of)
+            wallet.lifetime += extra
+            self._repay(wallet)
         if fewer := sum(-points for points in more if points < 0):
             self._reverse(wallet, order["key"], fewer, order["order"])
-        if extra := sum(points for points in more if points > 0):
-            self._earn(wallet, order["key"], extra)
+        self._expire(wallet, wallet.as_of)
         if self.rules.ladder and whole != order["left"]:
             self._spend(wallet, event["at"], whole - order["left"])
-        order.update(lines=event["lines"], awards=awards, left=whole)
+        order.update(lines=event["lines"], awards=awards, left=whole, changed=event["at"])
         self._too_little_left(order, event["at"])
         referral = self.referrals.get(order["member"])
         if referral and referral["state"] == "open":

@@ -170,6 +170,61 @@ def test_a_late_lot_of_an_amendment_lives_as_long_as_the_orders_own() -> None:
     assert lot.expires_at == microseconds(datetime.fromisoformat("2017-04-01T00:00:00-04:00"))
 
 
+FLIP = """  - {rule: tea, give: 100 points per order, for: {brand: TEA}, best_of: one}
+  - {rule: milk, give: 100 points per order, for: {brand: MILK}, best_of: one, expiry: 30 days}"""
+
+
+@pytest.mark.parametrize("policy", ["debt", "clamp", "withhold"])
+def test_one_rule_instead_of_another_takes_nothing_from_the_member(policy: str) -> None:
+    shop = Shop(f"expiry: never, on_return: {policy}", more=FLIP + "\n" + REWARDS)
+    shop.buy("o1", (0, 1, "TEA"), at=NOON)
+    shop.ask("r1", "mug", at=NOON, confirm=True)  # 60 of its 100 are spent
+    # The 100 of the one rule are there when those of the other one are taken back: nothing is missing.
+    assert shop.amend("a1", "o1", (0, 1, "MILK"), at=SOON).reversed == [("o1", 100, 100, 0)]
+    assert shop.balance() == (40, 0, 0, 0)
+
+
+def test_what_lapsed_meanwhile_is_not_taken_from_other_points() -> None:
+    shop = Shop(more=FLIP)
+    shop.buy("o1", (0, 1, "MILK"), at=NOON)
+    shop.buy("o2", 15_000, at=NOON)
+    shop.until("2017-05-01T00:00:00+00:00")  # the 100 of milk lapsed
+    assert shop.balance() == (150, 0, 0, 0)
+    shop.amend("a1", "o1", (0, 1, "TEA"), at="2017-05-02T12:00:00-04:00")
+    assert shop.balance() == (150, 0, 0, 0), "100 of tea instead of 100 that had lapsed"
+
+
+def test_an_amendment_that_was_made_before_the_last_one_comes_too_late() -> None:
+    shop = Shop()
+    shop.buy("o1", 1000, at=NOON)
+    shop.amend("a2", "o1", 3000, at=LATER)
+    assert shop.amend("a1", "o1", 2000, at=SOON).refused == ["superseded"]
+    assert shop.balance() == (30, 0, 0, 0)
+
+
+def test_what_one_amendment_does_not_ask_the_next_one_still_knows() -> None:
+    more = "  - {rule: welcome, give: 500 points per order, for: {brand: X}, when: {order_of_at_least: 9 USD, " \
+           "purchase: first}}"  # fmt: skip
+    shop = Shop(more=more)
+    shop.buy("o1", 500, at=NOON)
+    shop.buy("o2", (1000, 1, "X"), at=NOON)  # the second one: no welcome
+    shop.amend("a1", "o2", (100, 1, "X"), at=SOON)  # too small for it to be asked which one it is
+    shop.amend("a2", "o2", (1000, 1, "X"), at=SOON)
+    assert shop.balance() == (5 + 20, 0, 0, 0)
+
+
+def test_which_purchase_it_is_does_not_depend_on_who_counted() -> None:
+    shop = Shop()
+    more = "  - {rule: second, give: 100 points per order, when: {purchase: 2nd}}\n"
+    shop.rehearsal.publish(shop.text.replace("effective: 2010-01-01", "effective: 2017-03-02") + more)
+    lines = [{"amount": 1000, "quantity": 1}]
+    shop.batch([  # by two versions, in one batch
+        {"kind": "purchase", "order": f"o{n}", "member": "ann", "lines": lines, "at": datetime.fromisoformat(at)}
+        for n, at in enumerate((NOON, LATER))
+    ])  # fmt: skip
+    assert shop.balance() == (120, 0, 0, 0)
+
+
 # ---- claims
 
 
@@ -195,6 +250,8 @@ def test_what_an_amendment_adds_to_a_claimed_order_is_available_at_once() -> Non
     shop.claim("c1", "o1", at=NOON)
     shop.amend("a1", "o1", 1500, at=SOON)
     assert shop.balance() == (15, 0, 0, 0)
+    told = shop.messages[-1][1]
+    assert (told["operation"], told["available_at"], told["points"]) == ("earn", None, 5)
     shop.claim("c2", "o1", at=LATER)
     assert shop.balance() == (15, 0, 0, 0)
     assert shop.void("v1", "o1", at=LATER).reversed == [("o1", 15, 15, 0)]

@@ -2,7 +2,16 @@
 
 from __future__ import annotations
 
-from tests.unit.test_oracle import Shop
+from datetime import datetime
+
+import pytest
+
+from services.earn.counting import order_key, tallies_of
+from services.earn.handler import EarnHandler
+from services.earn.state import Parked, State
+from shared.errors import InvariantBroken
+from shared.stream.decode import decode
+from tests.unit.test_oracle import Shop, as_record
 
 NOON = "2017-03-01T12:00:00-05:00"
 NEXT_WEEK = "2017-03-08T12:00:00-05:00"
@@ -78,3 +87,35 @@ def test_a_rule_that_gets_nothing_says_why() -> None:
     assert [(one.rule, one.outcome, one.points, one.detail) for one in last if one.rule == "gift"] == [
         ("gift", "capped", 0, "40 without the budget of 40 in all")
     ]
+
+
+# ---- what a worker loads
+
+
+BRANDS = "".join(f"  - {{rule: r{n}, give: 1 point per item, for: {{brand: B{n}}}}}\n" for n in range(9))
+
+
+@pytest.mark.parametrize("parked", [False, True], ids=["in one batch", "parked before"])
+def test_a_budget_that_only_an_amendment_of_the_batch_uses_is_loaded(parked: bool) -> None:
+    shop = Shop(more=BRANDS + "  - {rule: gift, give: 40 points per order, for: {brand: X}, budget: 90 points in all}")
+    at = datetime.fromisoformat(NOON)
+    lines = [{"amount": 1000, "quantity": 1, "brand": "B1"}]
+    events = [
+        {"kind": "purchase", "order": "o1", "member": "ann", "lines": lines, "at": at},
+        {"kind": "amend", "id": "a1", "order": "o1", "member": "ann", "lines": [{**lines[0], "brand": "X"}], "at": at},
+    ]
+    records = [as_record(event, offset) for offset, event in enumerate(events)]
+    bought, amended = decode(records, EarnHandler.contracts, 10**6).events
+    state = State({}, shop.rehearsal.programs)
+    if parked:
+        state.parked[order_key(amended)] = [Parked(order_key(amended), amended, 0, (1, 0))]
+    needed = tallies_of(state, [bought] if parked else [bought, amended])
+    assert needed.budgets == {("budget of rule gift in all", 0): 90}
+    assert tallies_of(State({}, shop.rehearsal.programs), [bought]).budgets == {}
+
+
+def test_a_budget_that_was_not_loaded_is_never_given_out() -> None:
+    shop = Shop(more="  - {rule: gift, give: 40 points per order, budget: 90 points in all}")
+    shop.rehearsal.earn_state.budgets = frozenset()
+    with pytest.raises(InvariantBroken):
+        buys(shop, "o1", "ann")

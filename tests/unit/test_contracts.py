@@ -319,8 +319,13 @@ def test_a_clock_five_minutes_ahead_is_believed_and_a_microsecond_more_is_not() 
         "9999-12-31T23:59:59-05:00",
     ],
 )
-def test_the_end_of_the_calendar_is_the_future(year_9999: str) -> None:
-    good, bad = only(binary(purchase())), only(binary(purchase(occurred_at=year_9999)))
+def test_the_end_of_the_calendar_is_out_of_reach(year_9999: str) -> None:
+    refused = read(binary(purchase(occurred_at=year_9999))).refused
+    assert [(refusal.reason, refusal.event_id) for refusal in refused] == [("invalid", "e1")]
+
+
+def test_a_far_future_is_the_future() -> None:
+    good, bad = only(binary(purchase())), only(binary(purchase(occurred_at="8999-12-31T23:59:59Z")))
     plausible, refused = refuse_future([bad, good], NOW)
     assert plausible == [good]
     assert [(refusal.reason, refusal.event_id) for refusal in refused] == [("in-the-future", "e1")]

@@ -143,3 +143,23 @@ def test_what_nobody_may_tell_is_refused(fields: dict[str, Any]) -> None:
     data = {"member_id": "ann", "occurred_at": "2017-03-01T12:00:00-05:00", **fields}
     with pytest.raises(PoisonEvent):
         MEMBER_UPDATED.decode(as_bytes(data))
+
+
+def test_the_order_in_which_things_are_written_down_makes_no_other_content() -> None:
+    base = {"member_id": "ann", "occurred_at": "2017-03-01T12:00:00-05:00"}
+    one = {**base, "segments": ["a", "b"], "attributes": {"x": "1", "y": "2"}}
+    other = {**base, "occurred_at": "2017-03-01T17:00:00Z", "segments": ["b", "a"], "attributes": {"y": "2", "x": "1"}}
+    first, second = (MEMBER_UPDATED.decode(as_bytes(data)) for data in (one, other))
+    assert MEMBER_UPDATED.content_hash(first) == MEMBER_UPDATED.content_hash(second)
+    assert MEMBER_UPDATED.business_key(first) == MEMBER_UPDATED.business_key(second)
+
+
+def test_only_what_the_program_asks_is_kept_with_an_order() -> None:
+    shop = Shop(
+        more="  - {rule: students, give: 7 points per order, when: {segment: student, attribute: {store: north}}}"
+    )
+    told = {"segments": ["student", "secret"], "attributes": {"store": "south", "note": "secret"}, "birthday": "01-01"}
+    shop.tell("ann", at="2017-03-01T12:00:00-05:00", joined_on="2015-05-01", **told)
+    shop.buy("o1", 100, at="2017-03-03T12:00:00-05:00")
+    (order,) = shop.rehearsal.earn_state.orders.values()
+    assert order.result(None)["member"] == [None, None, ["student"], {"store": "south"}]

@@ -84,7 +84,9 @@ def as_record(event: dict[str, Any], offset: int) -> Record:
 
 def _about_an_order(event: dict[str, Any]) -> dict[str, Any]:
     data: dict[str, Any] = {"order_id": event["order"]}
-    own_id = {"return": "return_id", "void": "cancellation_id", "amend": "amendment_id", "claim": "claim_id"}.get(event["kind"])
+    own_id = {"return": "return_id", "void": "cancellation_id", "amend": "amendment_id", "claim": "claim_id"}.get(
+        event["kind"]
+    )
     if own_id:
         data[own_id] = event["id"]
     if event["kind"] in {"purchase", "amend"}:

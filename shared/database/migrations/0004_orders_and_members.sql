@@ -22,10 +22,10 @@ create table amendment (
 -- Orders as their last amendment left them.
 create view order_now as
 select p.key, p.source, p.order_id, p.member, p.occurred_at, p.program_version, coalesce(a.result, p.result) as result,
-       coalesce(a.number, 0) as amendments
+       coalesce(a.number, 0) as amendments, coalesce(a.occurred_at, '-infinity') as amended_at
 from purchase p
 left join lateral (
-    select result, number from amendment where order_key = p.key order by number desc limit 1
+    select result, number, occurred_at from amendment where order_key = p.key order by number desc limit 1
 ) a on true;
 
 -- What the member claimed lies with what was shipped: both make points of an order available.
