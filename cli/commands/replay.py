@@ -49,7 +49,10 @@ async def completejourney(
     last: Annotated[datetime | None, typer.Option("--to", formats=["%Y-%m-%d"], help="Last day.")] = None,
     extra: Annotated[
         str,
-        typer.Option("--with", help="Also publish, comma-separated: returns, referrals, redemptions, profiles."),
+        typer.Option(
+            "--with",
+            help="Also publish, comma-separated: returns, referrals, redemptions, profiles, amendments, cancellations, members.",
+        ),
     ] = "",
     barrier: Annotated[
         bool, typer.Option(help="Day by day: wait until all services are idle, then move the manual clock on.")

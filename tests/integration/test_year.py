@@ -59,11 +59,11 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     loyalty(place, "down", "--purge")
 
 
-def loyalty(home: Path, *arguments: str, status: int = 0) -> str:
+def loyalty(home: Path, *arguments: str, status: int = 0, seconds: float = 280) -> str:
     environment = {name: value for name, value in os.environ.items() if not name.startswith("LOYALTY_")}
     done = subprocess.run(
         [sys.executable, "-m", "cli", *arguments, "--home", str(home)],
-        capture_output=True, text=True, check=False, cwd=ROOT, env=environment, timeout=280,
+        capture_output=True, text=True, check=False, cwd=ROOT, env=environment, timeout=seconds,
     )  # fmt: skip
     assert done.returncode == status, done.stdout + done.stderr
     return done.stdout + done.stderr if status else done.stdout
