@@ -51,7 +51,8 @@ async def completejourney(
         str,
         typer.Option(
             "--with",
-            help="Also publish, comma-separated: returns, referrals, redemptions, profiles, amendments, cancellations, members.",
+            help="Also publish, comma-separated: returns, referrals, redemptions, profiles, amendments, "
+            "cancellations, members.",
         ),
     ] = "",
     barrier: Annotated[
