@@ -172,8 +172,8 @@ LEDGER_CHECKS: tuple[Check, ...] = (
                ': lines say ' || coalesce(p.points::text, 'nothing') ||
                ', entries say ' || coalesce(e.points::text, 'nothing')
         from (select key, program_version, (award ->> 0)::bigint as rule, (award ->> 1)::bigint as lot,
-                     (select sum(x::bigint) from jsonb_array_elements_text(award -> 2) x) as points
-              from purchase, jsonb_array_elements(result::jsonb -> 'awards') award) p
+                     sum((select sum(x::bigint) from jsonb_array_elements_text(award -> 2) x)) as points
+              from purchase, jsonb_array_elements(result::jsonb -> 'awards') award group by 1, 2, 3, 4) p
         full join (select cause, program_version, rule::bigint, lot, sum(points) as points
                    from entry e where operation in (1, 2) and rule >= 0
                      and not exists (select from amendment a where a.key = e.cause)
