@@ -26,7 +26,7 @@ from shared.stream.packing import unpack_records
 _EARNS = {int(operation): effect.lifetime for operation, effect in EFFECTS.items() if effect.lifetime}
 _ENTRIES = """
 select a.member, a.wallet, e.points, e.operation, e.rule, e.program_version, e.occurred_at
-from entry e join account a using (account) where e.operation = any($1::smallint[])
+from entry e join account a using (account) where e.operation = any($1::smallint[]) and e.points > 0
 """
 _TIERS = "select member, occurred_at, tier from tier_history order by member, number"
 _ARCHIVE = """
@@ -131,7 +131,7 @@ def paid_in(rehearsal: Rehearsal, now: int) -> Paid:
     months = _Months(program)
     paid = nothing_paid()
     for entry in rehearsal.entries:
-        if entry.operation in _EARNS:
+        if entry.points and entry.operation in _EARNS:
             member, wallet = owners[entry.account]
             name = rule_name({1: program}, 1, entry.rule) or "?"
             tier = tier_at(history, member, entry.occurred_at, program)

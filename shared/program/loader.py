@@ -222,7 +222,8 @@ def _field(path: Path) -> str:
 
 
 def _excerpt(value: object) -> str:
-    text = f'"{value}"' if isinstance(value, str) else "a list" if isinstance(value, list) else "a mapping"
+    shown = "".join(c if c.isprintable() else f"\\u{ord(c):04x}" for c in value) if isinstance(value, str) else ""
+    text = f'"{shown}"' if isinstance(value, str) else "a list" if isinstance(value, list) else "a mapping"
     return text if len(text) <= 80 else f'{text[:77]}..."'
 
 

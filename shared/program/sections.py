@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from fractions import Fraction
 from typing import Annotated, Literal
 
@@ -42,15 +43,24 @@ class Conversion(Part):
     into: phrase(Into)  # type: ignore[valid-type]
 
 
+def _plain_number(text: object) -> object:
+    """Refuse what only programmers read as a number: 1e1, 1_0, 0x2."""
+    if not isinstance(text, str | Fraction) or re.fullmatch(r"\d{1,9}(\.\d{1,9})?(/\d{1,9})?", str(text)) is None:
+        raise ValueError("is no number")
+    return text
+
+
 class Tier(Part):
     """One step of the ladder."""
 
     tier: Slug
     name: Label
     from_: phrase(Threshold) = Field(alias="from")  # type: ignore[valid-type]
-    multiplier: Annotated[Fraction, Field(ge=1, le=100, description="What members of this tier earn, times this")] = (
-        Fraction(1)
-    )
+    multiplier: Annotated[
+        Fraction,
+        BeforeValidator(_plain_number),
+        Field(ge=1, le=100, description="What members of this tier earn, times this"),
+    ] = Fraction(1)
 
 
 class Ladder(Part):

@@ -6,6 +6,7 @@ model decides what each field is. Duplicate keys and aliases are mistakes, not f
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -20,6 +21,10 @@ Path = tuple[str | int, ...]
 
 FILE_BYTES_MAX = 1_000_000
 _DEPTH_MAX = 32
+#: What stands in no file that a person wrote: control characters, halves of surrogate pairs, non-characters.
+_NEVER = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x84\x86-\x9f\ud800-\udfff\ufffe\uffff]")
+#: What no text of a program holds, however it is written down; ends of lines and tabs neither.
+_UNSEEN = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff\ufffe\uffff]")
 
 
 @dataclass(slots=True)
@@ -61,6 +66,7 @@ def parse(text: str, filename: str) -> Source:
     Raises:
         ProgramFileError: It is not YAML, too large, or uses duplicate keys, aliases or non-text keys.
     """
+    _refuse_unseen(text, filename)
     if len(text.encode()) > FILE_BYTES_MAX:
         raise ProgramFileError([f"{filename}:1:1: the file is larger than {FILE_BYTES_MAX:,} bytes"])
     source = Source(filename)
@@ -69,11 +75,7 @@ def parse(text: str, filename: str) -> Source:
         _refuse_traps(text, filename)
         node = YAML(typ="safe", pure=True).compose(text)
     except MarkedYAMLError as problem:
-        mark = problem.problem_mark or problem.context_mark
-        line, column = (mark.line + 1, mark.column + 1) if mark else (1, 1)
-        raise ProgramFileError(
-            [f"{filename}:{line}:{column}: not YAML: {problem.problem or problem.context}"]
-        ) from None
+        raise ProgramFileError([f"{filename}:{_not_yaml(problem, text)}"]) from None
     except (YAMLError, ValueError, OverflowError, RecursionError) as problem:
         raise ProgramFileError([f"{filename}:1:1: not YAML: {str(problem).splitlines()[0]}"]) from None
     if node is None:
@@ -94,21 +96,50 @@ def _refuse_traps(text: str, filename: str) -> None:
             problem = "found an anchor or alias (& or *); write the value out instead"
         elif depth > _DEPTH_MAX:
             problem = f"nested deeper than {_DEPTH_MAX} levels"
-        elif isinstance(event, ScalarEvent) and not _is_text(event.value):
-            problem = "found half of a surrogate pair, which is no character; write the character itself"
+        elif getattr(event, "tag", None):
+            problem = f"found a tag, {event.tag}; if it is part of a text, put the text in quotes"
+        elif isinstance(event, ScalarEvent) and _UNSEEN.search(_text_of(event)):
+            problem = "found a character that nobody sees, or an end of a line; take it out"
         if problem:
             mark = event.start_mark
             raise ProgramFileError([f"{filename}:{mark.line + 1}:{mark.column + 1}: {problem}"])
 
 
-def _is_text(value: str) -> bool:
-    return not any("\ud800" <= character <= "\udfff" for character in value)
+def _refuse_unseen(text: str, filename: str) -> None:
+    found = _NEVER.search(text)
+    if found is not None:
+        before = text[: found.start()]
+        line, column = before.count("\n") + 1, len(before) - (before.rfind("\n") + 1) + 1
+        code = f"U+{ord(found[0]):04X}"
+        raise ProgramFileError([f"{filename}:{line}:{column}: found {code}, a character that nobody sees; take it out"])
+
+
+def _text_of(scalar: ScalarEvent | ScalarNode) -> str:
+    """Return what is meant by a scalar: the line of a block (| or >) ends where the block does."""
+    value: str = scalar.value
+    return value.rstrip("\n") if scalar.style in {"|", ">"} else value
+
+
+def _not_yaml(problem: MarkedYAMLError, text: str) -> str:
+    """Say where a file is no YAML, and what to write instead: ``line:column: not YAML: …``."""
+    mark = problem.problem_mark or problem.context_mark
+    line, column = (mark.line + 1, mark.column + 1) if mark else (1, 1)
+    what = problem.problem or problem.context or ""
+    hint = "a text with a character that means something to YAML must stand in quotes"
+    if "\\t" in what:
+        hint = "write spaces instead of a tab"
+    for number, written in enumerate(text.splitlines()[:line], start=1):
+        glued = re.match(r"\s*(?:- )?[a-z_]+:(?=[^\s/'\"])", written)
+        if glued is not None:
+            line, column, hint = number, glued.end() + 1, "write a space after the colon"
+            break
+    return f"{line}:{column}: not YAML: {what}; {hint}"
 
 
 def _plain(node: Node, path: Path, source: Source, problems: list[str]) -> Any:
     source.values[path] = _position(node)
     if isinstance(node, ScalarNode):
-        return node.value
+        return _text_of(node)
     if isinstance(node, SequenceNode):
         return [_plain(child, (*path, index), source, problems) for index, child in enumerate(node.value)]
     assert isinstance(node, MappingNode)
@@ -120,6 +151,9 @@ def _plain(node: Node, path: Path, source: Source, problems: list[str]) -> Any:
             problems.append(f"{where}: a key must be plain text")
             continue
         key = key_node.value
+        if not key.isprintable():
+            problems.append(f"{where}: found a key with a character that nobody sees; take it out")
+            continue
         if key in mapping:
             problems.append(f"{where}: {key}: found twice; a key may stand once")
             continue

@@ -152,7 +152,6 @@ MISTAKES: list[tuple[int, str, int, str, str]] = [
     (1, "program: Corner Shop", 1, "program", "lower-case letters, digits and hyphens"),
     (1, "", 2, "program", "required"),
     (1, "programme: corner-shop", 1, "programme", "did you mean program?"),
-    (2, 'name: "a\\x07b"', 2, "name", "pattern"),
     (2, "name: [Corner, Shop]", 2, "name", "found a list"),
     (2, f"name: {'x' * 257}", 2, "name", "at most 256 characters"),
     (3, "currency: usd", 3, "currency", "an ISO 4217 code such as USD"),
@@ -429,7 +428,8 @@ def test_the_version_of_yaml_changes_no_word(version: str) -> None:
 
 
 def test_a_tag_makes_no_object() -> None:
-    assert load(_with(2, "name: !!python/object/apply:os.getcwd x")).name == "x"
+    with pytest.raises(ProgramFileError, match="found a tag"):
+        load(_with(2, "name: !!python/object/apply:os.getcwd x"))
 
 
 BOMB = "a: &a [x, x, x]\n" + "".join(
@@ -456,7 +456,7 @@ TRAPS: list[tuple[str, str, str]] = [
     ("two documents", TEXT + "---\n" + TEXT, "not YAML: but found another document"),
     ("unclosed quote", _with(23, '      dates: "2017'), "not YAML: found unexpected end of stream"),
     ("unclosed bracket", _with(12, "  category: [FUEL"), "13:"),
-    ("control character", "name: a\x01b\n", "not YAML: unacceptable character"),
+    ("control character", "name: a\x01b\n", "1:8: found U+0001, a character that nobody sees"),
     ("escape beyond Unicode", 'name: "\\U00110000"\n', "not YAML"),
     ("escape beyond an int", 'name: "\\UFFFFFFFF"\n', "not YAML"),
     ("nested 100 deep", _with(12, "  category: " + "[" * 100 + "]" * 100), "nested deeper than 32 levels"),
