@@ -12,13 +12,13 @@ from datetime import datetime
 from typing import NamedTuple
 
 from services.earn.awards import POINTS_MAX, Award, Rating, Verdict
-from services.earn.earning import Refused, earned_event, other_currency, qualified_event, terms_of
+from services.earn.earning import Refused, earned_event, other_currency, qualified_event, terms_of, waits_for
 from services.earn.orders import Kept, Line, Order, Paid
 from services.earn.rating import rate
 from services.earn.returning import counted_by, reversed_event
 from shared.contracts.points import PointsEarned, PointsReversed, SpendQualified
 from shared.contracts.purchases import PurchaseAmended
-from shared.instants import NEVER, moment
+from shared.instants import moment
 from shared.ledger.book import Book, Want
 from shared.ledger.model import NO_RULE, Cause, Terms
 from shared.ledger.operations import Operation
@@ -184,11 +184,12 @@ def _pay(
 ) -> PointsEarned:
     """Pay more by rules of one wallet; what waits for a claim that was made before is available."""
     account = book.accounts[order.member, more[0].wallet]
-    at_once = order.claimed and all(one.terms.available_at == NEVER for one in more)
+    claimed = waits_for(order.key, "claimed") if order.claimed else None
+    at_once = all(one.terms.fulfils == claimed for one in more)
     repaid = sum(
         book.earn(
             account, one.points, terms=one.terms, cause=Cause(key, program.version, one.rule), event_at=occurred_at,
-            at_once=order.claimed and one.terms.available_at == NEVER,
+            at_once=one.terms.fulfils == claimed,
         )
         for one in more
     )  # fmt: skip

@@ -123,13 +123,7 @@ class Program:
         terms = self.terms.get(wallet)
         if terms is None or terms.idle is None:
             return NEVER
-        last = max(
-            earned_at if "earn" in terms.activities else BEGINNING,
-            redeemed_at if "redeem" in terms.activities else BEGINNING,
-        )
-        if last == BEGINNING:
-            # Of points that nothing ever kept alive, their earning is the beginning.
-            last = earned_at
+        last = max(earned_at, redeemed_at) if "redeem" in terms.activities else earned_at
         if last == BEGINNING:
             return NEVER
         day = self.day_at(last)

@@ -53,6 +53,8 @@ def _wallet_times(program: ProgramFile) -> Found:
             )
         if wallet.activities and not wallet.expiry.idle:
             yield ("wallets", slug, "activities"), "allowed only beside expiry: after 18 months without activity"
+        if wallet.activities and "earn" not in wallet.activities:
+            yield ("wallets", slug, "activities"), "found no earn, so points would lapse as they are earned; add earn"
         if wallet.remind and lives is None:
             yield ("wallets", slug, "remind"), "found reminders of points that never expire; take them out"
 

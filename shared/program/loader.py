@@ -34,7 +34,7 @@ _ALLOWED = {
     "wallets": "a mapping such as points: {name: Points, unit: point, expiry: never}",
     "unit": 'a word such as "point"',
     "expiry": Expiry.FORM,
-    "activities": "earn, redeem or both",
+    "activities": "earn, or [earn, redeem]",
     "pending": Pending.FORM,
     "on_return": '"debt", "clamp" or "withhold"',
     "remind": "1 to 366 days before an expiry, such as [30, 7, 1]",

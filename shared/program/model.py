@@ -28,7 +28,7 @@ class Wallet(Part):
     )
     expiry: phrase(Expiry)  # type: ignore[valid-type]
     activities: some(Activity, min_length=1) | None = Field(  # type: ignore[valid-type]
-        None, description="What keeps points alive that lapse without activity (default: both)"
+        None, description="What keeps points alive that lapse without activity: earn, or (the default) both"
     )
     pending: phrase(Pending) | None = Field(None, description="When points become available (default: at once)")  # type: ignore[valid-type]
     on_return: Literal["debt", "clamp", "withhold"] = Field(

@@ -255,3 +255,13 @@ def test_what_an_amendment_adds_to_a_claimed_order_is_available_at_once() -> Non
     shop.claim("c2", "o1", at=LATER)
     assert shop.balance() == (15, 0, 0, 0)
     assert shop.void("v1", "o1", at=LATER).reversed == [("o1", 15, 15, 0)]
+
+
+def test_a_claim_makes_nothing_available_that_waits_for_the_shipment() -> None:
+    shop = Shop("expiry: never, pending: until fulfilled")
+    shop.claim("c1", "o1", at=NOON)  # before the order, even
+    shop.buy("o1", 1000, at=NOON)
+    shop.amend("a1", "o1", 1500, at=SOON)
+    assert shop.balance() == (0, 15, 0, 0)
+    shop.fulfil("o1", at=LATER)
+    assert shop.balance() == (15, 0, 0, 0)

@@ -50,7 +50,7 @@ def test_they_are_announced_and_announced_again_after_an_activity() -> None:
 
 @pytest.mark.parametrize(
     ("activities", "left"),
-    [("", 40), (", activities: redeem", 40), (", activities: earn", 0), (", activities: [earn, redeem]", 40)],
+    [("", 40), (", activities: earn", 0), (", activities: [earn, redeem]", 40)],
 )
 def test_what_keeps_them_alive(activities: str, left: int) -> None:
     shop = Shop(IDLE + activities, more=REWARDS)
@@ -109,6 +109,7 @@ def test_it_does_not_matter_when_a_sweep_ran() -> None:
         ("expiry: after 0 months without activity", "", "wallets.points.expiry", "at least 1"),
         ("expiry: 6 months without activity", "", "wallets.points.expiry", '"after 18 months without activity"'),
         ("expiry: never, activities: earn", "", "wallets.points.activities", "allowed only beside expiry: after"),
+        ("expiry: after 6 months without activity, activities: redeem", "", "wallets.points.activities", "add earn"),
         ("expiry: after 6 months without activity, activities: visit", "", "wallets.points.activities", "earn, redeem"),
         ("expiry: never", ", expiry: after 6 months without activity", "earning[0].expiry", "as the wallet's"),
         ("expiry: after 9 days without activity, pending: 9 days", "", "wallets.points.pending", "lapse before"),
