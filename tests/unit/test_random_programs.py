@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from cli.rehearsal import Rehearsal
 from services.earn.counting import tallies_of
 from services.earn.handler import EarnHandler
-from services.earn.orders import Order, read_result
+from services.earn.orders import read_result
 from shared.contracts.contract import business_key
 from shared.contracts.members import UPDATED
 from shared.contracts.purchases import AMENDED, CANCELLED, CLAIMED, COMPLETED, FULFILLED, RETURNED
@@ -579,32 +579,6 @@ def test_what_others_do_makes_no_difference(text: str, drawn: tuple[list[Step], 
     assert entries_of(apart) == entries_of(mixed)
     assert apart.rehearsal.accounts == mixed.rehearsal.accounts
     assert apart.tallies() == mixed.tallies()
-
-
-def stands(shop: Shop) -> dict[tuple[str, str], tuple[object, ...]]:
-    return {
-        key: (one.available, one.pending, one.debt, one.lifetime, one.lots)
-        for key, one in shop.rehearsal.accounts.items()
-    }
-
-
-def in_order(told: Iterable[Told]) -> Iterator[Told]:
-    """What tells of orders that are there, once each; nobody redeems."""
-    bought: set[str] = set()
-    for one in told:
-        order = one.data.get("order_id")
-        if one.place[0] != "earn" or (order is not None and (one.type == COMPLETED) == (order in bought)):
-            continue
-        if order is not None:
-            bought.add(order)
-        yield one
-
-
-def awards_of(shop: Shop) -> dict[str, list[tuple[int, str, list[int]]]]:
-    def named(order: Order) -> list[tuple[int, str, list[int]]]:
-        return sorted((one.rule, one.wallet, one.line_points) for one in order.awards)
-
-    return {order.order_id: named(order) for order in shop.rehearsal.earn_state.orders.values()}
 
 
 # ---- what always holds
