@@ -130,6 +130,7 @@ DAMAGE = {
     "accounts": "update account set lifetime = lifetime + 1",
     "lots": "update lot set remaining = remaining - 1",
     "due": "update account set next_due = 'infinity'",
+    "activity": "update account set earned_at = earned_at - interval '1 second'",
     "owners": "update account set member = 'somebody else'",
     "times": "update account set as_of = as_of - interval '1 second'",
     "orders": """update purchase set result = replace(result, '[10]', '[11]')""",
