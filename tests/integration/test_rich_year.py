@@ -44,6 +44,14 @@ def kill_a_worker(home: Path, number: int) -> bool:
     return True
 
 
+def wait_until_all_run(home: Path) -> None:
+    """The last one that was killed may be starting still."""
+    until = time.monotonic() + 60
+    while any(one["statename"] != "RUNNING" for one in supervision.states(home).values()):
+        assert time.monotonic() < until, supervision.states(home)
+        time.sleep(0.2)
+
+
 @pytest.mark.timeout(2400)
 def test_a_year_of_everything_with_kills(home: Path) -> None:
     environment = {name: value for name, value in os.environ.items() if not name.startswith("LOYALTY_")}
@@ -64,6 +72,7 @@ def test_a_year_of_everything_with_kills(home: Path) -> None:
         replay.wait()
     assert replay.returncode == 0, replay.stderr.read() if replay.stderr else ""
     assert kills >= len(SERVICES), "every service was killed"
+    wait_until_all_run(home)
     loyalty(home, "status", "--wait-idle", seconds=1500)
     said = loyalty(home, "audit", "--replay", seconds=1500)
     assert "the ledger is clean" in said
