@@ -23,7 +23,7 @@ from tests.integration.test_year import ROOT, loyalty
 pytestmark = pytest.mark.crash
 EXTRAS = "returns,referrals,redemptions,profiles,amendments,cancellations,members"
 LAST = os.environ.get("RICH_YEAR_TO", "2017-03-31")
-KILL_EVERY_SECONDS = 15
+KILL_EVERY_SECONDS = 8
 
 
 @pytest.fixture
