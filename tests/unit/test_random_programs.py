@@ -2,40 +2,40 @@
 
 from __future__ import annotations
 
-import functools
 import itertools
-import json
 import os
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
-from datetime import UTC, datetime, timedelta
-from typing import Any, NamedTuple
+from datetime import UTC, datetime
+from typing import NamedTuple
 
-import msgpack
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cli.rehearsal import Rehearsal
-from services.earn.counting import tallies_of
-from services.earn.handler import EarnHandler
-from services.earn.orders import read_result
+from services.earn.orders import Order
 from shared.contracts.contract import business_key
 from shared.contracts.members import UPDATED
-from shared.contracts.purchases import AMENDED, CANCELLED, CLAIMED, COMPLETED, FULFILLED, RETURNED
-from shared.contracts.redemptions import CANCELLED as RELEASED
-from shared.contracts.redemptions import CONFIRMED, REQUESTED
-from shared.errors import ProgramFileError
-from shared.instants import BEGINNING, microseconds
+from shared.contracts.purchases import AMENDED, CANCELLED, COMPLETED, RETURNED
+from shared.instants import BEGINNING
 from shared.ledger.model import Entry
 from shared.ledger.operations import REVERSALS, Operation
-from shared.program.compiled import Program, compile_program
-from shared.program.loader import load
 from shared.program.tallies import Limit, is_budget
-from shared.stream.decode import decode
-from shared.stream.handler import Mark
-from shared.stream.records import Decisions, Record
-from tests.unit.build import SOURCE, as_bytes, headers
+from tests.unit.build import SOURCE
+from tests.unit.random_histories import (
+    GAPS,
+    HISTORIES,
+    MEMBERS,
+    NUMBER,
+    History,
+    Shop,
+    Step,
+    Told,
+    bought,
+    entries_of,
+    lines,
+)  # fmt: skip
+from tests.unit.random_programs import compiled, programs
 from tests.unit.test_oracle import MOVES
 
 #: The same programs and histories on every run; with RANDOM_EXAMPLES=3000 so many others.
@@ -43,478 +43,7 @@ MORE = os.environ.get("RANDOM_EXAMPLES")
 properties = settings(deadline=None, max_examples=int(MORE or 120), derandomize=MORE is None)
 #: To find the smallest example takes longer than the examples.
 pytestmark = pytest.mark.timeout(0 if MORE else 600)
-MEMBERS = ["ann", "bob", "eve", "dan"]
-NOW = microseconds(datetime(2030, 1, 1, tzinfo=UTC))
 FAR = datetime(2028, 1, 1, tzinfo=UTC)
-
-
-# ---- programs: drawn as data, written as text, so that a failing one can be read and tried
-
-#: Two wallets hold stars: a rule parts what it pays between them, or says which one it means.
-UNITS = {"points": "point", "stars": "star", "extra": "star", "cash": "USD"}
-WALLETS = st.sampled_from([
-    ["points"], ["points"], ["cash"], ["points", "cash"], ["stars", "extra"], ["points", "stars"],
-    ["points", "stars", "extra"], ["points", "stars", "cash"],
-])  # fmt: skip
-#: With the most days that points of it may wait.
-EXPIRIES = [
-    ("never", 366), ("10 days", 3), ("2 days", 1), ("1 month", 20), ("1 month, to the end of that month", 20),
-    ("20 days, to the end of that quarter", 3), ("on 15 March", 0), ("5 days, then the next 31 March", 3),
-    ("at the end of the membership year", 0),
-]  # fmt: skip
-PENDING = ["1 day", "3 days", "14 days", "until fulfilled", "until claimed"]
-PERIODS = ["per order", "per day", "per week", "per month", "per quarter", "per year", "in all"]
-MATCHES = st.sampled_from([
-    {"brand": "X"}, {"brand": ["X", "Y"]}, {"category": "TEA"}, {"category": [["TEA", "GREEN"], "FUEL"]},
-    {"tag": "new"}, {"product": "p1"}, [{"brand": "Y"}, {"sku": "s0"}],
-])  # fmt: skip
-CONDITIONS: list[dict[str, Any]] = [
-    {"channel": "web"}, {"store": ["7", "8"]}, {"dates": {"from": "2017-03-01", "to": "2017-03-20"}},
-    {"weekday": ["monday", "friday", "saturday"]}, {"hours": "20:00 to 11:30"}, {"order_of_at_least": "30 USD"},
-    {"lines_of_at_least": "20 USD"}, {"items_of_at_least": 2}, {"purchase": "first"}, {"purchase": "every 3rd"},
-    {"purchase": "2nd"}, {"visits": "2 days in a row"}, {"visits": "2 weeks in a row"}, {"segment": "students"},
-    {"birthday": "within 7 days"}, {"birthday": "in the month"}, {"anniversary": "within 3 days"},
-    {"attribute": {"favourite": ["north", "south"]}}, {"paid_with": {"method": "card"}},
-]  # fmt: skip
-ROUNDINGS = [f"{how} per {scope}" for how in ("down", "half-up", "half-even") for scope in ("order", "line")]
-GIVES = [
-    "1 {} per whole USD", "5 {}s per whole 10 USD", "1.25 {}s per USD", "1/3 {} per USD", "10 {}s per item",
-    "30 {}s per order",
-]  # fmt: skip
-MONEY = ["2% back", "7/3% back", "0.50 USD per item", "2 USD per order", "0.05 USD per whole USD"]
-CALCULATIONS: list[dict[str, Any]] = [
-    {"kind": "every-nth-unit", "n": 2, "give": "1 {} per USD"},
-    {
-        "kind": "table",
-        "rows": [
-            {"for": {"category": "TEA"}, "bands": [{"from": "0 USD", "give": "2 {}s per whole USD"},
-                                                   {"from": "25 USD", "give": "25 {}s per order"}]},
-            {"for": {"brand": "X"}, "bands": [{"from": "5 USD", "give": "3 {}s per item"}]},
-        ],
-    },
-]  # fmt: skip
-LADDERS = [("calendar year", "the rest of the period and the next"), ("membership year", "while the metric holds"),
-           ("rolling 12 months", "while the metric holds"), ("lifetime", "while the metric holds")]  # fmt: skip
-
-
-def one_in(number: int) -> st.SearchStrategy[bool]:
-    return st.sampled_from([False] * (number - 1) + [True])
-
-
-@st.composite
-def limits(draw: st.DrawFn, unit: str, *, budget: bool) -> list[str]:
-    """Caps, or budgets: small enough to be used up, not smaller than one award."""
-    numbers = [2, 3, 8, 20] if unit == "USD" else [30, 45, 100, 250]
-    periods = draw(st.lists(st.sampled_from(PERIODS[budget:]), min_size=1, max_size=2, unique=True))
-    return [f"{draw(st.sampled_from(numbers))} {unit}{'' if unit == 'USD' else 's'} {period}" for period in periods]
-
-
-@st.composite
-def terms(draw: st.DrawFn) -> dict[str, Any]:
-    """How long points live, and how long they wait: not longer than that."""
-    expiry, longest = draw(st.sampled_from(EXPIRIES))
-    made: dict[str, Any] = {"expiry": expiry}
-    if draw(st.booleans()):
-        pending = draw(st.sampled_from(PENDING))
-        if not pending[0].isdigit() or int(pending.split()[0]) <= longest:
-            made["pending"] = pending
-    return made
-
-
-@st.composite
-def rules(
-    draw: st.DrawFn, number: int, wallets: list[str], before: list[dict[str, Any]], budgets: bool
-) -> dict[str, Any]:
-    wallet = draw(st.sampled_from(wallets))
-    paying = [other["rule"] for other in before if "multiply" not in other and other["wallet"] == wallet]
-    rule = {"rule": f"r{number}", "wallet": wallet, **draw(pay(wallet, paying)), **draw(occasion())}
-    if draw(one_in(5)) and before:
-        names = st.sampled_from([other["rule"] for other in before])
-        rule["replaces"] = draw(st.lists(names, min_size=1, max_size=2, unique=True))
-    if draw(one_in(4)):
-        rule["best_of"] = "offers"
-    if draw(one_in(3)):
-        rule["cap"] = draw(limits(UNITS[wallet], budget=False))
-    if budgets and draw(one_in(3)):
-        rule["budget"] = draw(limits(UNITS[wallet], budget=True))
-    if draw(one_in(5)):
-        rule |= draw(terms())
-    parted = wallet in {"stars", "extra"} <= set(wallets) and "multiply" not in rule
-    if parted and draw(st.booleans()):
-        rule["split"] = {"stars": "60%", "extra": "40%"}
-    return rule
-
-
-@st.composite
-def pay(draw: st.DrawFn, wallet: str, paying: list[str]) -> dict[str, Any]:
-    """What a rule gives: of its own, or as a multiple of rules that pay into the same wallet."""
-    unit = UNITS[wallet]
-    rule: dict[str, Any] = {}
-    if draw(st.booleans()):
-        rule["rounding"] = draw(st.sampled_from(ROUNDINGS))
-    if draw(one_in(4)) and paying:
-        rule["multiply"] = draw(st.sampled_from(["2", "1.5", "7/3"]))
-        if draw(st.booleans()):
-            rule["of"] = draw(st.lists(st.sampled_from(paying), min_size=1, unique=True))
-    elif wallet != "cash" and draw(one_in(8)):
-        calculation = json.dumps(draw(st.sampled_from(CALCULATIONS)))
-        rule["calculate"] = json.loads(calculation.replace("{}", unit))
-    else:
-        rule["give"] = draw(st.sampled_from(MONEY if wallet == "cash" else GIVES)).replace("{}", unit)
-    return rule
-
-
-@st.composite
-def occasion(draw: st.DrawFn) -> dict[str, Any]:
-    """For which lines, and for which orders."""
-    rule: dict[str, Any] = {}
-    if draw(one_in(3)):
-        rule["for"] = draw(MATCHES)
-    elif draw(one_in(4)):
-        rule["except"] = {"tag": "new"}
-    if draw(st.booleans()):
-        rule["when"] = {}
-        for condition in draw(st.lists(st.sampled_from(CONDITIONS), min_size=1, max_size=2)):
-            rule["when"] |= condition
-    return rule
-
-
-@st.composite
-def programs(draw: st.DrawFn, *, budgets: bool = True) -> str:
-    wallets = draw(WALLETS)
-    earning: list[dict[str, Any]] = []
-    for number in range(draw(st.integers(1, 6))):
-        earning.append(draw(rules(number, wallets, earning, budgets)))
-    paid = [
-        slug for slug in wallets if any(slug == rule["wallet"] or slug in rule.get("split", ()) for rule in earning)
-    ]
-    data: dict[str, Any] = {"multipliers": draw(st.sampled_from(["add", "multiply", "highest"]))}
-    data["wallets"] = {slug: draw(a_wallet(UNITS[slug], budgets)) for slug in paid}
-    unique = [slug for slug in paid if [UNITS[other] for other in paid].count(UNITS[slug]) == 1]
-    if unique:
-        cost = "1 USD" if unique[0] == "cash" else f"5 {UNITS[unique[0]]}s"
-        data["rewards"] = [{"reward": "mug", "name": "Mug", "cost": cost, "worth": "1 USD", "hold": "1 day"}]
-    if draw(one_in(3)):
-        data["ladder"] = ladder = draw(ladders(draw(st.sampled_from(paid))))
-        if draw(st.booleans()):
-            earning[-1]["when"] = {**earning[-1].get("when", {}), "tier": ladder["tiers"][1]["tier"]}
-    if draw(one_in(4)):
-        data["never_earns"] = {"category": "FUEL"}
-    for rule in earning:
-        if "split" in rule:
-            del rule["wallet"]
-    return as_text(data, earning)
-
-
-@st.composite
-def a_wallet(draw: st.DrawFn, unit: str, budgets: bool) -> dict[str, Any]:
-    wallet = {"name": "W", "unit": unit, **draw(terms())}
-    if draw(one_in(6)):
-        wallet |= {"expiry": "after 16 days without activity"}
-        if draw(st.booleans()):
-            wallet["activities"] = draw(st.sampled_from(["earn", "redeem"]))
-    wallet["on_return"] = draw(st.sampled_from(["debt", "clamp", "withhold"]))
-    if wallet["expiry"] != "never" and draw(one_in(3)):
-        wallet["remind"] = [1, 5]
-    if draw(one_in(3)):
-        wallet["cap"] = draw(limits(unit, budget=False))
-    if budgets and draw(one_in(4)):
-        wallet["budget"] = draw(limits(unit, budget=True))
-    return wallet
-
-
-@st.composite
-def ladders(draw: st.DrawFn, wallet: str) -> dict[str, Any]:
-    window, keep = draw(st.sampled_from(LADDERS))
-    metric = draw(st.sampled_from(["spend", "points"]))
-    unit = "USD" if metric == "spend" or wallet == "cash" else f"{UNITS[wallet]}s"
-    return {
-        "metric": metric, "window": window, "keep": keep, "wallet": wallet,
-        "tiers": [
-            {"tier": "low", "name": "Low", "from": "0"},
-            {"tier": "high", "name": "High", "from": f"60 {unit}", "multiplier": "1.25"},
-            {"tier": "top", "name": "Top", "from": f"200 {unit}", "multiplier": "7/3"},
-        ],
-    }  # fmt: skip
-
-
-def as_text(data: dict[str, Any], earning: Iterable[dict[str, Any]]) -> str:
-    """A file with one line a rule; what is JSON is YAML, too."""
-    head = "program: random-shop\nname: S\ncurrency: USD\ntime_zone: America/New_York\neffective: 2016-01-01\n"
-    sections = "".join(f"{name}: {json.dumps(value)}\n" for name, value in data.items())
-    return f"{head}{sections}earning:\n" + "".join(f"  - {json.dumps(rule)}\n" for rule in earning)
-
-
-@functools.lru_cache(maxsize=1_000)
-def _compiled(text: str) -> Program | None:
-    try:
-        return compile_program(load(text), 1)
-    except ProgramFileError:
-        return None
-
-
-def compiled(text: str) -> Program:
-    """The program; what the language refuses is no example."""
-    made = _compiled(text)
-    assume(made is not None)
-    assert made is not None
-    return made
-
-
-# ---- histories
-
-
-class Told(NamedTuple):
-    """One event as somebody tells it."""
-
-    type: str
-    member: str
-    at: datetime
-    data: dict[str, Any]
-
-    def record(self, offset: int) -> Record:
-        data = {**self.data, "member_id": self.member, "occurred_at": self.at.isoformat()}
-        about = headers(ce_id=f"e{offset}".encode(), ce_type=self.type.encode())
-        return Record(offset, 0, self.member.encode(), as_bytes(data), about)
-
-    @property
-    def place(self) -> tuple[str, tuple[str, int, int]]:
-        """Which service reads it, and where."""
-        if self.type in {REQUESTED, CONFIRMED, RELEASED}:
-            return "redeem", ("redemptions", 0, 0)
-        return "earn", ("members" if self.type == UPDATED else "purchases", 0, 0)
-
-    @property
-    def key(self) -> bytes:
-        """The business key of what is the cause of entries: an order, or what became of one."""
-        words = {RETURNED: ("return", "return_id"), CANCELLED: ("cancellation", "cancellation_id"),
-                 AMENDED: ("amendment", "amendment_id")}  # fmt: skip
-        word, field = words.get(self.type, ("", "order_id"))
-        return business_key(SOURCE, f"{word}\x1f{self.data[field]}" if word else self.data[field])
-
-
-class Step(NamedTuple):
-    """One drawn step: what is done, how much later, and numbers whose digits say the rest."""
-
-    kind: str
-    gap: int
-    first: int
-    second: int
-
-    @property
-    def late(self) -> timedelta:
-        return LATE[max(0, self.first // 10_000 - 6)]
-
-    @property
-    def numbers(self) -> tuple[int, int, int, int]:
-        return (self.first % 100, self.first // 100 % 100, self.second % 100, self.second // 100)
-
-
-KINDS = [
-    "nothing", *["purchase"] * 7, "return", "return", "return", "cancel", "amend", "amend", "amend", "fulfil", "fulfil",
-    "claim", "claim", "told", "told", "request", "request", "request", "confirm", "release", "again",
-]  # fmt: skip
-GAPS = [timedelta(0), timedelta(seconds=1), timedelta(minutes=20), timedelta(hours=5), timedelta(hours=13),
-        *[timedelta(days=1)] * 3, timedelta(days=2), timedelta(days=6), timedelta(days=12)]  # fmt: skip
-LATE = [timedelta(0), timedelta(minutes=3), timedelta(hours=7), timedelta(days=2)]
-#: Monday in winter; the day before summer time; the end of a quarter; the end of a year.
-STARTS = [datetime(2017, 2, 27, 17, tzinfo=UTC), datetime(2017, 3, 11, 17, tzinfo=UTC),
-          datetime(2017, 3, 30, 3, 59, 59, tzinfo=UTC), datetime(2017, 12, 29, 5, tzinfo=UTC)]  # fmt: skip
-AMOUNTS = [0, 1, 99, 250, 1050, 1999, 2500, 3333, 6000, 10_000]
-NUMBER = st.integers(0, 99)
-STEPS = st.lists(
-    st.builds(
-        Step,
-        st.sampled_from(KINDS),
-        st.integers(0, len(GAPS) - 1),
-        st.integers(0, 99_999),
-        st.integers(0, 9_999),
-    ),
-    min_size=12,
-    max_size=40,
-)
-HISTORIES = st.tuples(STEPS, st.sampled_from(STARTS))
-
-
-def _buyer(order: int) -> str:
-    """An order is one member's own; some buy more."""
-    return MEMBERS[[0, 1, 0, 2, 0, 1, 3][order % 7]]
-
-
-class History:
-    """Turns drawn steps into events."""
-
-    def __init__(self, steps: Sequence[Step], start: datetime, *, late: bool = True) -> None:
-        self.told: list[Told] = []
-        self._lines: dict[int, list[dict[str, Any]]] = {}
-        self._orders = self._asked = 0
-        latest = start
-        for number, step in enumerate(steps):
-            latest += GAPS[step.gap]
-            tell = getattr(self, f"_{step.kind}", None)
-            at = latest - step.late if late else latest
-            made = tell(at, f"{step.kind}{number}", *step.numbers) if tell else None
-            if made is not None:
-                self.told.append(made)
-
-    def _purchase(self, at: datetime, _id: str, a: int, b: int, c: int, d: int) -> Told:
-        order = self._orders
-        self._orders += 1
-        self._lines[order] = _lines(a, b, c)
-        return Told(COMPLETED, _buyer(order), at, {"order_id": f"o{order}", **_bought(self._lines[order], d)})
-
-    def _amend(self, at: datetime, name: str, a: int, b: int, c: int, d: int) -> Told:
-        order, member = self._order(a, d)
-        self._lines[order] = _lines(a, b, c)
-        data = {"amendment_id": name, "order_id": f"o{order}", **_bought(self._lines[order], d)}
-        return Told(AMENDED, member, at, data)
-
-    def _return(self, at: datetime, name: str, a: int, b: int, c: int, d: int) -> Told:
-        order, member = self._order(a, d)
-        back = []
-        for number, line in enumerate(self._lines.get(order, ())):
-            share = [0, 1, 2, 4][(b + number * c) % 4]
-            quantity, amount = line["quantity"] * share // 4, line["amount"] * share // 4
-            if quantity or amount:
-                back.append({"line_id": line["line_id"], "quantity": quantity, "amount": amount})
-        return Told(RETURNED, member, at, {"return_id": name, "order_id": f"o{order}", "lines": back or None})
-
-    def _cancel(self, at: datetime, name: str, a: int, _b: int, _c: int, d: int) -> Told:
-        order, member = self._order(a, d)
-        return Told(CANCELLED, member, at, {"cancellation_id": name, "order_id": f"o{order}"})
-
-    def _fulfil(self, at: datetime, _name: str, a: int, _b: int, _c: int, d: int) -> Told:
-        order, member = self._order(a, d)
-        return Told(FULFILLED, member, at, {"order_id": f"o{order}"})
-
-    def _claim(self, at: datetime, name: str, a: int, _b: int, _c: int, d: int) -> Told:
-        order, member = self._order(a, d)
-        return Told(CLAIMED, member, at, {"claim_id": name, "order_id": f"o{order}"})
-
-    def _order(self, a: int, d: int) -> tuple[int, str]:
-        """One of the latest orders, sometimes one that is not there yet; sometimes of another member than tells it."""
-        order = max(0, self._orders - 1 - a % 4) if a >= 8 else self._orders
-        return order, MEMBERS[a % 4] if d == 13 else _buyer(order)
-
-    def _told(self, at: datetime, _name: str, a: int, b: int, c: int, d: int) -> Told:
-        data = {
-            "segments": [["students"], ["students", "staff"], []][b % 3],
-            "birthday": ["03-02", "02-29", "12-31", None][c % 4],
-            "joined_on": ["2015-03-05", "2016-02-29", None][d % 3],
-            "attributes": [{"favourite": "north"}, {"favourite": "west"}, {}][(b + c) % 3],
-        }
-        return Told(UPDATED, MEMBERS[a % 4], at, data)
-
-    def _request(self, at: datetime, _name: str, a: int, b: int, _c: int, _d: int) -> Told:
-        self._asked += 1
-        data = {"redemption_id": f"r{self._asked - 1}", "reward": "mug", "confirm": b % 2 == 0}
-        member = MEMBERS[a % 4] if a % 3 == 0 else _buyer(max(0, self._orders - 1))
-        return Told(REQUESTED, member, at, data)
-
-    def _confirm(self, at: datetime, _name: str, a: int, _b: int, _c: int, _d: int) -> Told | None:
-        asked = [one for one in self.told if one.type == REQUESTED]
-        if not asked:
-            return None
-        which = asked[-1 - a % min(3, len(asked))]
-        return Told(CONFIRMED, which.member, at, {"redemption_id": which.data["redemption_id"]})
-
-    def _release(self, at: datetime, name: str, a: int, b: int, c: int, d: int) -> Told | None:
-        confirmed = self._confirm(at, name, a, b, c, d)
-        return confirmed and confirmed._replace(type=RELEASED)
-
-    def _again(self, _at: datetime, _name: str, a: int, _b: int, _c: int, _d: int) -> Told | None:
-        """A till that is not sure sends again what it sent."""
-        return self.told[-1 - a % len(self.told)] if self.told else None
-
-
-def _lines(a: int, b: int, c: int) -> list[dict[str, Any]]:
-    return [
-        {
-            "line_id": str(number), "product_id": f"p{(b + number) % 3}", "sku": f"s{c % 2}",
-            "amount": AMOUNTS[(c + 3 * number) % len(AMOUNTS)], "quantity": (b + 2 * number) % 4,
-            "brand": "XY"[(a + number) % 2], "tags": ["new"] if (a + b + number) % 4 == 0 else [],
-            "category": [["TEA", "GREEN"], ["TEA"], ["FUEL"], ["BREAD"]][(b + c + number) % 4],
-            "is_gift_card": (a + c + number) % 11 == 0,
-        }
-        for number in range(1 + a % 3)
-    ]  # fmt: skip
-
-
-def _bought(lines: list[dict[str, Any]], d: int) -> dict[str, Any]:
-    return {
-        "currency": "USD", "lines": lines, "channel": ["web", "store", None][d % 3], "store_id": ["7", None][d % 2],
-        "tenders": [{"method": ["card", "cash"][d % 2], "amount": 1}],
-    }  # fmt: skip
-
-
-# ---- the product, fed with them
-
-
-class Shop:
-    """The product in memory.
-
-    Attributes:
-        forgets: Whether it knows of orders and tallies in a batch only what a worker would have written down, and load.
-    """
-
-    def __init__(self, program: Program, *, forgets: bool = False) -> None:
-        self.program = program
-        self.rehearsal = Rehearsal([program])
-        self.messages: list[tuple[str, bytes]] = []
-        self.refused: list[tuple[str | None, str]] = []
-        self._forgets = forgets
-        self._seq = 0
-        self._sent = 0
-
-    def batch(self, told: Sequence[Told]) -> Decisions:
-        service, place = told[0].place
-        records = [one.record(self._sent + number) for number, one in enumerate(told)]
-        self._sent += len(told)
-        forgotten = self._forget(records) if self._forgets and service == "earn" else {}
-        decisions = self._heard(self.rehearsal.batch(records, self._mark(), service, place))
-        state = self.rehearsal.earn_state
-        state.tallies, state.budgets = forgotten | state.tallies, None
-        self.refused += [(one.event_id, one.reason) for one in decisions.refused]
-        return decisions
-
-    def _forget(self, records: Sequence[Record]) -> dict[tuple[str, str, int], int]:
-        """Keep what is written with orders, and the tallies that a worker loads for these records; return them all."""
-        state = self.rehearsal.earn_state
-        for order in state.orders.values():
-            order.lines, order.awards, order.kept = read_result(json.dumps(order.result(None)))
-        for orders in state.bought.values():
-            orders.clear()  # so that purchases are counted by their tally alone
-        needed = tallies_of(state, decode(records, EarnHandler.contracts, 1_000_000).events)
-        wanted = needed.members | {("", *budget) for budget in needed.budgets}
-        known = state.tallies
-        state.tallies = {key: number for key, number in known.items() if key in wanted}
-        state.budgets = frozenset(needed.budgets)
-        return known
-
-    def sweep(self, members: Iterable[str], horizon: datetime) -> None:
-        instant = microseconds(horizon)
-        swept = [[*key] for key in self.rehearsal.accounts if key[0] in set(members)]
-        facts = msgpack.packb({"swept": swept, "horizon": instant})
-        self._heard(self.rehearsal.sweep("redeem", instant, self._mark(), facts))
-
-    def _mark(self) -> Mark:
-        self._seq += 1
-        return Mark(self._seq, NOW, NOW)
-
-    def _heard(self, decisions: Decisions) -> Decisions:
-        self.messages += [(dict(one.headers)["ce_id"].decode(), one.value) for one in decisions.messages]
-        return decisions
-
-    def tallies(self) -> dict[tuple[str, str, int], int]:
-        """What is counted; what was never counted and what counts 0 are the same."""
-        return {key: number for key, number in self.rehearsal.earn_state.tallies.items() if number}
-
-
-def entries_of(shop: Shop) -> dict[int, list[Entry]]:
-    found: dict[int, list[Entry]] = defaultdict(list)
-    for entry in shop.rehearsal.entries:
-        found[entry.account].append(entry)
-    return dict(found)
 
 
 # ---- what makes no difference
@@ -748,3 +277,73 @@ def _of_limits(shop: Shop) -> dict[tuple[str, str, int], int]:
     """Everything counted but purchases and visits."""
     names = ("rule ", "wallet ", "budget of ")
     return {key: number for key, number in shop.tallies().items() if key[1].startswith(names)}
+
+
+# ---- amendments
+
+
+@properties
+@given(
+    programs(budgets=False, ladder=False),
+    HISTORIES,
+    st.lists(st.tuples(NUMBER, NUMBER, NUMBER, NUMBER), min_size=1, max_size=3),
+)
+def test_an_amended_order_is_as_if_it_had_been_bought_so(
+    text: str, drawn: tuple[list[Step], datetime], before: list[tuple[int, int, int, int]]
+) -> None:
+    """Under programs without tiers: one that was reached for a moment is kept, and so is what it gave."""
+    program = compiled(text)
+    # A later order sees what an earlier one left of a cap: then it is amended at once.
+    later = not program.book.limits
+    told = [one for one in in_order(History(*drawn, late=False).told) if one.type in {COMPLETED, UPDATED} or not later]
+    direct, amended = Shop(program), Shop(program, forgets=True)
+    last: list[Told] = []
+    for one in told:
+        direct.batch([one])
+        if one.type != COMPLETED:
+            amended.batch([one])
+            continue
+        order = one.data["order_id"]
+        forms = [bought(lines(a, b, c), d) for a, b, c, d in before] + [one.data]
+        amended.batch([one._replace(data={**forms[0], "order_id": order})])
+        last += [
+            one._replace(type=AMENDED, data={**form, "order_id": order, "amendment_id": f"{order} {number}"})
+            for number, form in enumerate(forms[1:])
+        ]
+        while last and not later:
+            amended.batch([last.pop(0)])
+    for one in last:
+        amended.batch([one._replace(at=told[-1].at)])
+    assert awards_of(amended) == awards_of(direct)
+    assert amended.tallies() == direct.tallies()
+    # What was earned for a moment is an activity.
+    if told and not later and "without activity" not in text:
+        for shop in (amended, direct):
+            shop.sweep(MEMBERS, told[-1].at)
+        assert stands(amended) == stands(direct)
+
+
+def stands(shop: Shop) -> dict[tuple[str, str], tuple[object, ...]]:
+    return {
+        key: (one.available, one.pending, one.debt, one.lifetime, one.lots)
+        for key, one in shop.rehearsal.accounts.items()
+    }
+
+
+def in_order(told: Iterable[Told]) -> Iterator[Told]:
+    """What tells of orders that are there, once each; nobody redeems."""
+    made: set[str] = set()
+    for one in told:
+        order = one.data.get("order_id")
+        if one.place[0] != "earn" or (order is not None and (one.type == COMPLETED) == (order in made)):
+            continue
+        if order is not None:
+            made.add(order)
+        yield one
+
+
+def awards_of(shop: Shop) -> dict[str, list[tuple[int, str, list[int]]]]:
+    def named(order: Order) -> list[tuple[int, str, list[int]]]:
+        return sorted((one.rule, one.wallet, one.line_points) for one in order.awards)
+
+    return {order.order_id: named(order) for order in shop.rehearsal.earn_state.orders.values()}
