@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
+from services.earn.orders import Paid
 from services.earn.state import State
 from shared.contracts.contract import business_key
 from shared.contracts.purchases import AboutAnOrder, PurchaseAmended, PurchaseCompleted
 from shared.instants import moment
 from shared.program.compiled import Program, in_force
-from shared.program.tallies import PURCHASES, Key, is_budget
+from shared.program.rules import Rule
+from shared.program.tallies import PURCHASES, Key
 from shared.stream.records import Received
 
 
@@ -27,12 +29,21 @@ class Tallies(NamedTuple):
 
 
 class _Rated(NamedTuple):
-    """Something about an order: the order's program and instant count, and what is rated, if anything is."""
+    """Something about an order: the order's program and instant count, what is rated, and what paid for it before."""
 
     member: str
     program: Program
     instant: int
     purchase: PurchaseCompleted | None
+    paid: Sequence[Paid] = ()
+
+    def rules(self) -> Iterator[Rule]:
+        """Yield the rules whose caps may be looked up or count less."""
+        if self.purchase is not None:
+            yield from self.program.book.that_could_pay(
+                self.purchase, self.purchase.occurred_at.astimezone(self.program.zone)
+            )
+        yield from (self.program.rules[paid.rule] for paid in self.paid)
 
 
 def tallies_of(state: State, events: Sequence[Received]) -> Tallies:
@@ -46,14 +57,16 @@ def tallies_of(state: State, events: Sequence[Received]) -> Tallies:
     if not any(program.book.counts for program in state.programs):
         return needed
     counts_purchases = any(program.book.counts_purchases for program in state.programs)
-    for member, program, instant, purchase in _rated(state, events):
-        day = program.day_at(instant)
-        needed.members.update((member, *key) for key in program.book.tallies(day) if not is_budget(key))
+    for rated in _rated(state, events):
+        member, book, day = rated.member, rated.program.book, rated.program.day_at(rated.instant)
+        needed.members.update((member, *key) for key in book.visits_around(day))
         if counts_purchases:
             needed.members.add((member, *PURCHASES))
-        if purchase is not None and program.book.has_budgets:
-            for limit in program.book.budgets(purchase, purchase.occurred_at.astimezone(program.zone)):
-                key = limit.key(day)
+        for limit in book.limits_of(rated.rules()):
+            key = limit.key(day)
+            if not limit.is_budget:
+                needed.members.add((member, *key))
+            elif rated.purchase is not None:
                 needed.budgets[key] = max(limit.most, needed.budgets.get(key, 0))
     return needed
 
@@ -74,15 +87,16 @@ def _rated(state: State, events: Sequence[Received]) -> Iterator[_Rated]:
             continue
         key = order_key(received)
         order = state.orders.get(key)
+        paid: Sequence[Paid] = ()
         if order is not None:
-            program, instant = versions[order.program_version], order.occurred_at
+            program, instant, paid = versions[order.program_version], order.occurred_at, order.awards
         elif key in bought:
             program, instant = bought[key]
         else:
             continue
         bought_at = moment(instant)
         amended = event.as_bought(bought_at) if isinstance(event, PurchaseAmended) and bought_at else None
-        yield _Rated(event.member_id, program, instant, amended)
+        yield _Rated(event.member_id, program, instant, amended, paid)
 
 
 def order_key(received: Received) -> bytes:

@@ -21,7 +21,7 @@ from shared.contracts.purchases import (
     PurchaseReturned,
 )
 from shared.errors import InvariantBroken
-from shared.program.tallies import PURCHASES, Count, Key, is_budget, owner_of
+from shared.program.tallies import PURCHASES, Count, Key, owner_of
 from shared.stream.handler import Mark
 from shared.stream.packing import pack
 from shared.stream.records import Received, Refusal
@@ -49,9 +49,10 @@ class DecidingOrders(DecidingReferrals):
     def _counted(self, member: str, tally: Key) -> int:
         if tally == PURCHASES:
             return self._state.purchases_of(member)
-        if is_budget(tally) and self._state.budgets is not None and tally not in self._state.budgets:
+        key = (owner_of(tally, member), *tally)
+        if self._state.loaded is not None and key not in self._state.loaded:
             raise InvariantBroken(f"the tally {tally} was not loaded, and would be given out a second time")
-        return self._state.tallies.get((owner_of(tally, member), *tally), 0)
+        return self._state.tallies.get(key, 0)
 
     def _count(self, member: str, tally: Key, number: int) -> None:
         counted = self._counted(member, tally) + number

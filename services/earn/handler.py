@@ -102,7 +102,7 @@ class EarnHandler(LedgerHandler):
         state.tallies = await store.load_tallies(connection, needed.members)
         if needed.budgets:
             state.tallies |= await store.load_budgets(connection, needed.budgets)
-        state.budgets = frozenset(needed.budgets)
+        state.loaded = needed.members | {("", *budget) for budget in needed.budgets}
 
     async def _load_registrations(self, connection: Connection, state: State, registrations: Sequence[Any]) -> None:
         await store.lock_referrals(connection)

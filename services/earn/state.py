@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Set
 from dataclasses import dataclass, field
 
 from services.earn.orders import Order
 from services.earn.referring import Referral
 from shared.program.occasions import Member
-from shared.program.tallies import PURCHASES, Key
+from shared.program.tallies import PURCHASES
 from shared.stream.ledger_batch import LedgerEffects, LedgerState
 from shared.stream.records import Received
 
@@ -37,7 +38,7 @@ class State(LedgerState):
         rewarded: Instants of rewarded referrals by referrer.
         tallies: What was counted of members, by (member, tally, period); those that the batch may look up. Budgets
             stand under no member.
-        budgets: Those that were loaded; None: everything is known, as in a rehearsal.
+        loaded: The tallies that were looked for; None: everything is known, as in a rehearsal.
         members: What was told of members, where a rule asks; and when it was so.
         bought: Orders by member; only of members whose referral is being registered.
     """
@@ -50,7 +51,7 @@ class State(LedgerState):
     referrer_of: dict[str, str] = field(default_factory=dict)
     rewarded: dict[str, list[int]] = field(default_factory=dict)
     tallies: dict[tuple[str, str, int], int] = field(default_factory=dict)
-    budgets: frozenset[Key] | None = None
+    loaded: Set[tuple[str, str, int]] | None = None
     members: dict[str, Member] = field(default_factory=dict)
     told_at: dict[str, int] = field(default_factory=dict)
     bought: dict[str, list[Order]] = field(default_factory=dict)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 
 from shared.contracts.purchases import Line
 from shared.program.products import ProductMatch
@@ -34,7 +34,7 @@ def any_of(matches: Sequence[ProductMatch]) -> LineTest:
 
 
 def keys_of_match(match: ProductMatch) -> list[tuple[str, str]] | None:
-    """Return keys of which a line that matches has at least one (``keys_of_line``), the rarest kind of them.
+    """Return keys of which a line that matches has at least one: (kind, value), the rarest kind of them.
 
     For an index of rules: a line without any of these keys need not be tested.
     """
@@ -49,19 +49,6 @@ def keys_of_match(match: ProductMatch) -> list[tuple[str, str]] | None:
     if match.category is not None:
         return [("category", path[0]) for path in match.category]
     return None
-
-
-def keys_of_line(line: Line) -> Iterator[tuple[str, str]]:
-    """Return everything that a match could look for in a line."""
-    yield "product", line.product_id
-    if line.sku is not None:
-        yield "sku", line.sku
-    if line.brand is not None:
-        yield "brand", line.brand
-    if line.category:
-        yield "category", line.category[0]
-    for tag in line.tags:
-        yield "tag", tag
 
 
 def _compile_match(match: ProductMatch) -> LineTest:

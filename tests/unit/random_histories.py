@@ -241,7 +241,7 @@ class Shop:
         forgotten = self._forget(records) if self._forgets and service == "earn" else {}
         decisions = self._heard(self.rehearsal.batch(records, self._mark(), service, place))
         state = self.rehearsal.earn_state
-        state.tallies, state.budgets = forgotten | state.tallies, None
+        state.tallies, state.loaded = forgotten | state.tallies, None
         self.refused += [(one.event_id, one.reason) for one in decisions.refused]
         return decisions
 
@@ -256,7 +256,7 @@ class Shop:
         wanted = needed.members | {("", *budget) for budget in needed.budgets}
         known = state.tallies
         state.tallies = {key: number for key, number in known.items() if key in wanted}
-        state.budgets = frozenset(needed.budgets)
+        state.loaded = wanted
         return known
 
     def sweep(self, members: Iterable[str], horizon: datetime) -> None:

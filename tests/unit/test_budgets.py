@@ -116,6 +116,6 @@ def test_a_budget_that_only_an_amendment_of_the_batch_uses_is_loaded(parked: boo
 
 def test_a_budget_that_was_not_loaded_is_never_given_out() -> None:
     shop = Shop(more="  - {rule: gift, give: 40 points per order, budget: 90 points in all}")
-    shop.rehearsal.earn_state.budgets = frozenset()
+    shop.rehearsal.earn_state.loaded = frozenset()
     with pytest.raises(InvariantBroken):
         buys(shop, "o1", "ann")
