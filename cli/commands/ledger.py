@@ -15,6 +15,7 @@ from cli.replaying import differences, from_archive
 from shared.errors import UsageError
 from shared.ledger import read
 from shared.ledger.audit import Finding, audit
+from shared.memory import collect_rarely
 from shared.program.store import load_versions
 
 
@@ -82,6 +83,7 @@ async def audit_ledger(
 
 async def _replayed(connection: Any, record_bytes: int, quiet: bool) -> list[Finding]:
     total = await connection.fetchval("select coalesce(sum(records), 0) from archive")
+    collect_rarely()
     rehearsal = None
     columns = (TextColumn("replaying"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=errors, disable=quiet) as progress:

@@ -14,6 +14,7 @@ from cli.output import errors, print_json
 from cli.reading_words import Json, print_line, print_table, versions
 from shared.database.pool import Connection
 from shared.errors import UsageError
+from shared.memory import collect_rarely
 from shared.program.loader import load
 from shared.program.model import ProgramFile
 from shared.settings import Settings
@@ -26,6 +27,7 @@ _RECORDS = (
 async def rehearse_archive(text: str, name: str, home: Path, plot: Path | None, *, as_json: bool) -> None:
     """Run a program file over the archive, and show the difference."""
     file = load(text, name)
+    collect_rarely()
     if plot is not None:
         plotting.check(plot)
     settings = settings_for(home)

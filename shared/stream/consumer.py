@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import functools
-import gc
 import logging
 from typing import Any
 
@@ -21,6 +20,7 @@ from shared.database.pool import Pool, open_pool
 from shared.errors import Transient
 from shared.ledger.audit import running_audit
 from shared.logs import logger
+from shared.memory import collect_rarely
 from shared.settings import Settings
 from shared.stream import metrics
 from shared.stream.brokers import Admin
@@ -89,11 +89,7 @@ class BatchConsumer(Service):
             s.database_url.get_secret_value(), s.database_schema,
             size=s.database_connections + 1, transaction_seconds=s.transaction_seconds,
         )  # fmt: skip
-        # What exists now lives as long as the process: the collector need not look at it again. Batches make
-        # hundreds of thousands of short-lived objects; the default thresholds would walk them over and over.
-        gc.collect()
-        gc.freeze()
-        gc.set_threshold(50_000, 20, 50)
+        collect_rarely()
 
     async def on_stop(self) -> None:
         """Finish the batches in hand, nothing more: the session ends its pipelines before its consumer."""
