@@ -7,7 +7,7 @@ PROGRAM ?= fresh-market
 HOME_DIR ?= $(if $(filter fresh-market,$(PROGRAM)),.loyalty,.loyalty-$(PROGRAM))
 BROKER ?= embedded
 
-.PHONY: up down test test-kafka test-crash lint bench docs lock clean
+.PHONY: up down test test-kafka test-year test-crash lint bench docs lock clean
 
 .venv/installed: requirements-dev.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
@@ -32,6 +32,10 @@ test: .venv/installed
 test-kafka: .venv/installed
 	@$(BIN)/python -c 'import sys; from cli.embedded.kafka import why_not; problem = why_not(); sys.exit(problem)'
 	LOYALTY_TEST_BROKER=kafka $(BIN)/python -m pytest -n 2 --dist worksteal tests/integration
+
+# The whole year of real purchases, paid to the point.
+test-year: .venv/installed
+	YEAR_TO=2017-12-31 $(BIN)/python -m pytest -k paid_to_the_point tests/integration/test_year.py
 
 # kill -9 at every crash point.
 test-crash: .venv/installed
