@@ -7,7 +7,7 @@ from typing import Any
 
 import msgpack
 
-from services.earn import store
+from services.earn import store, store_parked, store_referrals
 from services.earn.awards import Verdict
 from services.earn.counting import order_key, tallies_of
 from services.earn.deciding import Deciding
@@ -66,7 +66,7 @@ class EarnHandler(LedgerHandler):
         members = {received.event.member_id for received in events}
         registrations = [received.event for received in events if received.type == referrals.REGISTERED]
         pays_referrals = any(program.referral for program in programs.versions)
-        links = await store.links(connection, list(members)) if pays_referrals and members else {}
+        links = await store_referrals.links(connection, list(members)) if pays_referrals and members else {}
         touched = members | {event.referrer_id for event in registrations} | set(links.values())
         locked = await ledger.lock_accounts(connection, list(touched), programs.wallets) if touched else []
         await programs.stay(connection)
@@ -89,12 +89,12 @@ class EarnHandler(LedgerHandler):
         others = [received for received in events if received.type != purchases.COMPLETED]
         state.known = await store.known_keys(connection, bought, [received.key for received in others])
         if bought:
-            state.parked = await store.load_parked(connection, self.contracts, bought)
+            state.parked = await store_parked.load_parked(connection, self.contracts, bought)
         named = {order_key(received) for received in others if received.type in _ABOUT_AN_ORDER}
         if named:
             state.orders = await store.load_orders(connection, list(named))
             missing = [key for key in named if key not in state.orders]
-            state.waiting.update(await store.count_waiting(connection, missing) if missing else {})
+            state.waiting.update(await store_parked.count_waiting(connection, missing) if missing else {})
 
     async def _load_tallies(self, connection: Connection, state: State, events: Sequence[Received]) -> None:
         """Load what may be looked up or counted; budgets last, for they are locked."""
@@ -105,8 +105,8 @@ class EarnHandler(LedgerHandler):
         state.loaded = needed.members | {("", *budget) for budget in needed.budgets}
 
     async def _load_registrations(self, connection: Connection, state: State, registrations: Sequence[Any]) -> None:
-        await store.lock_referrals(connection)
-        state.referrer_of = await store.above(connection, [event.referrer_id for event in registrations])
+        await store_referrals.lock_referrals(connection)
+        state.referrer_of = await store_referrals.above(connection, [event.referrer_id for event in registrations])
         bought = await store.orders_of(connection, list({event.member_id for event in registrations}))
         # One object an order, whoever looks at it: what comes back of it in this batch is seen everywhere.
         state.bought = {
@@ -115,15 +115,15 @@ class EarnHandler(LedgerHandler):
         }
 
     async def _load_referrals(self, connection: Connection, state: State, members: set[str], locked: set[str]) -> None:
-        state.referrals = await store.load_referrals(connection, list(members))
+        state.referrals = await store_referrals.load_referrals(connection, list(members))
         for referral in state.referrals.values():
             if referral.state in {"open", "qualified"} and referral.referrer not in locked:
                 raise LoadAgain("a referral was registered meanwhile")
         if any(referral.state == "open" for referral in state.referrals.values()):
-            await store.share_referrals(connection)
+            await store_referrals.share_referrals(connection)
         # Only referrers whose accounts are locked can be rewarded, so nobody else counts them up meanwhile.
         if len(locked) > len(members) or state.referrals or state.bought:
-            state.rewarded = await store.rewarded_at(connection, list(locked))
+            state.rewarded = await store_referrals.rewarded_at(connection, list(locked))
 
     async def _load_lots(self, connection: Connection, state: State, events: Sequence[Received]) -> None:
         """Load lots where something may be due in this batch, or where points may be taken back."""
@@ -175,13 +175,13 @@ class EarnHandler(LedgerHandler):
     async def load_due(self, connection: Connection, due: Due) -> State | None:
         """Find what has waited too long for its order, and lock its members."""
         before = due.recorded_at - self._parked
-        members = await store.parked_too_long(connection, before, due.shards, due.shard, due.limit)
+        members = await store_parked.parked_too_long(connection, before, due.shards, due.shard, due.limit)
         if not members:
             return None
         await self._programs.need(connection)
         locked = await ledger.lock_accounts(connection, members, self._programs.wallets)
         state = State({(a.member, a.wallet): a for a in locked}, self._programs.versions)
-        state.parked = await store.parked_of(connection, self.contracts, members, before, due.limit)
+        state.parked = await store_parked.parked_of(connection, self.contracts, members, before, due.limit)
         return state if state.parked else None
 
     def decide_due(self, state: State, due: Due, mark: Mark) -> Decisions:

@@ -5,46 +5,41 @@ Everything here is read after the account locks: what another worker was storing
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
 
 import jiter
 import pydantic_core
 
 from services.earn.orders import Order, member_as_kept, read_member, read_result
-from services.earn.referring import Referral
-from services.earn.state import Effects, Parked
-from shared.contracts.contract import Contract
+from services.earn.state import Effects
+from services.earn.store_referrals import write_referrals
 from shared.database.pool import Connection
 from shared.program.occasions import Member
 from shared.program.tallies import PURCHASES, Key
-from shared.stream.decode import decode
-from shared.stream.packing import unpack_records
-
-#: Registrations are decided one after another: who brought whom must never become a circle.
-_REFERRALS_LOCK = "select pg_advisory_xact_lock(hashtext('loyalty referrals ' || current_schema()))"
 
 _OPEN_BUDGETS = """
 insert into tally (member, name, period, amount)
 select '', name, period, 0 from unnest($1::text[], $2::int[]) as w(name, period) on conflict do nothing
 """
+
 _BUDGETS = """
 select name, period, amount from tally join unnest($1::text[], $2::int[]) as w(name, period) using (name, period)
 where member = ''
 """
+
 _KNOWN = """
 select key, content_hash from purchase where key = any($1::uuid[])
 union all select key, content_hash from accepted_key where key = any($2::uuid[])
 """
-_PARKED = """
-select order_key, parked_at, archive_seq, archive_index, topic, partition, epoch, record from parked
-"""
+
 _ORDER = """
 select key, source, order_id, member, occurred_at, program_version, result, amendments, amended_at,
        exists (select from fulfilment where order_key = order_now.key and kind = 'fulfilment'),
        exists (select from fulfilment where order_key = order_now.key and kind = 'claim') from order_now
 """
+
 _ORDERS_MAX = 1_000
+
 _EARLIEST = """
 select o.* from unnest($1::text[]) as m(member) cross join lateral (
     select key, source, order_id, member, occurred_at, program_version, result, amendments, amended_at,
@@ -52,19 +47,6 @@ select o.* from unnest($1::text[]) as m(member) cross join lateral (
            exists (select from fulfilment where order_key = order_now.key and kind = 'claim') from order_now
     where member = m.member order by occurred_at, key limit $2
 ) o
-"""
-_REFERRAL = """
-select key, content_hash, source, referral_id, referrer, friend, registered_at, state, reason, order_key, order_id,
-       order_source, qualified_at, minimum, program_version, referrer_points, friend_points
-from referral
-"""
-_ABOVE = """
-with recursive above(friend, referrer) as (
-    select friend, referrer from referral where state <> 'refused' and friend = any($1::text[])
-    union
-    select r.friend, r.referrer from referral r join above a on r.friend = a.referrer where r.state <> 'refused'
-)
-select friend, referrer from above
 """
 
 
@@ -149,146 +131,45 @@ async def load_members(connection: Connection, members: Sequence[str]) -> tuple[
     return told, {member: since for member, since, _content in rows}
 
 
-async def load_parked(
-    connection: Connection, contracts: Mapping[str, Contract], orders: Sequence[bytes]
-) -> dict[bytes, list[Parked]]:
-    """Return what waits for some orders."""
-    # Locked: a sweep that gives up on one of them meanwhile is waited for.
-    where = "where order_key = any($1::uuid[]) and state = 'waiting' order by archive_seq, archive_index for update"
-    return _parked(await connection.fetch(_PARKED + where, orders), contracts)
-
-
-async def parked_too_long(connection: Connection, before: int, shards: int, shard: int, limit: int) -> list[str]:
-    """Return members with something that was parked before an instant."""
-    rows = await connection.fetch(
-        "select distinct p.member from (select member from parked where state = 'waiting' and parked_at < $1 "
-        "and (hashtext(member) & 2147483647) % $2 = $3 order by parked_at limit $4) p",
-        before, shards, shard, limit,
-    )  # fmt: skip
-    return [member for (member,) in rows]
-
-
-async def count_waiting(connection: Connection, orders: Sequence[bytes]) -> dict[bytes, int]:
-    """Return how many returns and fulfilments wait for some orders, by the order's key."""
-    return dict(await connection.fetch(
-        "select order_key, count(*) from parked where order_key = any($1::uuid[]) and state = 'waiting' "
-        "group by order_key",
-        orders,
-    ))  # fmt: skip
-
-
-async def parked_of(
-    connection: Connection, contracts: Mapping[str, Contract], members: Sequence[str], before: int, limit: int
-) -> dict[bytes, list[Parked]]:
-    """Return what members have parked before an instant, the oldest first, at most so many."""
-    rows = await connection.fetch(
-        _PARKED + "where member = any($1::text[]) and state = 'waiting' and parked_at < $2 "
-        "order by archive_seq, archive_index limit $3 for update",
-        members, before, limit,
-    )  # fmt: skip
-    return _parked(rows, contracts)
-
-
-def _parked(rows: Sequence[Sequence[object]], contracts: Mapping[str, Contract]) -> dict[bytes, list[Parked]]:
-    found: dict[bytes, list[Parked]] = defaultdict(list)
-    for order_key, parked_at, seq, index, topic, partition, epoch, record in rows:
-        events = decode(unpack_records(record), contracts, 2**31, (topic, partition, epoch)).events  # type: ignore[arg-type]
-        if not events:
-            continue  # a later release does not accept it any more; it goes on waiting for a person
-        received = events[0]
-        parked = Parked(order_key, received._replace(position=-1), parked_at, (seq, index))  # type: ignore[arg-type]
-        found[order_key].append(parked)  # type: ignore[index]
-    return dict(found)
-
-
-async def lock_referrals(connection: Connection) -> None:
-    """Wait until no other batch registers referrals; taken after the account locks, so it closes no circle."""
-    await connection.execute(_REFERRALS_LOCK)
-
-
-async def share_referrals(connection: Connection) -> None:
-    """Let no registration be decided while a batch may refuse a referral; registrations wait for each other too."""
-    await connection.execute(_REFERRALS_LOCK.replace("xact_lock(", "xact_lock_shared("))
-
-
-async def links(connection: Connection, members: Sequence[str]) -> dict[str, str]:
-    """Return the referrers of members whose referral may still change, by friend; read before any lock."""
-    return dict(await connection.fetch(
-        "select friend, referrer from referral where friend = any($1::text[]) and state in ('open', 'qualified')",
-        members,
-    ))  # fmt: skip
-
-
-async def load_referrals(connection: Connection, friends: Sequence[str]) -> dict[str, Referral]:
-    """Return the referrals of friends that were not refused."""
-    rows = await connection.fetch(_REFERRAL + "where friend = any($1::text[]) and state <> 'refused'", friends)
-    return {row["friend"]: Referral(*row) for row in rows}
-
-
-async def rewarded_at(connection: Connection, referrers: Sequence[str]) -> dict[str, list[int]]:
-    """Return the instants at which referrers were rewarded."""
-    found: dict[str, list[int]] = {referrer: [] for referrer in referrers}
-    rows = await connection.fetch(
-        "select referrer, qualified_at from referral where referrer = any($1::text[]) and qualified_at is not null",
-        referrers,
-    )
-    for referrer, instant in rows:
-        found[referrer].append(instant)
-    return found
-
-
-async def above(connection: Connection, referrers: Sequence[str]) -> dict[str, str]:
-    """Return who brought the referrers, and those, and so on."""
-    return dict(await connection.fetch(_ABOVE, referrers))
-
-
 _ADD_ORDERS = """
 insert into purchase (key, content_hash, archive_seq, archive_index, program_version, occurred_at, source, order_id,
                       member, result)
 select * from unnest($1::uuid[], $2::uuid[], $3::bigint[], $4::int[], $5::int[], $6::timestamptz[], $7::text[],
                      $8::text[], $9::text[], $10::text[])
 """
+
 _ADD_RETURNS = """
 insert into purchase_return (key, content_hash, order_key, archive_seq, archive_index, occurred_at, source, return_id,
                              member, result, kind)
 select * from unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::bigint[], $5::int[], $6::timestamptz[], $7::text[],
                      $8::text[], $9::text[], $10::text[], $11::text[])
 """
+
 _ADD_AMENDMENTS = """
 insert into amendment (key, content_hash, order_key, number, archive_seq, archive_index, occurred_at, source,
                        amendment_id, member, result, changes)
 select * from unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::int[], $5::bigint[], $6::int[], $7::timestamptz[],
                      $8::text[], $9::text[], $10::text[], $11::text[], $12::text[])
 """
+
 _TELL = """
 insert into member (member, occurred_at, content)
 select * from unnest($1::text[], $2::timestamptz[], $3::text[])
 on conflict (member) do update set occurred_at = excluded.occurred_at, content = excluded.content
 """
+
 _ADD_FULFILMENTS = """
 insert into fulfilment (key, content_hash, order_key, archive_seq, archive_index, occurred_at, member, kind)
 select * from unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::bigint[], $5::int[], $6::timestamptz[], $7::text[],
                      $8::text[])
 """
+
 _PARK = """
 insert into parked (key, content_hash, order_key, member, parked_at, archive_seq, archive_index, topic, partition,
                     epoch, record, state)
 select * from unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::text[], $5::timestamptz[], $6::bigint[], $7::int[],
                      $8::text[], $9::int[], $10::int[], $11::bytea[], $12::text[])
 """
-_REGISTER = """
-insert into referral (key, content_hash, source, referral_id, referrer, friend, registered_at, state, reason,
-                      order_key, order_id, order_source, qualified_at, minimum, program_version, referrer_points,
-                      friend_points, archive_seq, archive_index)
-values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19)
-"""
-_CHANGE_REFERRAL = """
-update referral
-set state = $2, reason = $3, order_key = $4, order_id = $5, order_source = $6, qualified_at = $7, minimum = $8,
-    program_version = $9, referrer_points = $10, friend_points = $11
-where key = $1
-"""
-
 
 _COUNT = """
 insert into tally (member, name, period, amount)
@@ -339,22 +220,4 @@ async def write(connection: Connection, effects: Effects) -> None:
             "where (p.archive_seq, p.archive_index) = (u.seq, u.index)",
             [seq for seq, _index in unparked], [index for _seq, index in unparked], list(unparked.values()),
         )  # fmt: skip
-    await _write_referrals(connection, effects)
-
-
-async def _write_referrals(connection: Connection, effects: Effects) -> None:
-    new = {referral.key for referral, _seq, _index in effects.registered}
-    changed = [referral for key, referral in effects.changed.items() if key not in new]
-    if changed:
-        await connection.executemany(
-            _CHANGE_REFERRAL,
-            [(r.key, r.state, r.reason, r.order_key, r.order_id, r.order_source, r.qualified_at, r.minimum,
-              r.program_version, r.referrer_points, r.friend_points) for r in changed],
-        )  # fmt: skip
-    if effects.registered:
-        await connection.executemany(
-            _REGISTER,
-            [(r.key, r.content_hash, r.source, r.referral_id, r.referrer, r.friend, r.registered_at, r.state,
-              r.reason, r.order_key, r.order_id, r.order_source, r.qualified_at, r.minimum, r.program_version,
-              r.referrer_points, r.friend_points, seq, index) for r, seq, index in effects.registered],
-        )  # fmt: skip
+    await write_referrals(connection, effects)

@@ -17,7 +17,8 @@ from shared.program.ladder import Ladder, compile_ladder
 from shared.program.lifetimes import Lifetime
 from shared.program.matching import LineTest, any_of
 from shared.program.model import ProgramFile, Spend, scale_of, wallet_with_unit
-from shared.program.phrases import Pending, Points
+from shared.program.phrases import Points
+from shared.program.phrases_of_time import Pending
 from shared.program.rulebook import RuleBook, compile_rules
 from shared.program.rules import Rule, lifetime
 from shared.program.sections import Notifications

@@ -12,7 +12,8 @@ from shared.contracts.purchases import Tender
 from shared.program.earning import WEEKDAYS, Dates, PaidWith, Weekday, When
 from shared.program.ladder import Ladder
 from shared.program.occasions import Occasion
-from shared.program.phrases import Around, Hours, Money, Nth, Streak
+from shared.program.phrases import Money
+from shared.program.phrases_of_time import Around, Hours, Nth, Streak
 from shared.program.tallies import PURCHASES
 
 

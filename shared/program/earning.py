@@ -10,7 +10,8 @@ from shared.contracts.fields import Label
 from shared.program.calculations import Calculate
 from shared.program.fields import Day, Part, Slug, Texts, phrase, phrases, some
 from shared.program.grammar import Expiry, Factor, Give, Rounding
-from shared.program.phrases import Around, Cap, Hours, Money, Nth, Pending, Percent, Streak
+from shared.program.phrases import Cap, Money, Percent
+from shared.program.phrases_of_time import Around, Hours, Nth, Pending, Streak
 from shared.program.products import ProductMatches
 
 

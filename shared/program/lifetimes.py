@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 from shared.instants import BEGINNING, NEVER, microseconds
 from shared.program.calendar import expiry_instant, start_of_day
 from shared.program.grammar import Expiry
-from shared.program.phrases import Pending
+from shared.program.phrases_of_time import Pending
 
 _DAYS_KEPT = 10_000
 

@@ -17,7 +17,8 @@ from shared.program.doubts import doubts
 from shared.program.earning import WEEKDAYS, Dates, EarningRule, PaidWith, When
 from shared.program.grammar import Expiry, Factor, Give, Rounding
 from shared.program.model import ProgramFile, Spend, Wallet
-from shared.program.phrases import Around, Cap, Duration, Hours, Into, Money, Nth, Pending, Points, Streak, Threshold
+from shared.program.phrases import Cap, Into, Money, Points, Threshold
+from shared.program.phrases_of_time import Around, Duration, Hours, Nth, Pending, Streak
 from shared.program.products import ProductMatch
 from shared.program.sections import Kind, Ladder, Notifications, Referral, Reward, Tier
 from shared.program.source import Path, Source, parse

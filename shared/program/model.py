@@ -11,7 +11,8 @@ from shared.contracts.fields import CURRENCY_CODES, CurrencyCode, Label, TimeZon
 from shared.program.earning import EarningRule
 from shared.program.fields import Day, Part, Slug, phrase, phrases, some
 from shared.program.grammar import Expiry
-from shared.program.phrases import Cap, Money, Pending
+from shared.program.phrases import Cap, Money
+from shared.program.phrases_of_time import Pending
 from shared.program.products import ProductMatches
 from shared.program.sections import Conversion, Ladder, Notifications, Referral, Reward
 

@@ -10,7 +10,8 @@ from pydantic import BeforeValidator, Field
 
 from shared.contracts.fields import Label
 from shared.program.fields import Part, Slug, many, phrase
-from shared.program.phrases import Duration, Hours, Into, Money, Points, Threshold
+from shared.program.phrases import Into, Money, Points, Threshold
+from shared.program.phrases_of_time import Duration, Hours
 
 
 class Referral(Part):

@@ -14,7 +14,7 @@ from shared.errors import PoisonEvent
 from shared.program.calendar import expiry_instant
 from shared.program.grammar import Expiry
 from shared.program.occasions import Known, Member
-from shared.program.phrases import Around
+from shared.program.phrases_of_time import Around
 from tests.unit.build import as_bytes, event, program
 from tests.unit.test_oracle import Shop
 

@@ -26,7 +26,7 @@ from shared.errors import UsageError
 from shared.instants import NEVER, microseconds
 from shared.program.compiled import Program, compile_program
 from shared.program.loader import load
-from shared.program.phrases import Hours
+from shared.program.phrases_of_time import Hours
 from shared.program.templates import PARAMETERS, check_templates, compile_template, read_templates
 from shared.settings import Clock
 from shared.stream.decode import decode

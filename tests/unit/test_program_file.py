@@ -17,7 +17,8 @@ from shared.errors import ProgramFileError
 from shared.program.compiled import compile_program
 from shared.program.grammar import Expiry, Give, Rounding
 from shared.program.loader import json_schema, load
-from shared.program.phrases import Duration, Hours, Money, Pending, Points, Threshold
+from shared.program.phrases import Money, Points, Threshold
+from shared.program.phrases_of_time import Duration, Hours, Pending
 from tests.unit.build import FRESH_MARKET, program_text
 
 properties = settings(deadline=None, max_examples=100)

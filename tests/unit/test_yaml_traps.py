@@ -17,7 +17,8 @@ from shared.errors import ProgramFileError
 from shared.program.grammar import Give
 from shared.program.loader import load
 from shared.program.model import ProgramFile
-from shared.program.phrases import Hours, Money
+from shared.program.phrases import Money
+from shared.program.phrases_of_time import Hours
 from tests.unit.build import program_text
 
 properties = settings(deadline=None, max_examples=100)
