@@ -90,7 +90,7 @@ class DecidingReferrals(LedgerDeciding[State, Effects]):
         if referral is not None and referral.state == "qualified" and referral.order_key == order.key:
             events = referring.take_back(
                 referral, order, return_id=return_id, key=received.key, occurred_at=received.occurred_at,
-                program=self._versions[referral.program_version], book=self._book, members=self._state.members,
+                program=self._versions[referral.program_version], book=self._book,
             )  # fmt: skip
             self._referral_changed(referral, events)
 

@@ -33,6 +33,7 @@ class Referral:
         reason: Why it was refused or taken back; empty otherwise.
         minimum: Minor units that the friend's purchase must have had, once qualified.
         program_version: The version that rewarded it; 0 before.
+        referrer_lot: Where the reward went: its terms may depend on what was told of the member since.
     """
 
     key: bytes
@@ -52,6 +53,8 @@ class Referral:
     program_version: int = 0
     referrer_points: int = 0
     friend_points: int = 0
+    referrer_lot: int = 0
+    friend_lot: int = 0
 
 
 Events = list[PointsEarned | PointsReversed | ReferralChanged]
@@ -175,6 +178,10 @@ def _reward(
         lot_terms = _terms(program, wallet, order.occurred_at, members.get(member, UNTOLD))
         cause = Cause(referral.key, program.version, rule)
         repaid = book.earn(account, points, terms=lot_terms, cause=cause, event_at=order.occurred_at)
+        if rule == REFERRER_RULE:
+            referral.referrer_lot = lot_terms.lot_id()
+        else:
+            referral.friend_lot = lot_terms.lot_id()
         events.append(_earned(program, account, referral, lot_terms, points, rule, repaid))
     return [*events, changed(referral, program.program_id, order.occurred_at)]
 
@@ -188,7 +195,6 @@ def _terms(program: Program, wallet: str, occurred_at: int, member: Member) -> T
 
 def take_back(
     referral: Referral, order: Order, *, return_id: str, key: bytes, occurred_at: int, program: Program, book: Book,
-    members: Mapping[str, Member],
 ) -> Events:  # fmt: skip
     """Take both rewards back if a return left less of the order than the minimum.
 
@@ -200,22 +206,19 @@ def take_back(
         occurred_at: Its instant.
         program: The version that rewarded the referral.
         book: The accounts of both, with all their lots.
-        members: What was told of both, if anything asks.
     """
     terms = program.referral
     if terms is None or order.qualifying >= referral.minimum:
         return []
     referral.state, referral.reason = "reversed", "the-purchase-was-returned"
     events: Events = []
-    assert referral.qualified_at is not None, "only qualified referrals are taken back"
-    for member, (wallet, points), rule in (
-        (referral.referrer, terms.referrer, REFERRER_RULE),
-        (referral.friend, terms.friend, FRIEND_RULE),
+    for member, (wallet, points), rule, lot in (
+        (referral.referrer, terms.referrer, REFERRER_RULE, referral.referrer_lot),
+        (referral.friend, terms.friend, FRIEND_RULE, referral.friend_lot),
     ):
         account = book.accounts[member, wallet]
         book.bring_to(account, occurred_at)
-        lot_terms = _terms(program, wallet, referral.qualified_at, members.get(member, UNTOLD))
-        want = Want(Cause(key, program.version, rule), lot_terms.lot_id(), points)
+        want = Want(Cause(key, program.version, rule), lot, points)
         taken = book.take_back(
             account, [want], policy=program.terms[wallet].on_return, event_at=occurred_at, qualifying=0
         )
@@ -225,7 +228,7 @@ def take_back(
             "owed": taken.owed, "waived": taken.waived, "withheld": taken.withheld, "return_id": return_id,
             "order_id": order.order_id, "order_source": order.source, "referral_id": referral.referral_id,
             "occurred_at": iso(occurred_at),
-            "awards": [{"rule": RULES[rule], "points": points, "lot_id": str(want.lot)}],
+            "awards": [{"rule": RULES[rule], "points": points, "lot_id": str(lot)}],
             "balance": balance_of(account),
         })  # fmt: skip
     return [*events, changed(referral, program.program_id, occurred_at)]

@@ -1,4 +1,4 @@
-"""The SQL that is earn's own: orders, returns, fulfilments, what is parked, referrals.
+"""The SQL that is earn's own: orders, returns, fulfilments, tallies, members.
 
 Everything here is read after the account locks: what another worker was storing is visible only then.
 """

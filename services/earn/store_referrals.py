@@ -12,7 +12,8 @@ from shared.database.pool import Connection
 _REFERRALS_LOCK = "select pg_advisory_xact_lock(hashtext('loyalty referrals ' || current_schema()))"
 _REFERRAL = """
 select key, content_hash, source, referral_id, referrer, friend, registered_at, state, reason, order_key, order_id,
-       order_source, qualified_at, minimum, program_version, referrer_points, friend_points
+       order_source, qualified_at, minimum, program_version, referrer_points, friend_points,
+       referrer_lot, friend_lot
 from referral
 """
 _ABOVE = """
@@ -69,14 +70,14 @@ async def above(connection: Connection, referrers: Sequence[str]) -> dict[str, s
 _REGISTER = """
 insert into referral (key, content_hash, source, referral_id, referrer, friend, registered_at, state, reason,
                       order_key, order_id, order_source, qualified_at, minimum, program_version, referrer_points,
-                      friend_points, archive_seq, archive_index)
-values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19)
+                      friend_points, referrer_lot, friend_lot, archive_seq, archive_index)
+values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21)
 """
 
 _CHANGE_REFERRAL = """
 update referral
 set state = $2, reason = $3, order_key = $4, order_id = $5, order_source = $6, qualified_at = $7, minimum = $8,
-    program_version = $9, referrer_points = $10, friend_points = $11
+    program_version = $9, referrer_points = $10, friend_points = $11, referrer_lot = $12, friend_lot = $13
 where key = $1
 """
 
@@ -89,12 +90,13 @@ async def write_referrals(connection: Connection, effects: Effects) -> None:
         await connection.executemany(
             _CHANGE_REFERRAL,
             [(r.key, r.state, r.reason, r.order_key, r.order_id, r.order_source, r.qualified_at, r.minimum,
-              r.program_version, r.referrer_points, r.friend_points) for r in changed],
+              r.program_version, r.referrer_points, r.friend_points, r.referrer_lot, r.friend_lot) for r in changed],
         )  # fmt: skip
     if effects.registered:
         await connection.executemany(
             _REGISTER,
             [(r.key, r.content_hash, r.source, r.referral_id, r.referrer, r.friend, r.registered_at, r.state,
               r.reason, r.order_key, r.order_id, r.order_source, r.qualified_at, r.minimum, r.program_version,
-              r.referrer_points, r.friend_points, seq, index) for r, seq, index in effects.registered],
+              r.referrer_points, r.friend_points, r.referrer_lot, r.friend_lot, seq, index)
+             for r, seq, index in effects.registered],
         )  # fmt: skip

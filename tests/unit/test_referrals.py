@@ -208,6 +208,18 @@ def test_a_referrer_who_has_spent_the_reward_owes_it() -> None:
     assert shop.balance("bob") == (0, 0, 0, 40)
 
 
+def test_a_reward_is_taken_back_from_where_it_went_whatever_was_told_since() -> None:
+    shop = _shop("expiry: at the end of the membership year")
+    shop.tell("bob", at=FIRST, joined_on="2015-09-01")
+    shop.refer("f1", "ann", "bob", at=FIRST)
+    shop.buy("o1", 2500, at=SECOND)  # the 50 live until 1 September
+    shop.tell("bob", at=SECOND, joined_on="2015-12-01")
+    shop.buy("o2", 3000, at=SECOND, member="bob")  # these 30 until 1 December
+    shop.back("b1", "o1", at=THIRD)
+    shop.until("2017-10-01T12:00:00+00:00", "bob")
+    assert shop.balance("bob") == (30, 0, 0, 0)
+
+
 def test_a_purchase_whose_return_waited_is_rewarded_and_taken_back_at_once() -> None:
     shop = _shop()
     shop.refer("f1", "ann", "bob", at=FIRST)
