@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Literal
 
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
@@ -12,11 +14,12 @@ from cli.comparing import compared, paid_in, paid_really, rehearsal_of, replay, 
 from cli.home import database, settings_for
 from cli.output import errors, print_json
 from cli.reading_words import Json, print_line, print_table, versions
+from shared.contracts.fields import in_money
 from shared.database.pool import Connection
 from shared.errors import UsageError
 from shared.memory import collect_rarely
 from shared.program.loader import load
-from shared.program.model import ProgramFile
+from shared.program.model import ProgramFile, currency_of
 from shared.settings import Settings
 
 _RECORDS = (
@@ -38,7 +41,7 @@ async def rehearse_archive(text: str, name: str, home: Path, plot: Path | None, 
     if as_json:
         print_json({**outcome, **{kind: _named(outcome[kind]) for kind in ("rules", "tiers", "months")}})
     else:
-        _print(outcome)
+        _print(outcome, {slug: currency_of(file, slug) for slug in file.wallets})
         if plot is not None:
             print_line(f"plotted in {plot}")
 
@@ -80,11 +83,19 @@ def _progress() -> Progress:
     )  # fmt: skip
 
 
-def _print(outcome: Json) -> None:
+def _print(outcome: Json, currencies: Mapping[str, str | None]) -> None:
+    def worth(wallet: str, number: int, sign: Literal["", "+"] = "") -> str:
+        currency = currencies.get(wallet)
+        return f"{number:{sign},}" if currency is None else in_money(number, currency, sign)
+
     for kind, what in (("rules", "rule"), ("tiers", "tier"), ("months", "month")):
         print_table(
             ("wallet", what, "as it was", "as it would be", "difference"),
-            [(*row[:4], f"{row[4]:+,}") for row in outcome[kind]], f"Earned by {what}, less what was taken back",
+            [
+                (wallet, name, worth(wallet, before), worth(wallet, after), worth(wallet, more, "+"))
+                for wallet, name, before, after, more in outcome[kind]
+            ],
+            f"Earned by {what}, less what was taken back",
         )  # fmt: skip
     print_table(
         ("wallet", "members with more", "with fewer", "with as many"),

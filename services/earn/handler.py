@@ -101,7 +101,8 @@ class EarnHandler(LedgerHandler):
         needed = tallies_of(state, events)
         state.tallies = await store.load_tallies(connection, needed.members)
         if needed.budgets:
-            state.tallies |= await store.load_budgets(connection, needed.budgets)
+            with metrics.BUDGET_WAIT_SECONDS.labels(SERVICE).time():
+                state.tallies |= await store.load_budgets(connection, needed.budgets)
         state.loaded = needed.members | {("", *budget) for budget in needed.budgets}
 
     async def _load_registrations(self, connection: Connection, state: State, registrations: Sequence[Any]) -> None:

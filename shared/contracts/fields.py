@@ -79,7 +79,7 @@ def minor_digits(currency: str) -> int:
     return exponent if exponent is not None else 0
 
 
-def in_money(minor: int, currency: str) -> str:
-    """Return minor units for people: ``1,649.00 USD``."""
+def in_money(minor: int, currency: str, sign: Literal["", "+"] = "") -> str:
+    """Return minor units for people: ``1,649.00 USD``; with the sign + also ``+1.00 USD``."""
     digits = minor_digits(currency)
-    return f"{Decimal(minor).scaleb(-digits):,.{digits}f} {currency}"
+    return f"{Decimal(minor).scaleb(-digits):{sign},.{digits}f} {currency}"

@@ -22,6 +22,12 @@ BATCH_SECONDS = Histogram(
     ["service"],
     buckets=(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10),
 )
+BUDGET_WAIT_SECONDS = Histogram(
+    "loyalty_budget_wait_seconds",
+    "Until a batch had the budgets that it may use; workers that share one wait for each other",
+    ["service"],
+    buckets=(0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5),
+)
 EVENT_AGE = Histogram(
     "loyalty_event_age_seconds",
     "From the record's Kafka timestamp to the commit; the oldest record of each batch",
