@@ -73,12 +73,13 @@ def tallies_of(state: State, events: Sequence[Received]) -> Tallies:
 
 def _rated(state: State, events: Sequence[Received]) -> Iterator[_Rated]:
     versions = {program.version: program for program in state.programs}
-    bought: dict[bytes, tuple[Program, int]] = {}
+    # Several copies of a purchase: which one is accepted is decided later.
+    bought: dict[bytes, list[tuple[Program, int]]] = {}
     for received in events:
         if isinstance(received.event, PurchaseCompleted):
             program = in_force(state.programs, received.occurred_at)
             if program is not None:
-                bought[received.key] = program, received.occurred_at
+                bought.setdefault(received.key, []).append((program, received.occurred_at))
                 yield _Rated(received.event.member_id, program, received.occurred_at, received.event)
     waiting = [parked.received for of_order in state.parked.values() for parked in of_order]
     for received in [*events, *waiting]:
@@ -87,16 +88,14 @@ def _rated(state: State, events: Sequence[Received]) -> Iterator[_Rated]:
             continue
         key = order_key(received)
         order = state.orders.get(key)
+        places = bought.get(key, [])
         paid: Sequence[Paid] = ()
         if order is not None:
-            program, instant, paid = versions[order.program_version], order.occurred_at, order.awards
-        elif key in bought:
-            program, instant = bought[key]
-        else:
-            continue
-        bought_at = moment(instant)
-        amended = event.as_bought(bought_at) if isinstance(event, PurchaseAmended) and bought_at else None
-        yield _Rated(event.member_id, program, instant, amended, paid)
+            places, paid = [(versions[order.program_version], order.occurred_at)], order.awards
+        for program, instant in places:
+            bought_at = moment(instant)
+            amended = event.as_bought(bought_at) if isinstance(event, PurchaseAmended) and bought_at else None
+            yield _Rated(event.member_id, program, instant, amended, paid)
 
 
 def order_key(received: Received) -> bytes:

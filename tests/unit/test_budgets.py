@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from services.earn.counting import order_key, tallies_of
 from services.earn.handler import EarnHandler
 from services.earn.state import Parked, State
+from shared.contracts.purchases import AMENDED, COMPLETED
 from shared.errors import InvariantBroken
 from shared.stream.decode import decode
+from tests.unit.build import program
+from tests.unit.random_histories import Shop as Worker
+from tests.unit.random_histories import Told
 from tests.unit.test_oracle import Shop, as_record
 
 NOON = "2017-03-01T12:00:00-05:00"
@@ -119,3 +123,21 @@ def test_a_budget_that_was_not_loaded_is_never_given_out() -> None:
     shop.rehearsal.earn_state.loaded = frozenset()
     with pytest.raises(InvariantBroken):
         buys(shop, "o1", "ann")
+
+
+def test_of_two_copies_of_a_purchase_the_first_counts_and_everything_is_loaded_for_it() -> None:
+    rules = [f"give: 1 point per whole USD, for: {{category: C{n}}}, cap: 100 points per day" for n in range(9)]
+    at = datetime(2017, 3, 1, 17, tzinfo=UTC)
+
+    def told(kind: str, category: str, when: datetime, **fields: str) -> Told:
+        lines = [{"line_id": "1", "product_id": "p", "amount": 1000, "category": [category]}]
+        return Told(kind, "ann", when, {"order_id": "o1", "currency": "USD", "lines": lines, **fields})
+
+    shop = Worker(program(*rules), forgets=True)
+    later = at + timedelta(days=1)
+    shop.batch([
+        told(COMPLETED, "C1", at), told(COMPLETED, "C1", later), told(AMENDED, "C2", later, amendment_id="a1"),
+    ])  # fmt: skip
+    assert shop.refused == [("e1", "conflict")]
+    day = at.date().toordinal()
+    assert shop.tallies() == {("ann", "rule rule-2 day", day): 10}
