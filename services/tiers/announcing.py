@@ -103,7 +103,9 @@ def treat(standing: Standing, ladder_at: Ladders, until: int = BEGINNING, versio
     announced.ahead = [_told(change) for change in ahead]
     standing.next_due = next_due(shown, ladder_at)
     ladder = ladder_at(announced.until)
-    return Treated(standing, shown, metric_value(shown, ladder, announced.until) if ladder else 0, news)
+    # Of whom there is no entry yet, there is no year of membership either.
+    value = metric_value(shown, ladder, announced.until) if ladder and shown.version else 0
+    return Treated(standing, shown, value, news)
 
 
 def _news(announced: Announced, changes: Sequence[Change], shown: State, ladder_at: Ladders) -> list[Change]:
