@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from bisect import bisect_right
+from bisect import bisect_left
 from collections import Counter, defaultdict
 from collections.abc import AsyncIterator, Iterable, Mapping
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import msgpack
@@ -25,10 +26,10 @@ from shared.stream.packing import unpack_records
 #: What moves the points that were ever earned: by how many times its points, by operation.
 _EARNS = {int(operation): effect.lifetime for operation, effect in EFFECTS.items() if effect.lifetime}
 _ENTRIES = """
-select a.member, a.wallet, e.points, e.operation, e.rule, e.program_version, e.occurred_at
+select a.member, a.wallet, e.points, e.operation, e.rule, e.program_version, e.event_at
 from entry e join account a using (account) where e.operation = any($1::smallint[]) and e.points > 0
 """
-_TIERS = "select member, occurred_at, tier from tier_history order by member, number"
+_TIERS = "select member, occurred_at, tier from tier_history order by member, occurred_at, number"
 _ARCHIVE = """
 select seq, kind, service, topic, partition, epoch, records, judged_at, recorded_at, body, facts
 from archive where service = any($1::text[]) and kind in ('batch', 'sweep') order by seq
@@ -85,15 +86,22 @@ async def paid_really(connection: Connection, programs: Mapping[int, Program]) -
 
 def rehearsal_of(file: ProgramFile, programs: Iterable[Program], record_bytes: int) -> Rehearsal:
     """Return an empty ledger under a program as if it had been in force from the beginning of the first version."""
-    first = min(program.day_of(program.effective_at) for program in programs)
-    changed = compile_program(file.model_copy(update={"effective": min(first, file.effective)}), 1)
+    first = min(programs, key=lambda program: program.effective_from)
+    changed = compile_program(file, 1)
+    if first.effective_from < changed.effective_from:
+        changed = replace(changed, effective_from=first.effective_from, effective_at=first.effective_at)
     return Rehearsal([changed], record_bytes)
 
 
-async def replay(connection: Connection, rehearsal: Rehearsal) -> AsyncIterator[int]:
+async def replay(connection: Connection, rehearsal: Rehearsal, refused: Counter[str]) -> AsyncIterator[int]:
     """Run everything that came in through a rehearsal, in the order in which it was committed.
 
-    Sweeps make no difference to what is earned, so of them only returns that were given up on are followed.
+    Sweeps are followed, too: what comes later than they looked finds the account as they left it.
+
+    Args:
+        connection: To the deployment's schema.
+        rehearsal: Still empty.
+        refused: Filled with how many events were refused, by reason.
 
     Yields:
         The number of records handled, after each batch.
@@ -102,10 +110,13 @@ async def replay(connection: Connection, rehearsal: Rehearsal) -> AsyncIterator[
         mark = Mark(row["seq"], row["recorded_at"], row["judged_at"])
         if row["kind"] == "batch":
             place = (row["topic"], row["partition"], row["epoch"])
-            rehearsal.batch(unpack_records(row["body"]), mark, row["service"], place)
+            decisions = rehearsal.batch(unpack_records(row["body"]), mark, row["service"], place)
+            refused.update(one.reason for one in [*decisions.refused, *decisions.refused_later])
             yield row["records"]
         elif row["service"] == earn.SERVICE:
             _give_up(rehearsal, mark, row["facts"])
+        else:
+            let_lapse(rehearsal, mark, row["facts"])
 
 
 def _give_up(rehearsal: Rehearsal, mark: Mark, facts: bytes) -> None:
@@ -118,6 +129,14 @@ def _give_up(rehearsal: Rehearsal, mark: Mark, facts: bytes) -> None:
     ]
     if keys:
         rehearsal.sweep(earn.SERVICE, mark.judged_at, mark, msgpack.packb({"given_up": keys}))
+
+
+def let_lapse(rehearsal: Rehearsal, mark: Mark, facts: bytes) -> None:
+    """Sweep the accounts that were swept and are here, too."""
+    told = msgpack.unpackb(facts)
+    swept = [key for key in told["swept"] if tuple(key) in rehearsal.accounts]
+    if swept:
+        rehearsal.sweep(redeem.SERVICE, mark.judged_at, mark, msgpack.packb({**told, "swept": swept}))
 
 
 def paid_in(rehearsal: Rehearsal, now: int) -> Paid:
@@ -134,18 +153,18 @@ def paid_in(rehearsal: Rehearsal, now: int) -> Paid:
         if entry.points and entry.operation in _EARNS:
             member, wallet = owners[entry.account]
             name = rule_name({1: program}, 1, entry.rule) or "?"
-            tier = tier_at(history, member, entry.occurred_at, program)
+            tier = tier_at(history, member, entry.event_at, program)
             points = entry.points * _EARNS[entry.operation]
-            paid.add(member, wallet, name, tier, months.of(entry.occurred_at), points)
+            paid.add(member, wallet, name, tier, months.of(entry.event_at), points)
     return paid
 
 
 def tier_at(history: History, member: str, instant: int, program: Program) -> str:
-    """Return the tier that a member had at an instant; before the first change it is the lowest."""
+    """Return the tier that a member came with at an instant: what happens then may lift them, and is not counted so."""
     if program.ladder is None:
         return _NO_TIER
     changes = history.get(member, [])
-    number = bisect_right(changes, instant, key=lambda change: change[0])
+    number = bisect_left(changes, instant, key=lambda change: change[0])
     return changes[number - 1][1] if number else program.ladder.tiers[0].tier
 
 

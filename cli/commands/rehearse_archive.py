@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal
@@ -54,16 +55,18 @@ async def _compare(connection: Connection, settings: Settings, file: ProgramFile
     now = await clock.now(connection, settings)
     before = await paid_really(connection, programs)
     rehearsal = rehearsal_of(file, programs.values(), settings.record_bytes)
+    refused: Counter[str] = Counter()
     started = time.monotonic()
     with _progress() as progress:
         bar = progress.add_task("rehearsing", total=records)
-        async for handled in replay(connection, rehearsal):
+        async for handled in replay(connection, rehearsal, refused):
             progress.advance(bar, handled)
     seconds = time.monotonic() - started
     after = paid_in(rehearsal, now)
     return {
         "events": records,
         "orders": len(rehearsal.earn_state.orders),
+        "refused": dict(refused),
         "seconds": round(seconds, 1),
         "rules": compared(before.by_rule, after.by_rule),
         "tiers": compared(before.by_tier, after.by_tier),
@@ -101,6 +104,9 @@ def _print(outcome: Json, currencies: Mapping[str, str | None]) -> None:
         ("wallet", "members with more", "with fewer", "with as many"),
         [(wallet, *counts.values()) for wallet, counts in outcome["members"].items()], "Members",
     )  # fmt: skip
+    if outcome["refused"]:
+        reasons = ", ".join(f"{number:,} {reason}" for reason, number in sorted(outcome["refused"].items()))
+        print_line(f"refused, as the program would refuse them: {reasons}")
     print_line(
         f"{outcome['events']:,} events of {outcome['orders']:,} orders in {outcome['seconds']} s "
         f"({outcome['events'] / max(outcome['seconds'], 0.1):,.0f} a second)"
