@@ -20,6 +20,7 @@ from shared.errors import ProgramFileError, UsageError
 from shared.program import store as programs
 from shared.program.loader import load
 from shared.program.model import ProgramFile
+from shared.program.source import FILE_BYTES_MAX
 from shared.program.templates import check_templates, read_templates
 from shared.settings import Clock
 from shared.stream.brokers import Admin
@@ -117,7 +118,8 @@ def read_program(path: Path) -> ProgramTexts:
         ProgramFileError: The file, or a template, has mistakes.
     """
     try:
-        text = path.read_text()
+        with path.open(encoding="utf-8") as file:
+            text = file.read(FILE_BYTES_MAX + 1)
     except (OSError, UnicodeDecodeError) as problem:
         raise UsageError(f"cannot read the program file {path}: {problem}") from None
     program = load(text, str(path))

@@ -60,15 +60,34 @@ def caps_of(caps: Sequence[Cap], field: str, unit: str, path: Path) -> Found:
         yield (*path, field, number), f"found a second {field} per {caps[number].per}; allowed: one"
 
 
-def circle_from(start: str, leads_to: Mapping[str, Sequence[str]]) -> list[str]:
-    """Return a way from a name back to itself; empty if there is none."""
-    ways, seen = [[start]], {start}
-    while ways:
-        way = ways.pop()
-        for name in leads_to.get(way[-1], ()):
-            if name == start:
-                return [*way, start] if len(way) > 1 else []
-            if name not in seen:
-                seen.add(name)
-                ways.append([*way, name])
+def circle_from(start: str, leads_to: Mapping[str, Sequence[str]], done: set[str]) -> list[str]:
+    """Return names that lead back to the first of them, found from a start; empty if there are none.
+
+    A name that leads to itself is no circle here. The one that comes first in ``leads_to`` begins.
+
+    Args:
+        start: Where to begin.
+        leads_to: By name.
+        done: Names from which there is no new circle; what was looked at is added, so that all of a file is one search.
+    """
+    way: list[str] = []
+    on_way: set[str] = set()
+    ahead = [iter((start,))]
+    while ahead:
+        name = next(ahead[-1], None)
+        if name is None:
+            ahead.pop()
+            if way:
+                on_way.discard(way[-1])
+                done.add(way.pop())
+        elif name in on_way:
+            if name != way[-1]:
+                done.update(way)
+                circle = way[way.index(name) :]
+                turn = circle.index(min(circle, key=list(leads_to).index))
+                return [*circle[turn:], *circle[: turn + 1]]
+        elif name not in done:
+            way.append(name)
+            on_way.add(name)
+            ahead.append(iter(leads_to.get(name, ())))
     return []

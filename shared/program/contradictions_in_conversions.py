@@ -35,13 +35,16 @@ def contradictions_in_conversions(program: ProgramFile) -> Found:
 
 def _circles(program: ProgramFile, leads_to: dict[str, list[str]]) -> Found:
     done: set[str] = set()
-    for number, one in enumerate(program.conversions):
-        for wallet in wallet_with_unit(program, one.convert.unit):
-            if wallet in leads_to.get(wallet, ()):
-                yield ("conversions", number, "into"), "found the wallet itself; allowed: another one, or a voucher"
-            elif wallet not in done and (circle := circle_from(wallet, leads_to)):
-                done |= set(circle)
-                yield (
-                    ("conversions", number, "into"),
-                    f"found points that would go round for ever: {' → '.join(circle)}",
-                )
+    numbers = {
+        wallet: number
+        for number, one in enumerate(program.conversions)
+        for wallet in wallet_with_unit(program, one.convert.unit)
+    }
+    for wallet, number in numbers.items():
+        if wallet in leads_to.get(wallet, ()):
+            yield ("conversions", number, "into"), "found the wallet itself; allowed: another one, or a voucher"
+        elif circle := circle_from(wallet, leads_to, done):
+            yield (
+                ("conversions", numbers[circle[0]], "into"),
+                f"found points that would go round for ever: {' → '.join(circle)}",
+            )

@@ -170,11 +170,11 @@ def _circles(program: ProgramFile) -> Found:
     """Find rules that replace each other: none of them would ever pay."""
     replaced = {rule.rule: tuple(rule.replaces or ()) for rule in program.earning}
     done: set[str] = set()
-    for index, rule in enumerate(program.earning):
-        if rule.rule not in done and (circle := circle_from(rule.rule, replaced)):
-            done |= set(circle)
+    numbers = {rule.rule: index for index, rule in enumerate(program.earning)}
+    for rule in program.earning:
+        if circle := circle_from(rule.rule, replaced, done):
             yield (
-                ("earning", index, "replaces"),
+                ("earning", numbers[circle[0]], "replaces"),
                 f"found rules that replace each other in a circle: {' → '.join(circle)}",
             )
 

@@ -18,6 +18,7 @@ def doubts(program: ProgramFile) -> Found:
         path: Path = ("earning", index)
         yield from _lost_by_rounding(rule, path)
         yield from _cap_never_reached(program, rule, path)
+        yield from _several_in_one(rule, path)
     yield from _alone(program)
     yield from _twice(program)
     yield from _not_carried_out(program)
@@ -45,6 +46,17 @@ def _cap_never_reached(program: ProgramFile, rule: EarningRule, path: Path) -> F
                 (*path, "cap", number),
                 f"the wallet's own cap of {tightest[cap.per]:,} comes first; take this one out",
             )
+
+
+def _several_in_one(rule: EarningRule, path: Path) -> Found:
+    matches = [("for", rule.for_ or ()), ("except", rule.except_ or ())]
+    named = [((place, number), match) for place, found in matches for number, match in enumerate(found)]
+    for place, what in [*named, *([(("when",), rule.when)] if rule.when else [])]:
+        for field in ("store", "channel", "partner", "segment", "sku", "product", "brand", "tag"):
+            for number, name in enumerate(getattr(what, field, None) or ()):
+                if ", " in name:
+                    several = ", ".join(name.split(", "))
+                    yield (*path, *place, field, number), f'"{name}" is one name; write [{several}] for several'
 
 
 def _alone(program: ProgramFile) -> Found:

@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 
 from shared.contracts.purchases import PurchaseCompleted
 from shared.program.ladder import Ladder
-from shared.program.model import ProgramFile
+from shared.program.model import ProgramFile, wallet_of
 from shared.program.occasions import Asked
 from shared.program.rules import Rule, compile_limits, compile_rule
 from shared.program.tallies import Key, Limit, before, visits_key
@@ -141,7 +141,12 @@ class RuleBook:
 def compile_rules(program: ProgramFile, ladder: Ladder | None, zone: ZoneInfo) -> RuleBook:
     """Compile the rules of a file without contradictions."""
     numbers = {rule.rule: index for index, rule in enumerate(program.earning)}
-    rules = tuple(compile_rule(program, rule, numbers, ladder, zone) for rule in program.earning)
+    by_wallet: dict[str, set[int]] = {}
+    for rule in program.earning:
+        if rule.multiply is None:
+            by_wallet.setdefault(wallet_of(program, rule), set()).add(numbers[rule.rule])
+    paying = {wallet: frozenset(found) for wallet, found in by_wallet.items()}
+    rules = tuple(compile_rule(program, rule, numbers, paying, ladder, zone) for rule in program.earning)
     plain = not any(
         rule.factor or rule.replaces or rule.best_of or rule.caps or rule.split or rule.least_amount
         or rule.least_items for rule in rules

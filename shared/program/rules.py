@@ -11,6 +11,7 @@ from zoneinfo import ZoneInfo
 from shared.contracts.fields import minor_digits
 from shared.program.calculations.base import Calculation
 from shared.program.calculations.plain import Plain
+from shared.program.calendar import idle_words
 from shared.program.conditions import Condition, compile_conditions
 from shared.program.earning import EarningRule
 from shared.program.grammar import Rounding
@@ -70,9 +71,19 @@ class Rule:
 
 
 def compile_rule(
-    program: ProgramFile, rule: EarningRule, numbers: Mapping[str, int], ladder: Ladder | None, zone: ZoneInfo
-) -> Rule:
-    """Compile one rule of a file without contradictions; ``numbers`` are the rules' positions by name."""
+    program: ProgramFile, rule: EarningRule, numbers: Mapping[str, int], paying: Mapping[str, frozenset[int]],
+    ladder: Ladder | None, zone: ZoneInfo,
+) -> Rule:  # fmt: skip
+    """Compile one rule of a file without contradictions.
+
+    Args:
+        program: The file.
+        rule: The rule.
+        numbers: The rules' positions by name.
+        paying: The rules that do not multiply, by the wallet that they pay.
+        ladder: The program's.
+        zone: Where the program lives.
+    """
     wallet = wallet_of(program, rule)
     when = rule.when
     calculation = _calculation(program, rule, wallet)
@@ -89,7 +100,7 @@ def compile_rule(
         rounding=rule.rounding,
         step=_step(program, rule, wallet),
         factor=rule.multiply.factor if rule.multiply else None,
-        multiplied=_multiplied(program, rule, numbers, wallet),
+        multiplied=_multiplied(rule, numbers, paying.get(wallet, frozenset())),
         replaces=frozenset(numbers[name] for name in rule.replaces or ()),
         best_of=rule.best_of,
         caps=compile_limits(program, wallet, f"rule {rule.rule}", rule),
@@ -112,7 +123,8 @@ def lifetime(program: ProgramFile, wallet: str, rule: EarningRule | None, zone: 
     """Return how long points live: as the rule says, else as the wallet does."""
     terms = program.wallets[wallet]
     pending = rule.pending if rule and rule.pending else terms.pending
-    return Lifetime(pending, (rule.expiry if rule else None) or terms.expiry, zone)
+    expiry = (rule.expiry if rule else None) or terms.expiry
+    return Lifetime(pending, expiry, zone, idle_words(expiry, terms.activities or ("earn", "redeem")))
 
 
 def _calculation(program: ProgramFile, rule: EarningRule, wallet: str) -> Calculation | None:
@@ -131,16 +143,10 @@ def _step(program: ProgramFile, rule: EarningRule, wallet: str) -> tuple[int, in
     return int(give.amount * 10 ** minor_digits(give.currency)), give.points.numerator
 
 
-def _multiplied(program: ProgramFile, rule: EarningRule, numbers: Mapping[str, int], wallet: str) -> frozenset[int]:
+def _multiplied(rule: EarningRule, numbers: Mapping[str, int], paying: frozenset[int]) -> frozenset[int]:
     if rule.multiply is None:
         return frozenset()
-    if rule.of is not None:
-        return frozenset(numbers[name] for name in rule.of)
-    return frozenset(
-        numbers[other.rule]
-        for other in program.earning
-        if other.multiply is None and wallet_of(program, other) == wallet
-    )
+    return paying if rule.of is None else frozenset(numbers[name] for name in rule.of)
 
 
 def _split(rule: EarningRule) -> tuple[tuple[str, int], ...]:

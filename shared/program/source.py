@@ -7,6 +7,7 @@ model decides what each field is. Duplicate keys and aliases are mistakes, not f
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -23,8 +24,12 @@ FILE_BYTES_MAX = 1_000_000
 _DEPTH_MAX = 32
 #: What stands in no file that a person wrote: control characters, halves of surrogate pairs, non-characters.
 _NEVER = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x84\x86-\x9f\ud800-\udfff\ufffe\uffff]")
-#: What no text of a program holds, however it is written down; ends of lines and tabs neither.
-_UNSEEN = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff\ufffe\uffff]")
+#: What no text of a program holds, however it is written down; ends of lines and tabs neither, nor what web pages
+#: leave in what is copied from them: spaces without a width, soft hyphens, marks of another direction of writing.
+_UNSEEN = re.compile(
+    "[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff\ufffe\uffff"
+    "\u00ad\u200b\u200e\u200f\u202a-\u202e\u2060-\u2064\u2066-\u206f\ufeff]"
+)
 
 
 @dataclass(slots=True)
@@ -76,8 +81,9 @@ def parse(text: str, filename: str) -> Source:
         node = YAML(typ="safe", pure=True).compose(text)
     except MarkedYAMLError as problem:
         raise ProgramFileError([f"{filename}:{_not_yaml(problem, text)}"]) from None
-    except (YAMLError, ValueError, OverflowError, RecursionError) as problem:
-        raise ProgramFileError([f"{filename}:1:1: not YAML: {str(problem).splitlines()[0]}"]) from None
+    except (YAMLError, ValueError, OverflowError, RecursionError, AssertionError) as problem:
+        said = str(problem).splitlines() or ["not a version of YAML that is known; take the line with % out"]
+        raise ProgramFileError([f"{filename}:1:1: not YAML: {said[0]}"]) from None
     if node is None:
         raise ProgramFileError([f"{filename}:1:1: the file is empty"])
     source.data = _plain(node, (), source, problems)
@@ -89,6 +95,7 @@ def parse(text: str, filename: str) -> Source:
 def _refuse_traps(text: str, filename: str) -> None:
     """Look at the stream of events first: a file that is a trap is refused before anything is built from it."""
     depth = 0
+    lines = text.splitlines()
     for event in YAML(typ="safe", pure=True).parse(text):
         depth += isinstance(event, CollectionStartEvent) - isinstance(event, CollectionEndEvent)
         problem = None
@@ -100,9 +107,23 @@ def _refuse_traps(text: str, filename: str) -> None:
             problem = f"found a tag, {event.tag}; if it is part of a text, put the text in quotes"
         elif isinstance(event, ScalarEvent) and _UNSEEN.search(_text_of(event)):
             problem = "found a character that nobody sees, or an end of a line; take it out"
+        elif isinstance(event, ScalarEvent) and (comment := _glued_comment(event, lines)):
+            problem = (
+                f'found "{event.value}" and the comment "{comment}"; put the whole in quotes if it is one text, '
+                "write a space after the # if it is a comment"
+            )
         if problem:
             mark = event.start_mark
             raise ProgramFileError([f"{filename}:{mark.line + 1}:{mark.column + 1}: {problem}"])
+
+
+def _glued_comment(scalar: ScalarEvent, lines: Sequence[str]) -> str | None:
+    """Return the comment behind a text on its line that looks like a part of it: ``brand: Joe #1 Tea``."""
+    mark = scalar.end_mark
+    if scalar.style or not scalar.value or mark.line >= len(lines):
+        return None
+    found = re.match(r"\s*(#\w.*)", lines[mark.line][mark.column :])
+    return found[1].rstrip() if found else None
 
 
 def _refuse_unseen(text: str, filename: str) -> None:

@@ -22,6 +22,8 @@ CAPPED = "{points: {name: P, unit: point, expiry: never, cap: 50 points per day}
         ([f"{GIVE}, rounding: down per line"], {}, "earning[0].give", "each line is rounded down by itself"),
         (["give: 0.5 points per USD, rounding: down per line"], {}, "earning[0].give", "down per order"),
         ([f"{GIVE}, cap: 60 points per day"], {"wallets": CAPPED}, "earning[0].cap", "the wallet's own cap of 50"),
+        ([f"{GIVE}, when: {{store: '7, 8'}}"], {}, "earning[0].when.store", "write [7, 8] for several"),
+        ([f"{GIVE}, for: {{brand: 'A, B'}}"], {}, "earning[0].for.brand", "write [A, B] for several"),
         ([f"{GIVE}, best_of: offer"], {}, "earning[0].best_of", 'no other rule has the word "offer"'),
         ([GIVE, f"{GIVE}, says: once more"], {}, "earning[1].rule", "pays the same, for the same, as rule-0"),
         ([GIVE], {"wallets": "{points: {name: P, unit: point, expiry: 1 year}}"}, "wallets.points.expiry", "remind:"),
