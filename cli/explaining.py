@@ -42,7 +42,7 @@ from account a join entry e using (account)
 where a.member = any($1::text[]) and e.cause = any($2::uuid[]) order by a.member, a.wallet, e.version
 """  # noqa: S608 - made of constants
 _LOTS = """
-select a.wallet, l.lot, l.earned, l.remaining, l.available_at, l.expires_at, l.fulfils
+select a.wallet, l.lot, l.earned, l.remaining, l.available_at, l.expires_at, l.idle
 from account a join lot l using (account) where a.member = $1 and l.lot = any($2::bigint[]) order by a.wallet, l.lot
 """
 _MOVES = """
@@ -61,6 +61,10 @@ where p.key = $1
 """
 _RETURNS = "select key, order_key, source, return_id, member, occurred_at, result, kind from purchase_return "
 _FULFILLED = "select key, occurred_at, kind from fulfilment where order_key = $1 order by occurred_at"
+_CLAIM = """
+select f.claim_id, f.member, f.occurred_at, p.order_id, p.source as order_source
+from fulfilment f join purchase p on p.key = f.order_key where f.key = $1
+"""
 _AMENDMENTS = "select key, order_key, source, amendment_id, member, occurred_at, changes, number from amendment "
 _REFERRALS = """
 select key, source, referral_id, referrer, friend, registered_at, state, reason, order_key, order_id, order_source,
@@ -188,9 +192,9 @@ class Explaining:
                 "wallet": wallet, "lot": str(lot), "earned": earned,
                 "remaining": left[lot].remaining if lot in left else 0, "pending": lot in left and left[lot].pending,
                 "available_at": available_at_word(Terms(available_at, expires_at)), "expires_at": instant(expires_at),
-                "moves": moves[lot],
+                "idle": idle or None, "moves": moves[lot],
             }
-            for wallet, lot, earned, _recorded, available_at, expires_at, _fulfils in await self._connection.fetch(
+            for wallet, lot, earned, _recorded, available_at, expires_at, idle in await self._connection.fetch(
                 _LOTS, member, numbers
             )
         ]  # fmt: skip
@@ -234,7 +238,15 @@ class Explaining:
             "entries": await self._entries(members, [row["key"]]),
         }
 
-    # ---- amendments
+    # ---- claims and amendments
+
+    async def _claim(self, key: bytes) -> Json:
+        row = await self._connection.fetchrow(_CLAIM, key)
+        return {
+            "id": row["claim_id"], "member_id": row["member"], "occurred_at": instant(row["occurred_at"]),
+            "order": {"id": row["order_id"], "source": row["order_source"]},
+            "entries": await self._entries([row["member"]], [key]),
+        }  # fmt: skip
 
     async def _amendment(self, key: bytes) -> Json:
         row = await self._connection.fetchrow(_AMENDMENTS + "where key = $1", key)

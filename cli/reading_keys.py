@@ -33,6 +33,7 @@ _BY_ID = """
 select 'order' as kind, source, key, member from purchase where order_id = $1
 union all select kind, source, key, member from purchase_return where return_id = $1
 union all select 'amendment', source, key, member from amendment where amendment_id = $1
+union all select 'claim', source, key, member from fulfilment where kind = 'claim' and claim_id = $1
 union all select 'referral', source, key, friend from referral where referral_id = $1
 union all select 'redemption', source, key, member from redemption where redemption_id = $1
 order by 1, 2
@@ -43,6 +44,7 @@ union all select kind, source, key, member from purchase_return where key in ($2
 union all select 'amendment', source, key, member from amendment where key = $4
 union all select 'referral', source, key, friend from referral where key = $5
 union all select 'redemption', source, key, member from redemption where key = $6
+union all select 'claim', source, key, member from fulfilment where key = $7
 order by 1, 2
 """
 _WAITING = """
@@ -68,7 +70,7 @@ async def matches(connection: Connection, name: str, source: str | None) -> list
     if source is None:
         return [Match(*row) for row in await connection.fetch(_BY_ID, name)]
     # Before the id stands the word that its contract puts there.
-    words = ("return", "cancellation", "amendment", "referral", "redemption")
+    words = ("return", "cancellation", "amendment", "referral", "redemption", "claim")
     keys = [business_key(source, name), *(business_key(source, f"{word}\x1f{name}") for word in words)]
     return [Match(*row) for row in await connection.fetch(_BY_KEY, *keys)]
 

@@ -70,6 +70,11 @@ def instant(value: int | None) -> str | None:
     return None if value is None or value in {BEGINNING, NEVER} else iso(value)
 
 
+def life(lot: Json) -> str:
+    """Return until when a lot's points live, in words."""
+    return lot["expires_at"] or (f"after {lot['idle']}" if lot["idle"] else "never")
+
+
 def rule_name(programs: Mapping[int, Program], version: int, rule: int) -> str | None:
     """Return the name of the rule that paid; None where none did."""
     if rule in RULES:

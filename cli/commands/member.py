@@ -11,7 +11,7 @@ from cli.commands.clock import parse_instant
 from cli.home import DEFAULT_HOME, Home, database, settings_for
 from cli.output import AsJson, command, print_json, say
 from cli.reading_member import Asked, read_member
-from cli.reading_words import Json, print_entries, print_line, print_records, print_table, short, versions
+from cli.reading_words import Json, life, print_entries, print_line, print_records, print_table, short, versions
 from shared.contracts.fields import in_money
 
 
@@ -57,7 +57,7 @@ def _print(found: Json) -> None:
         ("wallet", "lot", "state", "remaining", "available at", "expires at"),
         [
             (lot["wallet"], short(lot["lot"]), lot["state"], lot["remaining"], _available(lot["available_at"]),
-             lot["expires_at"] or "never")
+             life(lot))
             for lot in found["lots"]
         ],
         "Lots, in the order in which they are spent",

@@ -13,7 +13,7 @@ from cli.explaining_rules import print_verdicts
 from cli.home import DEFAULT_HOME, Home, database, settings_for
 from cli.output import AsJson, command, print_json, say
 from cli.reading_keys import Match, dead_letters, matches, waiting
-from cli.reading_words import Json, print_entries, print_line, print_records, print_table, short, versions
+from cli.reading_words import Json, life, print_entries, print_line, print_records, print_table, short, versions
 from shared.contracts.fields import in_money
 from shared.errors import UsageError
 
@@ -105,7 +105,7 @@ def _print_order(order: Json) -> None:
         ("wallet", "lot", "earned", "remaining", "available at", "expires at", "what became of it"),
         [
             (lot["wallet"], short(lot["lot"]), lot["earned"], lot["remaining"], lot["available_at"] or "at once",
-             lot["expires_at"] or "never", _pairs(lot["moves"]))
+             life(lot), _pairs(lot["moves"]))
             for lot in order["lots"]
         ],
         "Its lots, with everything else that the member earned on the same terms",
@@ -135,6 +135,14 @@ def _print_amendment(one: Json) -> None:
         f"{one['occurred_at']}"
     )
     print_records(one["changed"], ("rule", "points"), "What it changed")
+    print_entries(one["entries"], "Entries that it caused")
+
+
+def _print_claim(one: Json) -> None:
+    print_line(
+        f"claim {one['id']} of {one['source']} of order {one['order']['id']} of {one['order']['source']}, "
+        f"member {one['member_id']}, {one['occurred_at']}"
+    )
     print_entries(one["entries"], "Entries that it caused")
 
 
@@ -183,5 +191,6 @@ def _pairs(numbers: dict[str, int]) -> str:
 
 _PRINTERS: dict[str, Callable[[Json], None]] = {
     "order": _print_order, "return": _print_return, "cancellation": _print_return, "amendment": _print_amendment,
+    "claim": _print_claim,
     "referral": _print_referral, "redemption": _print_redemption,
 }  # fmt: skip

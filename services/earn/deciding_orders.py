@@ -113,7 +113,8 @@ class DecidingOrders(DecidingReferrals):
         )  # fmt: skip
         self.effects.fulfilments.append((
             received.key, received.content_hash, order.key, self._mark.seq, received.position, received.occurred_at,
-            order.member, "claim" if isinstance(event, PurchaseClaimed) else "fulfilment",
+            order.member, *(("claim", event.claim_id) if isinstance(event, PurchaseClaimed) else ("fulfilment", "")),
+            received.source,
         ))  # fmt: skip
         return None
 

@@ -159,9 +159,10 @@ on conflict (member) do update set occurred_at = excluded.occurred_at, content =
 """
 
 _ADD_FULFILMENTS = """
-insert into fulfilment (key, content_hash, order_key, archive_seq, archive_index, occurred_at, member, kind)
+insert into fulfilment (key, content_hash, order_key, archive_seq, archive_index, occurred_at, member, kind,
+                        claim_id, source)
 select * from unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::bigint[], $5::int[], $6::timestamptz[], $7::text[],
-                     $8::text[])
+                     $8::text[], $9::text[], $10::text[])
 """
 
 _PARK = """

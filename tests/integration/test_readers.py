@@ -69,6 +69,8 @@ async def fill(made: Deployment) -> None:
                                    "order_id": "a-1", "lines": [{"line_id": "2", "amount": 2000}]}),
         about(purchases.RETURNED, {"member_id": "bob", "occurred_at": DAY.format("18:00"), "return_id": "back-2",
                                    "order_id": "never-came"}),
+        about(purchases.CLAIMED, {"member_id": "ann", "occurred_at": DAY.format("19:00"), "claim_id": "c-1",
+                                  "order_id": "a-2"}),
         event({**first, "tax": 1}, "conflict"),
         event(bought("e-1", "ann", line("1", 100), currency="EUR"), "in-euros"),
     ])  # fmt: skip
@@ -267,6 +269,10 @@ async def test_why_nothing_was_earned(full: Deployment) -> None:
 async def test_why_a_return_a_referral_and_redemptions(full: Deployment) -> None:
     (back,) = (await ask(full, "why", "back-1"))["found"]
     assert (back["kind"], back["order"]) == ("return", {"id": "a-1", "source": SOURCE})
+    for about_it in ("c-1",), ("c-1", "--source", SOURCE):
+        (claim,) = (await ask(full, "why", *about_it))["found"]
+        assert (claim["kind"], claim["order"]["id"], claim["entries"]) == ("claim", "a-2", [])
+    assert "claim c-1 of " in (await loyalty(full, "why", "c-1")).stdout
     (referral,) = (await ask(full, "why", "r-1"))["found"]
     assert (referral["state"], referral["minimum"]) == ("qualified", 1000)
     assert {(entry["member_id"], entry["points"]) for entry in referral["entries"]} == {("ann", 50), ("bob", 25)}
