@@ -107,7 +107,10 @@ async def read_member(connection: Connection, programs: Mapping[int, Program], a
 
 def _wallet(account: Account, program: Program) -> Json:
     """Return a wallet's balance, and the instant at which its points lapse if nothing is done before."""
-    idle_until = program.idle_until(account.wallet, account.earned_at, account.redeemed_at)
+    idle_until = min(
+        (program.idle_until(lot.terms.idle, account.earned_at, account.redeemed_at)
+         for lot in account.lots.values() if lot.terms.idle and not lot.pending), default=None,
+    )  # fmt: skip
     fields = ("wallet", "available", "pending", "reserved", "debt", "lifetime", "version")
     return {**{name: getattr(account, name) for name in fields}, "lapses_unless_used": instant(idle_until)}
 
@@ -119,7 +122,7 @@ def _lots(account: Account) -> list[Json]:
         {
             "wallet": account.wallet, "lot": str(lot.lot), "state": "pending" if lot.pending else "available",
             "remaining": lot.remaining, "available_at": available_at_word(lot.terms),
-            "expires_at": instant(lot.terms.expires_at),
+            "expires_at": instant(lot.terms.expires_at), "idle": lot.terms.idle or None,
         }
         for lot in lots
     ]  # fmt: skip

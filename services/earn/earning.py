@@ -154,8 +154,8 @@ def terms_of(award: Award, rating: Rating, key: bytes) -> Terms:
     lifetime = award.rule.lifetimes[award.wallet]
     available_at, expires_at = lifetime.of(rating.day, rating.joined_on)
     if available_at != NEVER or lifetime.pending is None:
-        return Terms(available_at, expires_at)
-    return Terms(available_at, expires_at, waits_for(key, lifetime.pending.until))
+        return Terms(available_at, expires_at, idle=lifetime.idle)
+    return Terms(available_at, expires_at, waits_for(key, lifetime.pending.until), lifetime.idle)
 
 
 def waits_for(key: bytes, until: Literal["fulfilled", "claimed"]) -> bytes:

@@ -189,8 +189,9 @@ def _reward(
 def _terms(program: Program, wallet: str, occurred_at: int, member: Member) -> Terms:
     """Return the terms of a reward: those of an order of that day; it waits for no fulfilment of its own."""
     day = program.day_at(occurred_at)
-    available_at, expires_at = program.lifetimes[wallet].of(day, member.joined_on)
-    return Terms(BEGINNING if available_at == NEVER else available_at, expires_at)
+    lifetime = program.lifetimes[wallet]
+    available_at, expires_at = lifetime.of(day, member.joined_on)
+    return Terms(BEGINNING if available_at == NEVER else available_at, expires_at, idle=lifetime.idle)
 
 
 def take_back(

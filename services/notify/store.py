@@ -21,16 +21,15 @@ from (select distinct hashtextextended(current_schema() || ' notify ' || abs(has
 
 _NO_POINTS = """
 select asked.key
-from unnest($1::text[], $2::text[], $3::text[], $4::timestamptz[], $5::timestamptz[], $6::boolean[], $7::boolean[])
-     as asked(key, member, wallet, expires_at, said_at, earning_counts, redeeming_counts)
+from unnest($1::text[], $2::text[], $3::text[], $4::timestamptz[], $5::timestamptz[])
+     as asked(key, member, wallet, expires_at, said_at)
 where not exists (
     select from account a join lot l on l.account = a.account
     where a.member = asked.member and a.wallet = asked.wallet and not l.pending and l.remaining > 0
       and (l.expires_at = asked.expires_at or (
           -- Points that lapse without activity have no day of their own: nothing must have happened since.
-          l.expires_at = 'infinity' and (asked.earning_counts or asked.redeeming_counts)
-          and not (asked.earning_counts and a.earned_at > asked.said_at)
-          and not (asked.redeeming_counts and a.redeemed_at > asked.said_at))))
+          l.idle <> '' and a.earned_at <= asked.said_at
+          and (l.idle not like '%redeem%' or a.redeemed_at <= asked.said_at))))
 """
 
 _STANDINGS = """
@@ -87,7 +86,7 @@ async def causes_gone(connection: Connection, news: Sequence[News], program: Pro
     """Return the dedupe keys of news whose cause is gone, by what the ledger and tiers say now."""
     ladder = program.ladder
     expiring = [
-        (n.key, n.member, n.cause.wallet, n.cause.expires_at, n.occurred_at, *_keep_alive(program, n.cause.wallet))
+        (n.key, n.member, n.cause.wallet, n.cause.expires_at, n.occurred_at)
         for n in news
         if isinstance(n.cause, PointsCause)
     ]
@@ -100,13 +99,6 @@ async def causes_gone(connection: Connection, news: Sequence[News], program: Pro
         standings = {row["member"]: Standing(row["tier"], row["valid_until"]) for row in rows}
         gone |= {key for key, member, cause in about_tiers if _tier_gone(ladder, cause, standings.get(member))}
     return gone
-
-
-def _keep_alive(program: Program, wallet: str) -> tuple[bool, bool]:
-    """Return whether earning, and redeeming, keeps points of a wallet alive."""
-    terms = program.terms.get(wallet)
-    activities = terms.activities if terms and terms.idle else frozenset()
-    return "earn" in activities, "redeem" in activities
 
 
 def _tier_gone(ladder: Ladder, cause: TierCause, standing: Standing | None) -> bool:

@@ -50,11 +50,11 @@ async def audit(connection: Connection) -> AsyncIterator[tuple[Check, list[Findi
 
 async def changed_terms(connection: Connection) -> list[Finding]:
     """Return lots whose terms are not those that their id was made of: somebody moved an expiry."""
-    rows = await connection.fetch("select account, lot, available_at, expires_at, fulfils from lot")
+    rows = await connection.fetch("select account, lot, available_at, expires_at, fulfils, idle from lot")
     return [
         Finding("terms", f"account {account}", f"lot {lot} has other terms than those it was made for")
-        for account, lot, available_at, expires_at, fulfils in rows
-        if Terms(available_at, expires_at, fulfils or b"").lot_id() != lot
+        for account, lot, available_at, expires_at, fulfils, idle in rows
+        if Terms(available_at, expires_at, fulfils or b"", idle).lot_id() != lot
     ][:_SHOWN]
 
 

@@ -124,9 +124,9 @@ class Book:
 
     def _expires_at(self, account: Account, terms: Terms) -> int:
         """Return when points lapse: by their own terms, or because the member does nothing for too long."""
-        if terms.expires_at != NEVER:
+        if not terms.idle:
             return terms.expires_at
-        return self.program.idle_until(account.wallet, account.earned_at, account.redeemed_at)
+        return self.program.idle_until(terms.idle, account.earned_at, account.redeemed_at)
 
     def _announce(self, account: Account, instant: int) -> None:
         """Say how many points will lapse, summed over the lots that do so at the same time."""

@@ -23,18 +23,21 @@ class Terms(NamedTuple):
 
     Attributes:
         available_at: BEGINNING: at once; NEVER: when what they wait for happens.
-        fulfils: The key of that: an order that is fulfilled, or claimed; such points gather with nobody else's.
+        expires_at: NEVER also for points that lapse without activity.
+        fulfils: The key of what they wait for: an order that is fulfilled, or claimed; they gather with nobody else's.
+        idle: How long the member may do nothing, such as ``18 months without earn or redeem``; empty: for ever.
     """
 
     available_at: int
     expires_at: int
     fulfils: bytes = b""
+    idle: str = ""
 
     @functools.lru_cache(maxsize=10_000)  # noqa: B019 - keyed by the terms' values; few terms, many events
     def lot_id(self) -> int:
         """Return the lot's id: a function of the terms alone, so that no batching can change it (63 bits)."""
         terms = b"%d|%d" % (self.available_at, self.expires_at)
-        digest = hashlib.blake2b(terms + self.fulfils, digest_size=8).digest()
+        digest = hashlib.blake2b(terms + self.fulfils + self.idle.encode(), digest_size=8).digest()
         return int.from_bytes(digest) >> 1
 
 

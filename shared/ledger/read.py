@@ -67,13 +67,13 @@ order by a.member, a.wallet
 """
 
 _LOTS_THEN = f"""
-select e.account, e.lot, sum(e.points * f.lot)::bigint, l.available_at, l.expires_at, l.fulfils,
+select e.account, e.lot, sum(e.points * f.lot)::bigint, l.available_at, l.expires_at, l.fulfils, l.idle,
        sum(e.points * f.pending) > 0
 from entry e
 join {_EFFECTS} on f.operation = e.operation
 join lot l on l.account = e.account and l.lot = e.lot
 where e.occurred_at <= $1 and e.account = any($2::bigint[])
-group by e.account, e.lot, l.available_at, l.expires_at, l.fulfils
+group by e.account, e.lot, l.available_at, l.expires_at, l.fulfils, l.idle
 having sum(e.points * f.lot) > 0
 """
 
@@ -112,10 +112,10 @@ async def accounts_at(
 async def _load_then(connection: Connection, accounts: Sequence[Account], as_of: int) -> None:
     by_number = {account.account: account for account in accounts}
     numbers = list(by_number)
-    for number, lot, remaining, available_at, expires_at, fulfils, pending in await connection.fetch(
+    for number, lot, remaining, available_at, expires_at, fulfils, idle, pending in await connection.fetch(
         _LOTS_THEN, as_of, numbers
     ):
-        terms = Terms(available_at, expires_at, fulfils or b"")
+        terms = Terms(available_at, expires_at, fulfils or b"", idle)
         by_number[number].lots[lot] = Lot(lot, terms, remaining, pending)
     for number, key, held_until, parts, *about in await connection.fetch(_HOLDS_THEN, as_of, numbers):
         by_number[number].holds[key] = Hold(key, held_until, parts_from_json(parts), *about)

@@ -41,7 +41,7 @@ on conflict (member, wallet) do nothing
 """
 
 _LOTS = """
-select account, lot, remaining, available_at, expires_at, fulfils, pending
+select account, lot, remaining, available_at, expires_at, fulfils, idle, pending
 from lot where account = any($1::bigint[]) and remaining > 0
 """
 
@@ -62,15 +62,15 @@ with entries as (
                 $14::smallint[], $15::smallint[]) e
 ), change as (
     select * from unnest($17::bigint[], $18::bigint[], $19::bigint[], $20::bigint[], $21::timestamptz[],
-                         $22::timestamptz[], $23::uuid[], $24::boolean[])
-                  as c(account, lot, earned, remaining, available_at, expires_at, fulfils, pending)
+                         $22::timestamptz[], $23::uuid[], $24::boolean[], $36::text[])
+                  as c(account, lot, earned, remaining, available_at, expires_at, fulfils, pending, idle)
 ), moved as (
     update lot l
     set earned = l.earned + c.earned, remaining = l.remaining + c.remaining, pending = c.pending
     from change c
     where c.remaining not between 0 and c.earned and (l.account, l.lot) = (c.account, c.lot)
 ), gathered as (
-    insert into lot (account, lot, earned, remaining, available_at, expires_at, fulfils, pending)
+    insert into lot (account, lot, earned, remaining, available_at, expires_at, fulfils, pending, idle)
     select * from change where remaining between 0 and earned
     on conflict (account, lot) do update
     set earned = lot.earned + excluded.earned, remaining = lot.remaining + excluded.remaining,
@@ -131,8 +131,10 @@ async def load_lots(connection: Connection, accounts: Sequence[Account]) -> None
         return
     by_number = {account.account: account for account in accounts}
     numbers = list(by_number)
-    for number, lot, remaining, available_at, expires_at, fulfils, pending in await connection.fetch(_LOTS, numbers):
-        terms = Terms(available_at, expires_at, fulfils or b"")
+    for number, lot, remaining, available_at, expires_at, fulfils, idle, pending in await connection.fetch(
+        _LOTS, numbers
+    ):
+        terms = Terms(available_at, expires_at, fulfils or b"", idle)
         by_number[number].lots[lot] = Lot(lot, terms, remaining, pending)
     for number, key, held_until, parts, *about in await connection.fetch(_HOLDS, numbers):
         by_number[number].holds[key] = Hold(key, held_until, parts_from_json(parts), *about)
@@ -142,14 +144,17 @@ async def load_lots(connection: Connection, accounts: Sequence[Account]) -> None
 
 def parts_to_json(parts: Sequence[Part]) -> str:
     """Return the parts of a redemption as they stand in its row."""
-    return json.dumps([[terms.available_at, terms.expires_at, terms.fulfils.hex(), points] for terms, points in parts])
+    return json.dumps([
+        [terms.available_at, terms.expires_at, terms.fulfils.hex(), points, *([terms.idle] if terms.idle else [])]
+        for terms, points in parts
+    ])  # fmt: skip
 
 
 def parts_from_json(text: str) -> tuple[Part, ...]:
     """Return the parts of a redemption from its row."""
     return tuple(
-        Part(Terms(available_at, expires_at, bytes.fromhex(fulfils)), points)
-        for available_at, expires_at, fulfils, points in json.loads(text)
+        Part(Terms(available_at, expires_at, bytes.fromhex(fulfils), *idle), points)
+        for available_at, expires_at, fulfils, points, *idle in json.loads(text)
     )
 
 
@@ -194,4 +199,5 @@ async def write(connection: Connection, posting: Posting, recorded_at: int) -> N
         [a.next_due for a in accounts],
         [a.earned_at for a in accounts],
         [a.redeemed_at for a in accounts],
+        [change.terms.idle for change in lots],
     )

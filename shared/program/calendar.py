@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Iterable
 from datetime import MAXYEAR, UTC, date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
@@ -27,6 +29,18 @@ def expiry_instant(expiry: Expiry, day: date, zone: ZoneInfo, joined_on: date | 
     if day.year > MAXYEAR - (102 if expiry.anchor else 101):
         return None  # the calendar ends before the points do
     return start_of_day(_last_day(expiry, day, joined_on) + timedelta(days=1), zone)
+
+
+def idle_words(expiry: Expiry, activities: Iterable[str]) -> str:
+    """Return how long a member may do nothing, as it stands with the points: ``18 months without earn or redeem``."""
+    return f"{expiry.count} {expiry.unit}s without {' or '.join(sorted(activities))}" if expiry.idle else ""
+
+
+@functools.lru_cache(maxsize=1_000)
+def idle_terms(words: str) -> tuple[Expiry, bool]:
+    """Read what ``idle_words`` wrote: how long, and whether redeeming is an activity; earning always is."""
+    count, unit, _without, *activities = words.split()
+    return Expiry(int(count), unit.removesuffix("s"), idle=True), "redeem" in activities  # type: ignore[arg-type]
 
 
 def idle_instant(expiry: Expiry, day: date, zone: ZoneInfo) -> datetime | None:

@@ -11,8 +11,7 @@ from zoneinfo import ZoneInfo
 
 from shared.contracts.fields import minor_digits
 from shared.instants import BEGINNING, NEVER, microseconds
-from shared.program.calendar import idle_instant, start_of_day
-from shared.program.grammar import Expiry
+from shared.program.calendar import idle_instant, idle_terms, start_of_day
 from shared.program.ladder import Ladder, compile_ladder
 from shared.program.lifetimes import Lifetime
 from shared.program.matching import LineTest, any_of
@@ -32,15 +31,11 @@ class Wallet:
         pending: When they become available; None: at once.
         on_return: What happens to points of a return that are spent already: debt, clamp or withhold.
         remind: Days before an expiry on which it is announced, the most first.
-        idle: Points that have no expiry of their own lapse so long after the last activity; None: never.
-        activities: What counts as one: earn, redeem.
     """
 
     pending: Pending | None
     on_return: str
     remind: tuple[int, ...]
-    idle: Expiry | None
-    activities: frozenset[str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,27 +109,25 @@ class Program:
         """Return the same of an instant in microseconds since 1970."""
         return self.day_of(datetime.fromtimestamp(instant / 1_000_000, UTC))
 
-    def idle_until(self, wallet: str, earned_at: int, redeemed_at: int) -> int:
-        """Return the instant at which points without an expiry of their own lapse, unless something is done before.
+    def idle_until(self, idle: str, earned_at: int, redeemed_at: int) -> int:
+        """Return the instant at which points that lapse without activity lapse, unless something is done before.
 
         Args:
-            wallet: The wallet.
-            earned_at: When the member earned in it last; BEGINNING: never.
+            idle: How long the member may do nothing (``Terms.idle``).
+            earned_at: When the member earned in the wallet last; BEGINNING: never.
             redeemed_at: When they redeemed from it last.
         """
-        terms = self.terms.get(wallet)
-        if terms is None or terms.idle is None:
-            return NEVER
-        last = max(earned_at, redeemed_at) if "redeem" in terms.activities else earned_at
+        expiry, redeeming_counts = idle_terms(idle)
+        last = max(earned_at, redeemed_at) if redeeming_counts else earned_at
         if last == BEGINNING:
             return NEVER
         day = self.day_at(last)
-        known = self._idle_until.get((wallet, day))
+        known = self._idle_until.get((idle, day))
         if known is None:
             if len(self._idle_until) > 10_000:
                 self._idle_until.clear()
-            gone = idle_instant(terms.idle, day, self.zone)
-            known = self._idle_until[wallet, day] = NEVER if gone is None else microseconds(gone)
+            gone = idle_instant(expiry, day, self.zone)
+            known = self._idle_until[idle, day] = NEVER if gone is None else microseconds(gone)
         return known
 
     def reminders(self, wallet: str, expires_at: int) -> tuple[tuple[int, int], ...]:
@@ -186,8 +179,6 @@ def compile_program(program: ProgramFile, version: int, templates: Mapping[str, 
                 wallet.pending,
                 wallet.on_return,
                 tuple(sorted(set(wallet.remind), reverse=True)),
-                wallet.expiry if wallet.expiry.idle else None,
-                frozenset(wallet.activities or ("earn", "redeem")),
             )
             for slug, wallet in program.wallets.items()
         },

@@ -21,11 +21,13 @@ class Lifetime:
     Attributes:
         pending: None: they are available at once.
         zone: Where days begin and end.
+        idle: How long the member may do nothing (``Terms.idle``); empty: for ever.
     """
 
     pending: Pending | None
     expiry: Expiry
     zone: ZoneInfo
+    idle: str = ""
     _of_day: dict[tuple[date, date | None], tuple[int, int]] = field(default_factory=dict, compare=False)
 
     @property

@@ -80,6 +80,23 @@ def test_points_with_a_day_of_their_own_keep_it() -> None:
     assert shop.balance() == (0, 0, 0, 0)
 
 
+@pytest.mark.parametrize(
+    ("first", "second", "left_in_june"),
+    [
+        ("never", "after 2 months without activity", 10),
+        ("after 2 months without activity", "never", 20),
+        ("after 2 months without activity", "after 4 months without activity", 20),
+    ],
+)
+def test_points_keep_the_terms_that_they_were_earned_under(first: str, second: str, left_in_june: int) -> None:
+    shop = Shop(f"expiry: {first}")
+    shop.buy("o1", 1000, at=NOON)
+    shop.rehearsal.publish(shop.text.replace(first, second).replace("2010-01-01", "2017-02-01"))
+    shop.buy("o2", 2000, at="2017-03-01T12:00:00-05:00")  # an activity of both
+    shop.until("2017-06-01T12:00:00-04:00")
+    assert shop.balance() == (left_in_june, 0, 0, 0)
+
+
 def test_it_does_not_matter_when_a_sweep_ran() -> None:
     sweeps = ["2017-03-04T05:00:00+00:00", "2017-03-11T05:00:00+00:00", "2017-05-01T00:00:00+00:00"]
     found = []
