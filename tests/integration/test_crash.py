@@ -58,7 +58,7 @@ async def test_a_crash_at_any_point_leaves_a_calm_ledger(deployment: Deployment,
 async def kill_there(deployment: Deployment, order: str) -> None:
     await deployment.send(traffic(150))
     worker = deployment.start_process(crash_at=order, batch_records=20)
-    assert await asyncio.to_thread(worker.wait, 40) == -signal.SIGKILL
+    assert await asyncio.to_thread(worker.wait, 80) == -signal.SIGKILL
     deployment.start_process(batch_records=20)
     await deployment.send(traffic(20, first=1000))
     await deployment.idle()
