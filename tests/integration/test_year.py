@@ -94,9 +94,9 @@ def expected(totals: pd.DataFrame) -> list[list[str]]:
     return [COLUMNS, *sorted(rows)]
 
 
-@pytest.mark.timeout(400)
+@pytest.mark.timeout(1_200)
 def test_the_year_is_paid_to_the_point(home: Path) -> None:
-    loyalty(home, "replay", "completejourney", "--no-barrier", "--to", str(LAST))
+    loyalty(home, "replay", "completejourney", "--no-barrier", "--to", str(LAST), seconds=900)
     loyalty(home, "status", "--wait-idle")
     year = paid_by_pandas(midnight_after(LAST))
     if LAST == WHOLE:
