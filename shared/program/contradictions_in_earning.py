@@ -19,11 +19,15 @@ def contradictions_in_earning(program: ProgramFile) -> Found:
         name = program.earning[index].rule
         yield ("earning", index, "rule"), f'found "{name}" again; allowed: a name that no other rule has'
     names = {rule.rule: rule for rule in program.earning}
+    found: list[list[tuple[Path, str]]] = []
     for index, rule in enumerate(program.earning):
         path: Path = ("earning", index)
-        problems = [*_ways(rule, path)] or [*_wallet(program, rule, path), *_others(rule, names, path)]
+        found.append([*_ways(rule, path)] or [*_wallet(program, rule, path), *_others(rule, names, path)])
+    faulty = {rule.rule for rule, problems in zip(program.earning, found, strict=True) if problems}
+    for index, (rule, problems) in enumerate(zip(program.earning, found, strict=True)):
+        path = ("earning", index)
         yield from problems
-        if not problems:
+        if not problems and faulty.isdisjoint(rule.of or ()):
             # Only now it is known which wallet the rule pays.
             yield from _pay(program, rule, path)
             yield from _multiplied(program, rule, names, path)

@@ -149,3 +149,13 @@ def test_rules_that_replace_each_other_in_a_circle() -> None:
         load(program_text(f"{GIVE}, replaces: rule-2", f"{GIVE}, replaces: rule-0", f"{GIVE}, replaces: rule-1"))
     (problem,) = refused.value.problems
     assert "in a circle: rule-0 → rule-2 → rule-1 → rule-0" in problem
+
+
+@pytest.mark.parametrize(
+    ("base", "said"),
+    [("give: 1 piont per whole USD", "piont"), ("give: 1 point per whole USD, of: rule-0", "earning[0]")],
+)
+def test_a_rule_that_multiplies_a_faulty_one_hides_no_mistake(base: str, said: str) -> None:
+    with pytest.raises(ProgramFileError) as refused:
+        load(program_text(base, "multiply: 2, of: rule-0"))
+    assert said in str(refused.value)
