@@ -104,9 +104,7 @@ class Explaining:
         order = (await load_orders(self._connection, [key]))[key]
         program = self._programs[order.program_version]
         result = await self._connection.fetchval("select result from order_now where key = $1", key)
-        fulfilled = await self._connection.fetch(
-            "select key, occurred_at, kind from fulfilment where order_key = $1 order by occurred_at", key
-        )
+        fulfilled = await self._connection.fetch(_FULFILLED, key)
         referrals = await self._connection.fetch(_REFERRALS + "where order_key = $1", key)
         bought = sum(line.qualifying for line in order.lines)
         return {

@@ -7,8 +7,7 @@ back, so points that were spent meanwhile are owed, waived or withheld only wher
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from datetime import datetime
+from collections.abc import Container, Iterable, Mapping
 from typing import NamedTuple
 
 from services.earn.awards import POINTS_MAX, Award, Rating, Verdict
@@ -81,22 +80,21 @@ def amend(
     if refused is not None or bought_at is None:
         return refused or Refused("no-program", "the order has no time")
     own = counted_by(order, [sum(paid.line_points) for paid in order.awards], program)
+    day = program.day_of(bought_at)
+    caps = dict.fromkeys(limit.key(day) for limit in program.book.limits)
     noted: dict[Key, int] = {}
-    known = Known(
-        order.kept.tier, noting(_without(own, order.kept, program, count, bought_at), noted), order.kept.member
-    )
+    known = Known(order.kept.tier, noting(_without(own, order.kept, count, caps), noted), order.kept.member)
     rating = rate(program, event.as_bought(bought_at), known, verdicts)
     if sum(award.points for award in rating.awards) > POINTS_MAX:
         return Refused("too-many-points", f"the order would earn more than {POINTS_MAX:,} points; check its amounts")
     changes = list(_changes(order, rating, program))
     earned, taken = _post(order, changes, event, key, occurred_at, program, book)
     qualified = _qualify(order, sum(rating.qualifying), key, occurred_at, program, book)
-    limits = {limit.key(program.day_of(bought_at)) for limit in program.book.limits}
     # What was not asked this time may be asked by the next amendment; caps are counted anew each time.
-    asked_before = {name: number for name, number in order.kept.counts.items() if name not in limits}
+    asked_before = {name: number for name, number in order.kept.counts.items() if name not in caps}
     _rewrite(order, event, rating, order.kept._replace(counts={**asked_before, **noted}), occurred_at)
     return Amended(
-        rating.reason, changes, earned, taken, qualified, _counted(own, rating.counted, program, bought_at),
+        rating.reason, changes, earned, taken, qualified, _counted(own, rating.counted, caps),
         [(one.wallet, program.rules[one.rule].name, one.points) for one in changes if one.points > 0],
     )  # fmt: skip
 
@@ -113,21 +111,15 @@ def _refused(order: Order, event: PurchaseAmended, occurred_at: int, program: Pr
     return other_currency(program, event.currency)
 
 
-def _without(own: Mapping[Key, int], kept: Kept, program: Program, count: Count, bought_at: datetime) -> Count:
+def _without(own: Mapping[Key, int], kept: Kept, count: Count, caps: Container[Key]) -> Count:
     """Count caps as if the order had not been made; the rest as it was when the order was made."""
-    day = program.day_of(bought_at)
-    limits = {limit.key(day) for limit in program.book.limits}
-    return lambda key: count(key) - own.get(key, 0) if key in limits else kept.counts.get(key, 0)
+    return lambda key: count(key) - own.get(key, 0) if key in caps else kept.counts.get(key, 0)
 
 
-def _counted(
-    own: Mapping[Key, int], now: Mapping[Key, int], program: Program, bought_at: datetime
-) -> dict[Key, int]:  # fmt: skip
+def _counted(own: Mapping[Key, int], now: Mapping[Key, int], caps: Iterable[Key]) -> dict[Key, int]:
     """Return by how much caps count more or less; a budget gets nothing back."""
-    day = program.day_of(bought_at)
     changed = {}
-    for limit in program.book.limits:
-        key = limit.key(day)
+    for key in caps:
         more = now.get(key, 0) - own.get(key, 0)
         if more > 0 or (more and not is_budget(key)):
             changed[key] = more

@@ -12,9 +12,9 @@ from typing import NamedTuple
 from shared.database.pool import Connection
 from shared.instants import BEGINNING
 from shared.ledger.book import Book, Lapse
-from shared.ledger.model import Account, Hold, Lot, Posting, Terms
+from shared.ledger.model import Account, Posting
 from shared.ledger.operations import Operation, effects_as_values
-from shared.ledger.store import load_lots, parts_from_json
+from shared.ledger.store import fill, load_lots
 from shared.program.compiled import Program
 
 _EFFECTS = f"""(values {effects_as_values()})
@@ -110,15 +110,9 @@ async def accounts_at(
 
 
 async def _load_then(connection: Connection, accounts: Sequence[Account], as_of: int) -> None:
-    by_number = {account.account: account for account in accounts}
-    numbers = list(by_number)
-    for number, lot, remaining, available_at, expires_at, fulfils, idle, pending in await connection.fetch(
-        _LOTS_THEN, as_of, numbers
-    ):
-        terms = Terms(available_at, expires_at, fulfils or b"", idle)
-        by_number[number].lots[lot] = Lot(lot, terms, remaining, pending)
-    for number, key, held_until, parts, *about in await connection.fetch(_HOLDS_THEN, as_of, numbers):
-        by_number[number].holds[key] = Hold(key, held_until, parts_from_json(parts), *about)
+    numbers = [account.account for account in accounts]
+    lots = await connection.fetch(_LOTS_THEN, as_of, numbers)
+    fill(accounts, lots, await connection.fetch(_HOLDS_THEN, as_of, numbers))
     for account in accounts:
         # Whether anything is due shows when it is looked for.
         account.next_due = BEGINNING

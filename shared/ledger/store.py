@@ -129,17 +129,26 @@ async def load_lots(connection: Connection, accounts: Sequence[Account]) -> None
     """Load what is left in the lots of locked accounts, and their open reservations."""
     if not accounts:
         return
-    by_number = {account.account: account for account in accounts}
-    numbers = list(by_number)
-    for number, lot, remaining, available_at, expires_at, fulfils, idle, pending in await connection.fetch(
-        _LOTS, numbers
-    ):
-        terms = Terms(available_at, expires_at, fulfils or b"", idle)
-        by_number[number].lots[lot] = Lot(lot, terms, remaining, pending)
-    for number, key, held_until, parts, *about in await connection.fetch(_HOLDS, numbers):
-        by_number[number].holds[key] = Hold(key, held_until, parts_from_json(parts), *about)
+    numbers = [account.account for account in accounts]
+    fill(accounts, await connection.fetch(_LOTS, numbers), await connection.fetch(_HOLDS, numbers))
     for account in accounts:
         account.complete, account.unseen_due = True, NEVER
+
+
+def fill(accounts: Sequence[Account], lots: Sequence[Sequence[Any]], holds: Sequence[Sequence[Any]]) -> None:
+    """Put lots and open reservations into their accounts.
+
+    Args:
+        accounts: All that the rows name.
+        lots: (account, lot, remaining, available_at, expires_at, fulfils, idle, pending).
+        holds: (account, key, held_until, parts, source, redemption_id, reward).
+    """
+    by_number = {account.account: account for account in accounts}
+    for number, lot, remaining, available_at, expires_at, fulfils, idle, pending in lots:
+        terms = Terms(available_at, expires_at, fulfils or b"", idle)
+        by_number[number].lots[lot] = Lot(lot, terms, remaining, pending)
+    for number, key, held_until, parts, *about in holds:
+        by_number[number].holds[key] = Hold(key, held_until, parts_from_json(parts), *about)
 
 
 def parts_to_json(parts: Sequence[Part]) -> str:

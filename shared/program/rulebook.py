@@ -77,7 +77,6 @@ class RuleBook:
         plain: Whether every rule pays by itself: none multiplies, replaces, competes or is capped.
         caps: Of all that a wallet gets, by wallet.
         limits: All caps over more than one order, and all budgets.
-        has_budgets: Whether anything is shared by all members.
         asks: What rules, and the lives of points, ask about members; None: nothing.
         counts_purchases: Whether a rule asks which purchase of the member it is.
         visits: The periods in which rules count visits in a row.
@@ -87,7 +86,6 @@ class RuleBook:
     plain: bool
     caps: Mapping[str, tuple[Limit, ...]]
     limits: tuple[Limit, ...]
-    has_budgets: bool
     asks: Asked | None
     counts_purchases: bool
     visits: tuple[Literal["day", "week", "month"], ...]
@@ -161,7 +159,6 @@ def compile_rules(program: ProgramFile, ladder: Ladder | None, zone: ZoneInfo) -
         plain=plain and not any(caps.values()),
         caps=caps,
         limits=tuple(limit for limit in limits if limit.per != "order"),
-        has_budgets=any(limit.is_budget for limit in limits),
         asks=_asked(program, rules),
         counts_purchases=purchases,
         visits=visits,
