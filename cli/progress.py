@@ -142,7 +142,7 @@ class Watcher:
             await asyncio.sleep(_TWICE_SECONDS if calm else _POLL_SECONDS * 5)
 
     async def _ends(self, partitions: list[Any]) -> dict[Any, int]:
-        """Return the offset after the last record of each partition: the high watermark of a fetch.
+        """Return the offset after the last record that may be read of each partition: the last stable one of a fetch.
 
         Not what the broker lists as the latest offset: the embedded one names the beginning of the last batch.
         """
@@ -156,12 +156,18 @@ class Watcher:
         async with asyncio.timeout(_FETCH_SECONDS):
             while any(consumer.highwater(tp) is None for tp in partitions):
                 await consumer.getmany(timeout_ms=10)
-        return {tp: consumer.highwater(tp) for tp in partitions}
+        return {
+            tp: stable if (stable := consumer.last_stable_offset(tp)) >= 0 else consumer.highwater(tp)
+            for tp in partitions
+        }
 
     async def _started(self) -> Any:
         if self._consumer is None:
             consumer = AIOKafkaConsumer(
-                bootstrap_servers=self._settings.kafka_brokers, max_partition_fetch_bytes=1, fetch_max_wait_ms=10
+                bootstrap_servers=self._settings.kafka_brokers,
+                isolation_level="read_committed",
+                max_partition_fetch_bytes=1,
+                fetch_max_wait_ms=10,
             )
             try:
                 await consumer.start()

@@ -65,6 +65,12 @@ class Settings(BaseSettings):
     batch_seconds: float = Field(
         0.05, ge=0, le=5, description="A batch is cut after this when there is no backlog (bounds latency)"
     )
+    unpacked_bytes: int = Field(
+        32_000_000,
+        ge=1_000_000,
+        le=1_000_000_000,
+        description="A compressed record batch that would unpack to more becomes a dead letter (bounds memory)",
+    )
     record_bytes: int = Field(
         1_000_000,
         ge=1000,
@@ -96,6 +102,17 @@ class Settings(BaseSettings):
     )
     audit_seconds: float = Field(
         60, ge=1, le=86_400, description="How often a worker checks the invariants of accounts that it touched"
+    )
+    stall_seconds: float = Field(
+        20,
+        ge=1,
+        le=3600,
+        description="/readyz turns red when records wait and no batch of their partition was stored for this long",
+    )
+    accept_restored_ledger: bool = Field(
+        False,
+        description="Go on although Kafka says that this group has handled more than the ledger knows of, as after a "
+        "restore from a backup: what happened since is handled again, and may be answered differently",
     )
     stop_seconds: float = Field(
         10, ge=0.1, le=300, description="On stop, how long a worker waits for Kafka's last acknowledgements"

@@ -14,6 +14,7 @@ from shared.errors import UsageError
 from shared.instants import iso
 from shared.settings import Settings
 from shared.stream.packing import unpack_records
+from shared.stream.refusing import UNREAD
 
 app = typer.Typer(
     help="Records that were refused: list, look at, send again after a fix, or close.", no_args_is_help=True
@@ -23,6 +24,13 @@ Letter = Annotated[str, typer.Argument(help="The id of a dead letter, or its beg
 Reason = Annotated[str | None, typer.Option(help="Only those with this reason.")]
 _COLUMNS = "id, reason, topic, partition, epoch, record_offset, recorded_at, state, detail"
 _REQUEST_BYTES = 9_000_000
+_UNREAD = "the records of a batch that was not unpacked are not kept: have their producer send them again"
+#: What cannot be sent again from here, and what to do instead.
+_NEVER_AGAIN = {
+    "conflict": "a conflict cannot be replayed: the order was accepted with other content and stays as it is. "
+    "Publish a correction under an id of its own",
+    **dict.fromkeys(UNREAD, _UNREAD),
+}
 
 
 @app.command("list")
@@ -84,7 +92,9 @@ async def show_letter(letter: Letter, as_json: AsJson = False, home: Home = DEFA
 async def replay(
     letter: Annotated[str | None, typer.Argument(help="The id of a dead letter, or its beginning.")] = None,
     reason: Reason = None,
-    everything: Annotated[bool, typer.Option("--all", help="Every open dead letter, except conflicts.")] = False,
+    everything: Annotated[
+        bool, typer.Option("--all", help="Every open dead letter, except those that never can be.")
+    ] = False,
     home: Home = DEFAULT_HOME,
 ) -> None:
     """Send records again to the topic that they came from; what is still wrong comes back as a new dead letter."""
@@ -99,14 +109,13 @@ async def replay(
         else:
             rows = await connection.fetch(
                 "select * from dead_letter where state = 'open' and ($1::text is null or reason = $1) "
-                "and reason <> 'conflict' order by recorded_at, id",
+                "and reason <> all($2::text[]) order by recorded_at, id",
                 reason,
+                list(_NEVER_AGAIN),
             )
-        if any(row["reason"] == "conflict" for row in rows) or reason == "conflict":
-            raise UsageError(
-                "a conflict cannot be replayed: the order was accepted with other content and stays as it is. "
-                "Publish a correction under an id of its own, then: loyalty dead-letters close ID"
-            )
+        for refused in (reason, *(row["reason"] for row in rows)):
+            if refused in _NEVER_AGAIN:
+                raise UsageError(f"{_NEVER_AGAIN[refused]}, then: loyalty dead-letters close ID")
         sent = await _send(connection, settings, rows)
     console.print(f"sent {sent} {'record' if sent == 1 else 'records'} again")
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 import importlib.resources
 
+import asyncpg
+
 from shared.database.pool import Connection
 from shared.errors import UsageError
 
@@ -38,6 +40,26 @@ async def migrate(connection: Connection, schema: str) -> list[str]:
             await connection.execute("insert into schema_migration (name, checksum) values ($1, $2)", name, checksum)
             fresh.append(name)
         return fresh
+
+
+async def check_schema(connection: Connection) -> None:
+    """See that every migration which this version ships was applied.
+
+    Raises:
+        UsageError: One is missing; it is named.
+    """
+    try:
+        applied = {row["name"] for row in await connection.fetch("select name from schema_migration")}
+    except (asyncpg.UndefinedTableError, asyncpg.InsufficientPrivilegeError) as problem:
+        raise UsageError(
+            f"the tables are not those of this version ({problem}): run `loyalty database migrate`"
+        ) from None
+    missing = [name for name, _sql in shipped() if name not in applied]
+    if missing:
+        raise UsageError(
+            f"the database is older than this version: migration {', '.join(missing)} is missing; "
+            "run `loyalty database migrate`, then start the workers again"
+        )
 
 
 def shipped() -> list[tuple[str, str]]:

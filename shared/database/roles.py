@@ -15,6 +15,7 @@ _READ, _ADD, _WRITE = "select", "select, insert", "select, insert, update"
 
 #: The machinery of batches, which all services share.
 _COMMON = {
+    "schema_migration": _READ,
     "program": _READ,
     "clock": _READ,
     "watermark": _WRITE,

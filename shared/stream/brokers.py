@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from kafka.admin import KafkaAdminClient, NewTopic
-from kafka.errors import TopicAlreadyExistsError
+from kafka.errors import GroupIdNotFoundError, TopicAlreadyExistsError
 
 from shared.contracts import control
 from shared.contracts.catalogue import TOPICS
@@ -37,6 +38,16 @@ class Admin:
     async def topics(self, names: list[str]) -> dict[str, Topic]:
         """Return the topics that exist, of those named."""
         return await asyncio.to_thread(self._topics, names)
+
+    async def committed(self, group: str, names: Mapping[str, str]) -> dict[tuple[str, int], int]:
+        """Return up to where a consumer group says it has handled: (short name, partition) to offset.
+
+        Args:
+            group: The group's id.
+            names: Short names of the topics that matter, by their names in Kafka.
+        """
+        found = await asyncio.to_thread(self._committed, group)
+        return {(names[tp.topic], tp.partition): offset for tp, offset in found.items() if tp.topic in names}
 
     def create_topics(self, settings: Settings) -> list[str]:
         """Make the topics that are missing and return their names."""
@@ -68,6 +79,17 @@ class Admin:
                 bootstrap_servers=self._brokers.split(","), request_timeout_ms=_REQUEST_MS, client_id="loyalty-admin"
             )
         return self._client
+
+    def _committed(self, group: str) -> dict[Any, int]:
+        with self._in_use:
+            try:
+                found = self._connected().list_group_offsets({group: None})
+            except GroupIdNotFoundError:
+                return {}
+            except Exception:
+                self.close()
+                raise
+        return {tp: known.offset for tp, known in found.get(group, {}).items() if known.offset >= 0}
 
     def _topics(self, names: list[str]) -> dict[str, Topic]:
         with self._in_use:

@@ -7,8 +7,11 @@ worker that seeks to the old one would wait for ever.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
+from shared.database.pool import Connection
+from shared.errors import UsageError
 from shared.logs import logger
 from shared.stream import journal, metrics
 from shared.stream.journal import Claim
@@ -38,6 +41,70 @@ def decide_claim(
     if known.next_offset < beginning:
         return known, "records-lost"
     return known, None
+
+
+def handled_beyond(
+    watermarks: Mapping[tuple[str, int], Claim], handled: Mapping[tuple[str, int], int], topic_ids: Mapping[str, str]
+) -> list[tuple[str, int, int, int]]:
+    """Return where Kafka knows of more than the ledger: (topic, partition, offset in the ledger, offset in Kafka).
+
+    A worker tells Kafka after it has stored, so Kafka is never ahead of the ledger that it served. Watermarks of a
+    topic that was recreated since are about other records.
+
+    Args:
+        watermarks: Of the service, by topic (short name) and partition.
+        handled: What the service's group has committed to Kafka, likewise.
+        topic_ids: The topics' present ids, by short name.
+    """
+    beyond = []
+    for (topic, partition), offset in sorted(handled.items()):
+        known = watermarks.get((topic, partition))
+        if known is not None and known.topic_id != topic_ids.get(topic):
+            continue
+        stands_at = known.next_offset if known is not None else 0
+        if offset > stands_at:
+            beyond.append((topic, partition, stands_at, offset))
+    return beyond
+
+
+async def check_not_restored(
+    connection: Connection,
+    service: str,
+    handled: Mapping[tuple[str, int], int],
+    topic_ids: Mapping[str, str],
+    *,
+    accept: bool,
+) -> None:
+    """Refuse to go on with a ledger that knows less than its own workers have handled.
+
+    Args:
+        connection: To the ledger.
+        service: Whose watermarks.
+        handled: What its group has committed to Kafka, read before this is called.
+        topic_ids: The topics' present ids, by short name.
+        accept: Say so and go on nevertheless.
+
+    Raises:
+        UsageError: It was restored from a backup, or is another one.
+    """
+    beyond = handled_beyond(await journal.read_watermarks(connection, service), handled, topic_ids)
+    if not beyond:
+        return
+    topic, partition, stands_at, offset = beyond[0]
+    records = sum(ahead - known for _topic, _partition, known, ahead in beyond)
+    problem = (
+        f"the ledger is older than what {service} has handled: {topic}[{partition}] stands at {stands_at} in the "
+        f"ledger and at {offset} in Kafka; {records:,} records of {len(beyond)} partitions in all. The database was "
+        "restored from a backup, lost its last transactions in a fail-over, or is not the one that this topic prefix "
+        "belongs to. What was answered since would be handled again, and may be answered differently: tills and "
+        "members may have seen other points and rewards"
+    )
+    if not accept:
+        raise UsageError(
+            f"{problem}. Restore the newest state first (docs/operations.md). To go on from where the ledger stands, "
+            "start the workers once with LOYALTY_ACCEPT_RESTORED_LEDGER=true"
+        )
+    _log.error("going on with a restored ledger, as LOYALTY_ACCEPT_RESTORED_LEDGER says", problem=problem)
 
 
 async def claim_partition(

@@ -16,6 +16,7 @@ from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener
 from aiokafka.coordinator.assignors.sticky.sticky_assignor import StickyPartitionAssignor
 from mode import Service
 
+from shared.database.migrate import check_schema
 from shared.database.pool import Pool, open_pool
 from shared.errors import Transient
 from shared.ledger.audit import running_audit
@@ -24,7 +25,8 @@ from shared.memory import collect_rarely
 from shared.settings import Settings
 from shared.stream import metrics
 from shared.stream.brokers import Admin
-from shared.stream.claiming import claim_partition
+from shared.stream.claiming import check_not_restored, claim_partition
+from shared.stream.decompression import bound_decompression
 from shared.stream.handler import Handler
 from shared.stream.journal import Claim
 from shared.stream.pipeline import Pipeline
@@ -59,6 +61,8 @@ class BatchConsumer(Service):
         self._connected = False
         self._topics = {settings.topic(name): name for name in topics}
         self._source = source
+        # Not the Faust app's own group, whose members speak another assignment protocol.
+        self._group = f"{settings.topic_prefix}.{handler.service}.batches"
         self._publisher = Publisher(settings)
         self._admin = Admin(settings.kafka_brokers)
         self._turns = asyncio.Semaphore(settings.database_connections)
@@ -75,6 +79,10 @@ class BatchConsumer(Service):
         """Whether the broker answers and the group is joined or joining."""
         return self._connected
 
+    def stalled_seconds(self) -> float:
+        """Return for how long the worst of this worker's partitions has had records and stored no batch."""
+        return max((pipeline.stalled_seconds() for pipeline, _task in self._pipelines.values()), default=0.0)
+
     def _set_connected(self, connected: bool) -> None:
         self._connected = connected
         metrics.CONNECTED.labels(self.handler.service).set(connected)
@@ -90,6 +98,7 @@ class BatchConsumer(Service):
             size=s.database_connections + 1, transaction_seconds=s.transaction_seconds,
         )  # fmt: skip
         collect_rarely()
+        bound_decompression(s.unpacked_bytes)
 
     async def on_stop(self) -> None:
         """Finish the batches in hand, nothing more: the session ends its pipelines before its consumer."""
@@ -184,6 +193,7 @@ class BatchConsumer(Service):
         missing = sorted(set(self._topics) - set(self._topic_ids))
         if missing:
             raise OSError(f"missing topics: {', '.join(missing)}; make them with `loyalty topics create`")
+        await self._check_ledger()
         consumer = self._consumer = self._new_consumer()
         try:
             await consumer.start()
@@ -198,6 +208,21 @@ class BatchConsumer(Service):
                 async with asyncio.timeout(self.settings.stop_seconds):
                     await consumer.stop()
 
+    async def _check_ledger(self) -> None:
+        """See that the database is one on which this worker may go on.
+
+        Raises:
+            UsageError: It is older than this program, or than what this group has handled.
+        """
+        async with self.pool.acquire() as connection:
+            await check_schema(connection)
+            # In this order: meanwhile another worker may handle a batch, and it tells Kafka after the ledger.
+            handled = await self._admin.committed(self._group, self._topics)
+            await check_not_restored(
+                connection, self.handler.service, handled, {self._topics[n]: i for n, i in self._topic_ids.items()},
+                accept=self.settings.accept_restored_ledger,
+            )  # fmt: skip
+
     async def _find_topic_ids(self) -> dict[str, str]:
         found = await self._admin.topics(list(self._topics))
         self._partitions = {name: topic.partitions for name, topic in found.items()}
@@ -208,8 +233,9 @@ class BatchConsumer(Service):
         return AIOKafkaConsumer(
             bootstrap_servers=s.kafka_brokers,
             client_id=f"loyalty-{self.handler.service}",
-            # Not the Faust app's own group, whose members speak another assignment protocol.
-            group_id=f"{s.topic_prefix}.{self.handler.service}.batches",
+            group_id=self._group,
+            # What a transaction wrote exists when the transaction is committed, and not before.
+            isolation_level="read_committed",
             partition_assignment_strategy=(StickyPartitionAssignor,),
             enable_auto_commit=False,
             auto_offset_reset="earliest",

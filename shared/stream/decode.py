@@ -8,7 +8,7 @@ from shared.contracts.contract import Contract, business_key
 from shared.contracts.envelope import open_record
 from shared.errors import PoisonEvent
 from shared.instants import iso, microseconds
-from shared.stream.records import Decoded, Origin, Received, Record, Refusal
+from shared.stream.records import Decoded, Origin, Received, Record, Refusal, UnreadBatch
 
 #: A till whose clock is further ahead than this must not expire a wallet (microseconds).
 FUTURE_TOLERANCE = 5 * 60 * 1_000_000
@@ -34,6 +34,8 @@ def decode(
     for position, record in enumerate(records):
         envelope = None
         try:
+            if isinstance(record.value, UnreadBatch):
+                raise PoisonEvent(record.value.reason, record.value.detail)
             size = _size(record)
             if size > value_bytes_max:
                 raise PoisonEvent("too-large", f"the record has {size:,} bytes; at most {value_bytes_max:,} are read")

@@ -69,6 +69,24 @@ class Fetcher:
             return []
         return [Record(raw.offset, raw.timestamp, raw.key, raw.value, raw.headers) for raw in found.get(self._tp, ())]
 
+    async def position(self) -> int:
+        """Return the offset that the consumer reads next: also past what it skips, such as aborted transactions."""
+        return int(await self._consumer.position(self._tp))
+
+    def waiting(self, next_offset: int) -> int:
+        """Return how many offsets lie between ``next_offset`` and what may be read; 0 before the first fetch.
+
+        What may be read ends at the last stable offset: what follows belongs to a transaction that is still open.
+        """
+        stable = self._consumer.last_stable_offset(self._tp)
+        end = self._consumer.highwater(self._tp) if stable is None or stable < 0 else stable
+        return 0 if end is None else max(0, end - next_offset)
+
+    def uncommitted(self) -> int:
+        """Return how many offsets lie behind the beginning of the oldest transaction that is still open."""
+        stable, end = self._consumer.last_stable_offset(self._tp), self._consumer.highwater(self._tp)
+        return 0 if end is None or stable is None or stable < 0 else max(0, end - stable)
+
     def look_for_a_shorter_log(self, next_offset: int) -> None:
         """Notice a broker that lost records which we have handled: we would wait for ever at an offset beyond its end.
 

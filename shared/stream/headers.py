@@ -9,11 +9,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from aiokafka.consumer import fetcher
 from aiokafka.record import memory_records
 from aiokafka.record.default_records import _DefaultRecordBatchPy
 
 from shared.logs import logger
+from shared.stream.decompression import use_parser
 
 _log = logger(__name__)
 
@@ -45,5 +45,5 @@ def tolerate() -> bool:
         return False
     _log.error("a header name is not UTF-8; reading with the slower, tolerant parser until the next restart")
     memory_records.DefaultRecordBatch = _TolerantBatch
-    fetcher.MemoryRecords = memory_records._MemoryRecordsPy
+    use_parser(memory_records._MemoryRecordsPy)
     return True

@@ -54,6 +54,14 @@ async def read_watermark(connection: Connection, service: str, topic: str, parti
     return Claim(topic, partition, *row) if row else None
 
 
+async def read_watermarks(connection: Connection, service: str) -> dict[tuple[str, int], Claim]:
+    """Return where the service stands in all partitions where it ever was, by topic and partition."""
+    rows = await connection.fetch(
+        "select topic, partition, epoch, next_offset, topic_id from watermark where service = $1", service
+    )
+    return {(topic, partition): Claim(topic, partition, *rest) for topic, partition, *rest in rows}
+
+
 async def write_claim(connection: Connection, service: str, claim: Claim) -> None:
     """Store a claim that is new, or whose topic was made anew; waits while a program is being published."""
     async with connection.transaction():

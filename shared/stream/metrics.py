@@ -35,6 +35,14 @@ EVENT_AGE = Histogram(
     buckets=(0.025, 0.05, 0.1, 0.25, 0.5, 1, 5, 30, 120, 600, 3600),
 )
 LAG = Gauge("loyalty_lag_records", "Records that wait in Kafka", ["service", "topic", "partition"])
+UNCOMMITTED = Gauge(
+    "loyalty_uncommitted_records",
+    "Records behind the beginning of a producer's transaction that is still open; they are read when it ends",
+    ["service", "topic", "partition"],
+)
+STALLED_SECONDS = Gauge(
+    "loyalty_stalled_seconds", "How long records have waited while no batch of their partition was stored", ["service"]
+)
 CONNECTED = Gauge("loyalty_connected", "1 while the worker consumes, 0 while the broker is away", ["service"])
 RETRIES = Counter("loyalty_retries", "Work tried again", ["service", "cause"])
 FENCED = Counter("loyalty_fenced", "Batches dropped because another worker owns the partition", ["service"])

@@ -89,6 +89,7 @@ class Pipeline:
         self._find_claim = claim
         self._shards = shards
         self._swept_at = 0.0
+        self._progress_at = time.monotonic()
         self._claim: Claim | None = None
         self._fetcher = Fetcher(settings, consumer, partition)
         self._stopping = asyncio.Event()
@@ -97,6 +98,11 @@ class Pipeline:
         self._ignored: set[str] = set()
         self._offset_committed_at = 0.0
         self._labels = (handler.service, topic, str(partition.partition))
+
+    def stalled_seconds(self) -> float:
+        """Return for how long records have waited, or the partition was not taken over, without any progress."""
+        waiting = self._claim is None or self._fetcher.waiting(self._claim.next_offset)
+        return time.monotonic() - self._progress_at if waiting else 0.0
 
     def stop(self) -> None:
         """Ask the pipeline to finish its batch and nothing more."""
@@ -144,28 +150,32 @@ class Pipeline:
         for row in left:
             await self._publish(row)
         self._consumer.seek(self._tp, self._claim.next_offset)
+        # Lag tools see where the ledger stands, also after a restore.
+        await self._commit_offset()
 
     async def _next_batch(self) -> None:
         swept = await self._sweep()
         records = await self._fetcher.fetch(self._stopping, wait=not swept)
         if not records and swept:
             return
+        assert self._claim is not None
         if not records:
+            await self._skip_to_position()
             await self._tidy_up()
             self._show_lag()
-            assert self._claim is not None
             self._fetcher.look_for_a_shorter_log(self._claim.next_offset)
+            if not self._fetcher.waiting(self._claim.next_offset):
+                self._progress_at = time.monotonic()
             return
-        assert self._claim is not None
         if records[0].offset < self._claim.next_offset:
             self._fetcher.shorter = self._consumer.highwater(self._tp) < self._claim.next_offset
             raise Fenced(f"Kafka went back to {records[0].offset}, behind {self._claim.next_offset}")
         reach("fetched")
         async with self._turns:
             started = time.monotonic()
-            batch = Batch(
-                self._topic, self._tp.partition, self._claim.epoch, records, next_offset=records[-1].offset + 1
-            )
+            # The consumer may have gone past records that nobody gets, such as the end of a transaction.
+            next_offset = max(records[-1].offset + 1, await self._fetcher.position())
+            batch = Batch(self._topic, self._tp.partition, self._claim.epoch, records, next_offset)
             committed = await self._commit(batch)
             count_batch(self._handler.service, batch, committed, time.monotonic() - started)
             self._show_lag()
@@ -207,6 +217,18 @@ class Pipeline:
             self._publishing = asyncio.create_task(self._publish_batch(swept.outbox))
         return True
 
+    async def _skip_to_position(self) -> None:
+        """Store a batch without records where nothing came although the consumer went on.
+
+        Aborted transactions, and the records that end transactions, are skipped by the consumer. The watermark follows,
+        so that whoever compares it with the end of the log sees that nothing waits.
+        """
+        assert self._claim is not None
+        position = await self._fetcher.position()
+        if position > self._claim.next_offset:
+            async with self._turns:
+                await self._commit(Batch(self._topic, self._tp.partition, self._claim.epoch, [], position))
+
     async def _commit(self, batch: Batch) -> Committed:
         place = (batch.topic, batch.partition, batch.epoch)
         contracts = self._handler.contracts
@@ -221,6 +243,7 @@ class Pipeline:
 
         self._warn_of_ignored(decoded.ignored)
         committed: Committed = await self._retried(once)
+        self._progress_at = time.monotonic()
         return committed
 
     async def _publish(self, row: OutboxRow) -> None:
@@ -266,6 +289,7 @@ class Pipeline:
             _log.warning("stopped with messages in the outbox; the next owner publishes them", cause=repr(problem))
         with contextlib.suppress(KeyError):
             metrics.LAG.remove(*self._labels)
+            metrics.UNCOMMITTED.remove(*self._labels)
 
     async def _forget(self) -> None:
         forget = self._published[:]
@@ -314,6 +338,6 @@ class Pipeline:
 
     def _show_lag(self) -> None:
         """Also when nothing moves: that is when an operator looks."""
-        highwater = self._consumer.highwater(self._tp)
-        if highwater is not None and self._claim is not None:
-            metrics.LAG.labels(*self._labels).set(max(0, highwater - self._claim.next_offset))
+        if self._claim is not None:
+            metrics.LAG.labels(*self._labels).set(self._fetcher.waiting(self._claim.next_offset))
+            metrics.UNCOMMITTED.labels(*self._labels).set(self._fetcher.uncommitted())

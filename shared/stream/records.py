@@ -19,12 +19,31 @@ class Record(NamedTuple):
     headers: tuple[tuple[str, bytes], ...]
 
 
+class UnreadBatch(bytes):
+    """The value (empty) of the one record that stands for a record batch which could not be unpacked.
+
+    Attributes:
+        reason: The reason of its dead letter.
+        detail: Which offsets, and what was wrong; nothing of the content.
+    """
+
+    reason: str
+    detail: str
+
+    @classmethod
+    def because(cls, reason: str, detail: str) -> UnreadBatch:
+        """Say why."""
+        made = cls()
+        made.reason, made.detail = reason, detail
+        return made
+
+
 @dataclass(frozen=True, slots=True)
 class Batch:
     """Records of one partition that are handled in one transaction, in offset order.
 
     Attributes:
-        epoch: Counts how often the topic was made anew; with it an offset is unique for ever.
+        epoch: Counts how often the topic was recreated; with it an offset is unique for ever.
         next_offset: Where the partition goes on after this batch.
     """
 
@@ -36,8 +55,8 @@ class Batch:
 
     @property
     def first_offset(self) -> int:
-        """The offset of the first record."""
-        return self.records[0].offset
+        """The offset of the first record; of a batch without records, where the partition goes on."""
+        return self.records[0].offset if self.records else self.next_offset
 
 
 class Origin(NamedTuple):

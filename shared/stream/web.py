@@ -1,4 +1,4 @@
-"""/metrics for Prometheus, /healthz (the process is alive), /readyz (broker and database can be reached)."""
+"""/metrics for Prometheus, /healthz (the process is alive), /readyz (broker and database answer, batches get on)."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Any
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from shared.stream.consumer import BatchConsumer
+from shared.stream.metrics import STALLED_SECONDS
 
 _DATABASE_SECONDS = 2.0
 
@@ -17,6 +18,7 @@ def add_pages(app: Any, consumer: BatchConsumer) -> None:
 
     @app.page("/metrics")
     async def metrics(web: Any, _request: Any) -> Any:
+        STALLED_SECONDS.labels(consumer.handler.service).set(consumer.stalled_seconds())
         return web.bytes(generate_latest(), content_type=CONTENT_TYPE_LATEST.split(";")[0])
 
     @app.page("/healthz")
@@ -26,8 +28,12 @@ def add_pages(app: Any, consumer: BatchConsumer) -> None:
 
     @app.page("/readyz")
     async def readyz(web: Any, _request: Any) -> Any:
-        reachable = {"broker": consumer.connected, "database": await database_answers(consumer)}
-        return web.json(reachable, status=200 if all(reachable.values()) else 503)
+        ready = {
+            "broker": consumer.connected,
+            "database": await database_answers(consumer),
+            "progress": consumer.stalled_seconds() < consumer.settings.stall_seconds,
+        }
+        return web.json(ready, status=200 if all(ready.values()) else 503)
 
 
 async def database_answers(consumer: BatchConsumer) -> bool:

@@ -1,0 +1,159 @@
+"""What a worker looks at before it begins, and what /readyz says when it does not get on."""
+
+from __future__ import annotations
+
+import asyncio
+
+import asyncpg
+import pytest
+from aiokafka import AIOKafkaProducer
+
+from shared.contracts import purchases
+from shared.errors import UsageError
+from shared.stream.claiming import handled_beyond
+from shared.stream.consumer import BatchConsumer
+from shared.stream.journal import Claim
+from tests.deployment import Deployment, event, partition_of, purchase
+
+TOPIC = {"purchases": "a"}
+
+
+async def refusal_of(consumer: BatchConsumer, seconds: float = 20) -> str:
+    """Start a worker and return why it refused."""
+    async with asyncio.timeout(seconds), consumer:
+        while not consumer.crashed:
+            await asyncio.sleep(0.02)
+        problem = consumer._crash_reason
+    assert isinstance(problem, UsageError)
+    return str(problem)
+
+
+# ---- a record batch that would unpack to far more than was fetched
+
+
+async def test_a_bomb_is_one_dead_letter_and_the_partition_goes_on(deployment: Deployment) -> None:
+    member = "m1"
+    topic, partition = deployment.settings.topic(purchases.TOPIC), partition_of(member)
+    await deployment.send([event(purchase("before", member))])
+    producer = AIOKafkaProducer(
+        bootstrap_servers=deployment.settings.kafka_brokers, compression_type="zstd", max_batch_size=100_000_000
+    )
+    await producer.start()
+    try:
+        bomb = producer.create_batch()
+        for _ in range(50):
+            bomb.append(key=member.encode(), value=b" " * 1_000_000, timestamp=None)
+        await (await producer.send_batch(bomb, topic, partition=partition))
+    finally:
+        await producer.stop()
+    await deployment.send([event(purchase("after", member))])
+    async with deployment.worker(unpacked_bytes=10_000_000):
+        await deployment.idle()
+    assert await deployment.rows("select order_id from purchase order by order_id") == [("after",), ("before",)]
+    ((reason, offset, detail),) = await deployment.rows("select reason, record_offset, detail from dead_letter")
+    assert (reason, offset) == ("batch-too-large", 50)
+    assert "offsets 1 to 50" in detail
+    (told,) = await deployment.published("dead-letters")
+    assert b"offsets 1 to 50" in told.value
+    await deployment.check_audit()
+    await deployment.check_replay()
+
+
+# ---- an older schema
+
+
+async def test_a_worker_on_an_older_schema_names_the_missing_migration(deployment: Deployment) -> None:
+    async with deployment.database() as connection:
+        await connection.execute("delete from schema_migration where name = '0008_claim_ids'")
+    problem = await refusal_of(deployment.consumer())
+    assert "0008_claim_ids" in problem
+    assert "loyalty database migrate" in problem
+
+
+async def test_a_worker_on_no_schema_says_what_to_run(deployment: Deployment) -> None:
+    problem = await refusal_of(deployment.consumer(database_schema="nobody"))
+    assert "loyalty database migrate" in problem
+
+
+# ---- a restored backup
+
+
+@pytest.mark.parametrize(
+    ("watermark", "committed", "topic_id", "beyond"),
+    [
+        (50, 50, "a", []),
+        (51, 50, "a", []),
+        (50, 51, "a", [("purchases", 0, 50, 51)]),
+        (50, 80, "b", []),  # the topic was recreated: the watermark is about other records
+        (None, 3, "a", [("purchases", 0, 0, 3)]),
+        (None, 0, "a", []),
+    ],
+)
+def test_where_kafka_knows_of_more_than_the_ledger(
+    watermark: int | None, committed: int, topic_id: str, beyond: list[tuple[str, int, int, int]]
+) -> None:
+    known = {} if watermark is None else {("purchases", 0): Claim("purchases", 0, 0, watermark, topic_id)}
+    assert handled_beyond(known, {("purchases", 0): committed}, TOPIC) == beyond
+
+
+async def test_a_worker_on_a_restored_backup_goes_on_only_when_told_to(deployment: Deployment) -> None:
+    """The ledger is taken back to where it was after the first twenty purchases, as a restore does it."""
+    orders = [event(purchase(f"o-{number}", f"m{number}")) for number in range(40)]
+    async with deployment.worker():
+        await deployment.send(orders[:20])
+        await deployment.idle()
+    schema = deployment.settings.database_schema
+    before = await deployment.rows("select tablename::text from pg_tables where schemaname = $1", schema)
+    async with deployment.database() as connection:
+        await connection.execute(f"create schema {schema}_backup")
+        for (table,) in before:
+            await connection.execute(f"create table {schema}_backup.{table} as table {table}")
+    async with deployment.worker():
+        await deployment.send(orders[20:])
+        await deployment.idle()
+    done = await deployment.ledger()
+    async with deployment.database() as connection:
+        await connection.execute(f"truncate {', '.join(table for (table,) in before)}")
+        for (table,) in before:
+            await connection.execute(f"insert into {table} select * from {schema}_backup.{table}")
+        await connection.execute(f"drop schema {schema}_backup cascade")
+
+    problem = await refusal_of(deployment.consumer())
+    assert "LOYALTY_ACCEPT_RESTORED_LEDGER" in problem
+    assert "20 records" in problem
+    assert len(await deployment.rows("select from purchase")) == 20
+
+    async with deployment.worker(accept_restored_ledger=True):
+        await deployment.idle()
+    assert await deployment.ledger() == done
+    # Kafka was told where the ledger stands: the setting is needed once.
+    async with deployment.worker():
+        await deployment.send([event(purchase("o-last"))])
+        await deployment.idle()
+    assert len(await deployment.rows("select from purchase")) == 41
+    await deployment.check_audit()
+
+
+# ---- no progress
+
+
+async def test_readyz_turns_red_while_no_batch_can_be_stored_and_green_again(deployment: Deployment) -> None:
+    async with deployment.worker(stall_seconds=1) as worker:
+        await deployment.send([event(purchase("first"))])
+        await deployment.idle()
+        await asyncio.sleep(1.5)
+        assert worker.stalled_seconds() == 0, "nothing waits"
+        blocker = await asyncpg.connect(deployment.servers.url)
+        try:
+            # The database answers, the broker answers, and yet nothing gets on: as with a full disk.
+            await blocker.execute("begin")
+            await blocker.execute(f"lock table {deployment.settings.database_schema}.entry in access exclusive mode")
+            await deployment.send([event(purchase("second"))])
+            async with asyncio.timeout(20):
+                while worker.stalled_seconds() < 1.5:
+                    await asyncio.sleep(0.05)
+        finally:
+            await blocker.close()
+        await deployment.idle()
+        assert worker.stalled_seconds() < 1
+    assert len(await deployment.rows("select from purchase")) == 2

@@ -1,0 +1,188 @@
+"""What a compressed record batch may unpack to is bounded before it is unpacked, whatever the codec."""
+
+from __future__ import annotations
+
+import gzip
+import random
+import tracemalloc
+from collections.abc import Iterator
+
+import cramjam
+import pytest
+import zstandard
+from aiokafka import TopicPartition
+from aiokafka.codec import gzip_encode, lz4_encode, snappy_encode, zstd_encode
+from aiokafka.consumer import fetcher
+from aiokafka.record import memory_records
+from aiokafka.record.default_records import DefaultRecordBatchBuilder
+from aiokafka.record.legacy_records import LegacyRecordBatchBuilder
+from aiokafka.record.util import calc_crc32c
+
+from shared.stream import decompression
+from shared.stream.decode import decode
+from shared.stream.decompression import TooLarge, bound_decompression
+from shared.stream.headers import tolerate
+from shared.stream.records import Record
+
+MEGABYTE = 1_000_000
+CODECS = {"gzip": 1, "snappy": 2, "lz4": 3, "zstd": 4}
+NONE = 0
+ENCODERS = {"gzip": gzip_encode, "snappy": snappy_encode, "lz4": lz4_encode, "zstd": zstd_encode}
+
+
+@pytest.fixture(autouse=True)
+def _bounded() -> Iterator[None]:
+    bound_decompression(MEGABYTE)
+    yield
+    bound_decompression(32 * MEGABYTE)
+
+
+def batch(codec: int, values: list[bytes], first: int = 100, header: bytes = b"name") -> bytearray:
+    builder = DefaultRecordBatchBuilder(
+        magic=2, compression_type=codec, is_transactional=0, producer_id=-1, producer_epoch=-1, base_sequence=-1,
+        batch_size=100 * MEGABYTE,
+    )  # fmt: skip
+    for number, value in enumerate(values):
+        builder.append(number, 5_000, b"key", value, [(header.decode("latin-1"), b"content")])
+    made = bytearray(builder.build())
+    made[0:8] = first.to_bytes(8)
+    return made
+
+
+def sealed(raw: bytearray) -> bytes:
+    """Give a damaged batch a checksum that fits, as a hostile producer would."""
+    raw[17:21] = calc_crc32c(bytes(raw[21:])).to_bytes(4)
+    return bytes(raw)
+
+
+def consumed(raw: bytes, position: int = 100) -> tuple[list[Record], int]:
+    """What aiokafka's consumer makes of fetched bytes, and where it goes on."""
+    records = fetcher.PartitionRecords(
+        TopicPartition("t", 0), fetcher.MemoryRecords(raw), [], position, None, None, True, 1
+    )
+    got = [Record(one.offset, one.timestamp, one.key, one.value, one.headers) for one in records]
+    return got, records.next_fetch_offset
+
+
+@pytest.mark.parametrize("codec", [NONE, *CODECS.values()])
+def test_what_is_small_enough_is_read_as_it_was_sent(codec: int) -> None:
+    noise = random.Random(codec)
+    values = [noise.randbytes(300), b"", b"x" * 400_000]
+    got, goes_on = consumed(bytes(batch(codec, values)))
+    assert [(one.offset, one.value, one.key) for one in got] == [
+        (100 + number, value, b"key") for number, value in enumerate(values)
+    ]
+    assert goes_on == 103
+
+
+@pytest.mark.parametrize("codec", CODECS.values())
+def test_a_batch_that_would_unpack_to_too_much_is_one_dead_letter(codec: int) -> None:
+    bomb = bytes(batch(codec, [b"x" * 600_000, b"y" * 600_000]))
+    after = bytes(batch(codec, [b"{}"], first=102))
+    got, goes_on = consumed(bomb + after)
+    assert [one.offset for one in got] == [101, 102]
+    assert goes_on == 103
+    refused = decode(got[:1], {}, 10 * MEGABYTE).refused
+    assert [(one.position, one.reason) for one in refused] == [(0, "batch-too-large")]
+    assert "offsets 100 to 101" in refused[0].detail
+    assert "1,000,000 bytes" in refused[0].detail
+
+
+def test_a_consumer_that_stands_inside_such_a_batch_gets_past_it() -> None:
+    got, goes_on = consumed(bytes(batch(CODECS["zstd"], [b"x" * 600_000, b"y" * 600_000])), position=101)
+    assert [one.offset for one in got] == [101]
+    assert goes_on == 102
+
+
+@pytest.mark.parametrize("codec", CODECS.values())
+def test_a_batch_that_cannot_be_unpacked_is_one_dead_letter(codec: int) -> None:
+    raw = batch(codec, [b"x" * 1_000, b"y" * 1_000])
+    # The first bytes after the batch's own 61: what tells the codec its format, and the size.
+    raw[61:69] = b"\xff" * 8
+    got, goes_on = consumed(sealed(raw))
+    assert [one.offset for one in got] == [101]
+    assert goes_on == 102
+    (refused,) = decode(got, {}, MEGABYTE).refused
+    assert refused.reason == "batch-unreadable"
+
+
+def test_a_codec_that_nobody_knows() -> None:
+    raw = batch(NONE, [b"x"])
+    raw[22] |= 7
+    got, _goes_on = consumed(sealed(raw))
+    assert [one.reason for one in decode(got, {}, MEGABYTE).refused] == ["batch-unreadable"]
+
+
+def test_records_before_the_damage_are_read() -> None:
+    raw = batch(NONE, [b"first", b"second"])
+    second = raw.index(b"second")
+    # The length in front of the value: 6, in the zigzag notation of 12.
+    assert raw[second - 1] == 12
+    raw[second - 1] = 0x7E
+    got, goes_on = consumed(sealed(raw))
+    assert [one.value for one in got] == [b"first", b""]
+    assert goes_on == 102
+    (refused,) = decode(got[1:], {}, MEGABYTE).refused
+    assert "offsets 101 to 101" in refused.detail
+
+
+@pytest.mark.parametrize(("magic", "codec"), [(0, "gzip"), (0, "snappy"), (1, "gzip"), (1, "snappy"), (1, "lz4")])
+def test_message_sets_of_old_producers_are_bounded_too(magic: int, codec: str) -> None:
+    builder = LegacyRecordBatchBuilder(magic=magic, compression_type=CODECS[codec], batch_size=100 * MEGABYTE)
+    for number in range(2):
+        builder.append(number, 5_000, b"key", b"x" * 600_000)
+    got, _goes_on = consumed(bytes(builder.build()), position=0)
+    assert [one.reason for one in decode(got, {}, MEGABYTE).refused] == ["batch-too-large"]
+
+
+@pytest.mark.parametrize("codec", CODECS)
+def test_the_bound_is_exact(codec: str) -> None:
+    unpack = getattr(
+        decompression, {"gzip": "_gunzip", "snappy": "_unsnappy", "lz4": "_unlz4", "zstd": "_unzstd"}[codec]
+    )
+    packed = ENCODERS[codec](b"x" * 50_000)
+    assert unpack(packed, 50_000) == b"x" * 50_000
+    with pytest.raises(TooLarge):
+        unpack(packed, 49_999)
+
+
+def test_raw_snappy_is_bounded_too() -> None:
+    packed = bytes(cramjam.snappy.compress_raw(b"x" * 50_000))
+    assert decompression._unsnappy(packed, 50_000) == b"x" * 50_000
+    with pytest.raises(TooLarge):
+        decompression._unsnappy(packed, 49_999)
+
+
+def zstd_bomb(megabytes: int) -> bytes:
+    compressor = zstandard.ZstdCompressor(level=1).compressobj()
+    zeros = bytes(MEGABYTE)
+    return b"".join(compressor.compress(zeros) for _ in range(megabytes)) + compressor.flush()
+
+
+def test_memory_stays_bounded() -> None:
+    """950 MB in 30 KB, as an attacker sent it; several frames, one after the other, are one batch."""
+    bombs = {"_unzstd": zstd_bomb(950), "_gunzip": gzip.compress(bytes(100 * MEGABYTE), 1)}
+    assert len(bombs["_unzstd"]) < 100_000
+    bombs["frames"] = zstd_bomb(10) * 20
+    for name, bomb in bombs.items():
+        tracemalloc.start()
+        with pytest.raises(TooLarge):
+            getattr(decompression, name if name != "frames" else "_unzstd")(bomb, 32 * MEGABYTE)
+        _now, peak = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+        assert peak < 40 * MEGABYTE, name
+
+
+def test_the_tolerant_parser_is_bounded_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A header name that is not UTF-8 switches to aiokafka's parser in Python."""
+    monkeypatch.setattr(memory_records, "DefaultRecordBatch", memory_records.DefaultRecordBatch)
+    monkeypatch.setattr(decompression._parser, "parse", decompression._parser.parse)
+    raw = batch(NONE, [b"value"])
+    raw[raw.index(b"name")] = 0xFF
+    with pytest.raises(UnicodeDecodeError):
+        consumed(sealed(raw))
+    assert tolerate()
+    (record,), _goes_on = consumed(sealed(raw))
+    assert record.headers == (("\\xffame", b"content"),)
+    got, _goes_on = consumed(bytes(batch(CODECS["zstd"], [b"x" * 600_000, b"y" * 600_000])))
+    assert [one.reason for one in decode(got, {}, MEGABYTE).refused] == ["batch-too-large"]
