@@ -7,6 +7,7 @@ import csv
 import functools
 import json
 import os
+import re
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from typing import Annotated, Any, ParamSpec
@@ -21,6 +22,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from shared.errors import LoyaltyError, ProgramFileError
+from shared.invisible import escaped
 
 #: Where nobody looks at a terminal, tables need not be squeezed.
 _WIDTH = None if sys.stdout.isatty() else 160
@@ -35,6 +37,10 @@ UNREACHABLE = (
     OSError, TimeoutError, asyncpg.CannotConnectNowError, asyncpg.PostgresConnectionError, asyncpg.InterfaceError,
     KafkaError, AdminKafkaError,
 )  # fmt: skip
+
+#: What a spreadsheet takes for the beginning of a formula.
+_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
+_AMOUNT = re.compile(r"[+-]?[0-9][0-9.,]*( [A-Z]{3})?")
 
 P = ParamSpec("P")
 
@@ -82,7 +88,7 @@ def show(
     elif as_csv:
         writer = csv.writer(sys.stdout, lineterminator="\n")
         writer.writerow(columns)
-        writer.writerows(rows)
+        writer.writerows(map(_spreadsheet_safe, row) for row in rows)
     else:
         # Lines between columns would take a third of a narrow terminal.
         table = Table(title=title or None, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
@@ -96,14 +102,16 @@ def show(
 
 def _cell(value: object) -> str:
     """Show a value in a table; ids are other people's words, so "[/x]" in one is no markup."""
-    return f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else escape(str(value))
+    return f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else escape(escaped(str(value)))
 
 
-def harmless(text: str) -> str:
-    """Show control characters instead of obeying them: a hostile event must not drive anybody's terminal."""
-    return "".join(
-        character if character.isprintable() or character in "\n\t" else repr(character)[1:-1] for character in text
-    )
+def _spreadsheet_safe(value: object) -> object:
+    """Keep a spreadsheet from running other people's words: text that begins like a formula gets an apostrophe.
+
+    Source: OWASP, CSV injection. Numbers and amounts of money stay what they are.
+    """
+    runs = isinstance(value, str) and value.startswith(_FORMULA) and not _AMOUNT.fullmatch(value)
+    return f"'{value}" if runs else value
 
 
 def print_json(value: object) -> None:

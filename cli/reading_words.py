@@ -9,11 +9,12 @@ import msgpack
 import pydantic_core
 from rich.markup import escape
 
-from cli.output import console, harmless, show
+from cli.output import console, show
 from services.earn.referring import RULES
 from shared.database.pool import Connection
 from shared.errors import UsageError
 from shared.instants import BEGINNING, NEVER, iso
+from shared.invisible import escaped
 from shared.ledger.model import TIME, Entry
 from shared.ledger.read import word
 from shared.program.compiled import Program
@@ -173,10 +174,10 @@ def print_records(records: Sequence[Json], columns: Sequence[str], title: str) -
 
 def print_line(text: str) -> None:
     """Print a line as it is."""
-    console.print(harmless(text), markup=False, soft_wrap=True)
+    console.print(escaped(text), markup=False, soft_wrap=True)
 
 
 def _cell(value: object) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
-    return "" if value is None else harmless(str(value))
+    return "" if value is None else escaped(str(value))

@@ -9,9 +9,10 @@ from aiokafka import AIOKafkaProducer
 from rich.progress import track
 
 from cli.home import DEFAULT_HOME, Home, database, settings_for
-from cli.output import AsJson, command, console, errors, harmless, print_json, show
+from cli.output import AsJson, command, console, errors, print_json, show
 from shared.errors import UsageError
 from shared.instants import iso
+from shared.invisible import escaped
 from shared.settings import Settings
 from shared.stream.packing import unpack_records
 from shared.stream.refusing import UNREAD
@@ -84,7 +85,7 @@ async def show_letter(letter: Letter, as_json: AsJson = False, home: Home = DEFA
         print_json(shown)
         return
     for name, content in shown.items():
-        console.print(harmless(f"{name}: {content}"), markup=False, soft_wrap=True)
+        console.print(escaped(f"{name}: {content}"), markup=False, soft_wrap=True)
 
 
 @app.command()

@@ -89,9 +89,20 @@ def _envelope(attributes: dict[str, Any]) -> Envelope:
         source = _source.validate_python(attributes["source"])
     except ValidationError:
         raise PoisonEvent(
-            "not-a-cloudevent", "source must be 1 to 256 characters without control characters, such as /stores/330"
+            "not-a-cloudevent",
+            "source must be 1 to 256 characters, such as /stores/330, in Unicode normal form C and without control "
+            "characters or others that nobody sees",
         ) from None
-    return Envelope(id=attributes["id"][:256], source=source, type=attributes["type"][:256])
+    event_id = attributes["id"][:256]
+    if not (event_id.isascii() and event_id.isprintable()):
+        try:
+            _source.validate_python(event_id)
+        except ValidationError:
+            raise PoisonEvent(
+                "not-a-cloudevent",
+                "id must be in Unicode normal form C and without control characters or others that nobody sees",
+            ) from None
+    return Envelope(id=event_id, source=source, type=attributes["type"][:256])
 
 
 def seal(*, event_id: str, source: str, event_type: str, time: str, key: str) -> list[tuple[str, bytes]]:

@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
+import unicodedata
 from datetime import UTC, datetime
 from decimal import Decimal
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 from zoneinfo import ZoneInfo, available_timezones
 
 import iso4217
-from pydantic import AfterValidator, AwareDatetime, BeforeValidator, ConfigDict, Field, StringConstraints
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    WithJsonSchema,
+)
+
+from shared.invisible import is_invisible
 
 #: Strict: a number in quotes is a mistake, not a number. Unknown fields are ignored: consumers must
 #: survive a producer that is newer than they are.
@@ -17,10 +28,46 @@ CONTRACT = ConfigDict(strict=True, extra="ignore")
 #: No control characters: these reach text columns, logs and terminals.
 _PRINTABLE = r"^[^\x00-\x1f\x7f-\x9f]+$"
 
-Identifier = Annotated[str, StringConstraints(min_length=1, max_length=128, pattern=_PRINTABLE)]
+#: The same and nothing invisible, as far as a pattern that every validator of JSON Schema reads can say it.
+_VISIBLE = (
+    "^[^\\u0000-\\u001f\\u007f-\\u009f\\u00ad\\u034f\\u061c\\u115f\\u1160\\u17b4\\u17b5\\u180b-\\u180f\\u200b-\\u200f\\u2028-\\u202e"
+    "\\u2060-\\u206f\\u3164\\ufe00-\\ufe0f\\ufeff\\uffa0\\ufff0-\\ufffb]+$"
+)
+
+
+def _visible_id(text: str) -> str:
+    """Return an id as it came; refuse what looks like another id, or like nothing.
+
+    Ids are hashed as they were sent and never changed, so two that nobody can tell apart would be two orders.
+    """
+    if text.isascii() and text.isprintable():
+        return text
+    for character in text:
+        if is_invisible(character):
+            raise ValueError(f"should have no character that nobody sees, such as U+{ord(character):04X}")
+    if not unicodedata.is_normalized("NFC", text):
+        raise ValueError("should be in Unicode normal form C (NFC): it looks like another id")
+    return text
+
+
+def _id(longest: int) -> Any:
+    return Annotated[
+        str,
+        StringConstraints(min_length=1, max_length=longest),
+        AfterValidator(_visible_id),
+        WithJsonSchema({"type": "string", "minLength": 1, "maxLength": longest, "pattern": _VISIBLE}),
+    ]
+
+
+if TYPE_CHECKING:
+    Identifier = str
+    Source = str
+else:
+    Identifier = _id(128)
+    #: A URI reference, such as "/stores/330"; with the business key it names one thing for ever.
+    Source = _id(256)
+#: Other people's words: kept as they came, and shown escaped.
 Label = Annotated[str, StringConstraints(min_length=1, max_length=256, pattern=_PRINTABLE)]
-#: A URI reference, such as "/stores/330"; with the business key it names one thing for ever.
-Source = Annotated[str, StringConstraints(min_length=1, max_length=256, pattern=_PRINTABLE)]
 
 #: Minor units of the currency: cents, pence, yen. The ceiling is far above any receipt and far below
 #: what would overflow a balance.

@@ -334,17 +334,18 @@ def test_a_far_future_is_the_future() -> None:
 # ---- the content hash
 
 MOMENTS = st.datetimes(datetime(1990, 1, 2), datetime(2098, 12, 31), timezones=st.just(UTC))
-TEXTS = st.sampled_from(["a", "b", "A/B", "é", 'quote"', "back\\slash", "line\u2028", "😀"])
+IDS = st.sampled_from(["a", "b", "A/B", "é", 'quote"', "back\\slash", "😀"])
+TEXTS = IDS | st.just("line\u2028")
 LINES = st.fixed_dictionaries(
-    {"product_id": TEXTS, "amount": st.integers(0, 10**9)},
+    {"product_id": IDS, "amount": st.integers(0, 10**9)},
     optional={
-        "sku": TEXTS, "category": st.lists(TEXTS, max_size=3), "brand": TEXTS, "tags": st.lists(TEXTS, max_size=2),
+        "sku": IDS, "category": st.lists(TEXTS, max_size=3), "brand": TEXTS, "tags": st.lists(TEXTS, max_size=2),
         "quantity": st.integers(0, 5), "discount": st.integers(0, 5), "is_gift_card": st.booleans(),
     },
 )  # fmt: skip
 PURCHASES = st.fixed_dictionaries(
     {
-        "order_id": TEXTS, "member_id": TEXTS, "occurred_at": MOMENTS, "currency": st.sampled_from(["USD", "JPY"]),
+        "order_id": IDS, "member_id": IDS, "occurred_at": MOMENTS, "currency": st.sampled_from(["USD", "JPY"]),
         "lines": st.lists(LINES, min_size=1, max_size=3).map(
             lambda lines: [{"line_id": str(number), **one} for number, one in enumerate(lines)]
         ),
