@@ -31,11 +31,11 @@ test: .venv/installed
 # The same tests on Apache Kafka, started from Maven artifacts. Needs a JDK and Maven.
 test-kafka: .venv/installed
 	@$(BIN)/python -c 'import sys; from cli.embedded.kafka import why_not; problem = why_not(); sys.exit(problem)'
-	LOYALTY_TEST_BROKER=kafka $(BIN)/python -m pytest -n 2 --dist worksteal tests/integration
+	LOYALTY_TEST_BROKER=kafka $(BIN)/python -m pytest -n 2 --dist worksteal tests/integration tests/year
 
 # The whole year of real purchases, paid to the point.
 test-year: .venv/installed
-	YEAR_TO=2017-12-31 $(BIN)/python -m pytest -k paid_to_the_point tests/integration/test_year.py
+	YEAR_TO=2017-12-31 $(BIN)/python -m pytest -k paid_to_the_point tests/year
 
 # kill -9 at every crash point.
 test-crash: .venv/installed

@@ -13,8 +13,8 @@ from cli.embedded import kafka, postgres
 from cli.embedded.servers import Server, broker_server, start_postgres
 from shared.logs import configure
 from shared.memory import collect_rarely
-from tests import flow
-from tests.deployment import Deployment, Servers
+from tests.support import traffic as flow
+from tests.support.deployment import Deployment, Servers
 
 #: "tansu" (only Python needed) or "kafka" (Apache Kafka, by `make test-kafka`). The tests are the same.
 BROKER = os.environ.get("LOYALTY_TEST_BROKER", "tansu")

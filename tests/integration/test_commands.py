@@ -13,7 +13,7 @@ from cli.documents import ROOT
 from cli.embedded.process import free_port, port_is_free
 from shared.ledger.audit import changed_terms, findings
 from shared.ledger.checks import LEDGER_CHECKS
-from tests.deployment import PROGRAM, Deployment, event, purchase
+from tests.support.deployment import PROGRAM, Deployment, event, purchase
 
 
 async def loyalty(deployment: Deployment, *arguments: str, status: int = 0) -> str:

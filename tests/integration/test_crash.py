@@ -11,7 +11,7 @@ import pytest
 
 from shared.stream import crashpoints
 from shared.stream.crashpoints import POINTS
-from tests.deployment import Deployment, Sent, event, purchase
+from tests.support.deployment import Deployment, Sent, event, purchase
 
 MEMBERS = 7
 

@@ -32,7 +32,7 @@ from shared.stream.decode import decode
 from shared.stream.handler import Mark
 from shared.stream.packing import unpack_records
 from shared.stream.records import Record
-from tests.deployment import Deployment, partition_of
+from tests.support.deployment import Deployment, partition_of
 
 ROOT = Path(__file__).parents[2]
 NOTIFY_TOPICS = (points.TOPIC, tiers.TOPIC, rewards.TOPIC, profiles.TOPIC)

@@ -16,7 +16,7 @@ from services.earn.referring import RULES
 from shared.ledger.operations import Operation
 from shared.program.compiled import compile_program
 from shared.program.loader import load
-from tests.deployment import Deployment, Sent, Servers, partition_of
+from tests.support.deployment import Deployment, Sent, Servers, partition_of
 
 PROGRAMS = ROOT / "programs"
 _numbers = itertools.count(1)

@@ -22,10 +22,10 @@ from shared.contracts import profiles, purchases, redemptions, referrals
 from shared.instants import microseconds
 from shared.ledger import read
 from shared.ledger.operations import REVERSALS
-from tests import flow
-from tests.deployment import SOURCE, Deployment, Servers, about, event, purchase
-from tests.flow import Traffic
 from tests.integration.test_whole_flow import end_of
+from tests.support import traffic as flow
+from tests.support.deployment import SOURCE, Deployment, Servers, about, event, purchase
+from tests.support.traffic import Traffic
 
 _numbers = itertools.count(1)
 #: Bought on 1 March 2017 where the program lives; nothing else here is on that day but the traffic of others.

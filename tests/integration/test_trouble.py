@@ -18,8 +18,8 @@ from cli.embedded.servers import broker_server
 from shared.stream.claiming import decide_claim
 from shared.stream.fetching import Fetcher
 from shared.stream.journal import Claim
-from tests.deployment import Deployment, Servers
 from tests.integration.test_crash import traffic
+from tests.support.deployment import Deployment, Servers
 
 
 async def until_some_points(deployment: Deployment) -> None:

@@ -24,9 +24,9 @@ from shared.ledger.flow_checks import FLOW_CHECKS
 from shared.program.compiled import compile_program
 from shared.program.loader import load
 from shared.stream.packing import unpack_records
-from tests import flow
-from tests.deployment import Deployment, Sent, Servers, about, event, purchase
-from tests.flow import FIRST_DAY, ZONE, Traffic
+from tests.support import traffic as flow
+from tests.support.deployment import Deployment, Sent, Servers, about, event, purchase
+from tests.support.traffic import FIRST_DAY, ZONE, Traffic
 
 ALL = ("earn", "redeem", "tiers", "notify")
 TIERS = (
