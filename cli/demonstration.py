@@ -34,8 +34,7 @@ def main(
 ) -> None:
     """Run the demonstration; with --detach return when it is done and leave the stack running."""
     if not supervision.is_running(home):
-        file = Path(__file__).parents[1] / "programs" / f"{program}.yaml"
-        chosen = [] if load_stack(home) else ["--program", str(file), "--clock", "manual"]
+        chosen = [] if load_stack(home) else ["--program", program, "--clock", "manual"]
         _loyalty(home, "up", "--detach", "--broker", broker, *chosen)
     try:
         started = time.monotonic()
@@ -68,6 +67,9 @@ def _clock(home: Path) -> str:
 
 def _write_mail(home: Path) -> None:
     """Let the example subscriber write what it would send: a folder of mails to open."""
+    if not _SUBSCRIBER.exists():
+        console.print("no mails are written: the example of a subscriber is in the repository only")
+        return
     settings = settings_for(home)
     console.print("writing mails")
     subprocess.run(  # noqa: S603

@@ -14,6 +14,7 @@ from cli.embedded import kafka, postgres
 from cli.embedded.process import Command, accepts, free_port, port_is_free, wait_for
 from cli.home import Stack, load_stack
 from cli.progress import SERVICES
+from cli.shipped import program_file
 from shared.database.migrate import migrate
 from shared.database.pool import connect
 from shared.errors import ProgramFileError, UsageError
@@ -113,10 +114,14 @@ def _start(home: Path, stack: Stack, texts: ProgramTexts | None, say: Callable[[
 def read_program(path: Path) -> ProgramTexts:
     """Return a program file without mistakes, with the templates in the folder beside it.
 
+    Args:
+        path: The file, or the name of one that comes with the product.
+
     Raises:
         UsageError: There is no such file, or it is not text.
         ProgramFileError: The file, or a template, has mistakes.
     """
+    path = program_file(path)
     try:
         with path.open(encoding="utf-8") as file:
             text = file.read(FILE_BYTES_MAX + 1)

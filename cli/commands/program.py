@@ -19,7 +19,7 @@ from shared.program.loader import doubts_about, json_schema
 
 app = typer.Typer(help="The program file: check, publish, and look at its versions.", no_args_is_help=True)
 
-File = Annotated[Path, typer.Argument(help="A program file (YAML).")]
+File = Annotated[Path, typer.Argument(help="A program file (YAML), or the name of one that comes with the product.")]
 
 
 @app.command()

@@ -17,13 +17,14 @@ from cli.embedded import postgres
 from cli.home import DEFAULT_HOME, Home, Stack, database, load_stack, settings_for
 from cli.output import UNREACHABLE, AsJson, command, console, print_json, say, show
 from cli.progress import SERVICES, Watcher
+from cli.shipped import program_file
 from shared.errors import UsageError
 from shared.instants import iso
 from shared.settings import Clock, Settings
 
 #: Longer than a healthy stack ever needs, short enough for somebody who was just woken up.
 _PROBE_SECONDS = 10.0
-DEFAULT_PROGRAM = Path(__file__).parents[2] / "programs" / "fresh-market.yaml"
+DEFAULT_PROGRAM = program_file(Path("fresh-market"))
 
 
 def add_to(app: typer.Typer) -> None:

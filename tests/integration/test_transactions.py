@@ -12,7 +12,7 @@ from aiokafka import AIOKafkaProducer
 from prometheus_client import REGISTRY
 
 from shared.contracts import purchases
-from tests.deployment import PARTITIONS, Deployment, Sent, Servers, event, partition_of, purchase
+from tests.support.deployment import PARTITIONS, Deployment, Sent, Servers, event, partition_of, purchase
 
 ORDERS = 30
 

@@ -17,8 +17,8 @@ import cli.main
 import shared.stream.metrics  # noqa: F401 - importing it registers the metrics
 from shared.database.roles import RIGHTS, role_of
 from shared.settings import Settings
+from tests.support.installation import ROOT, arguments, dockerfile, image_environment
 
-ROOT = Path(__file__).parents[3]
 PROMETHEUS = ROOT / "deploy" / "prometheus"
 COMPOSE_TEXT = (ROOT / "docker-compose.yml").read_text()
 DOCKERFILE_TEXT = (ROOT / "Dockerfile").read_text()
@@ -50,7 +50,7 @@ COMPOSE_SCHEMA: dict[str, Any] = {
     "$defs": {
         "service": {
             "type": "object",
-            "required": ["image", "restart", "healthcheck"],
+            "required": ["image", "restart", "healthcheck", "mem_limit"],
             "additionalProperties": False,
             "properties": {
                 "image": {"type": "string", "pattern": r"^[a-z0-9/-]+:v?\d[\w.]*$"},
@@ -76,6 +76,7 @@ COMPOSE_SCHEMA: dict[str, Any] = {
                 "volumes": {"type": "array", "items": {"type": "string", "pattern": "^[^:]+:/[^:]+(:ro)?$"}},
                 "restart": {"enum": ["no", "always", "on-failure", "unless-stopped"]},
                 "stop_grace_period": _DURATION,
+                "mem_limit": {"type": "string", "pattern": r"^[1-9]\d*[mg]$"},
                 "init": {"type": "boolean"},
                 "read_only": {"type": "boolean"},
                 "tmpfs": _TEXTS,
@@ -98,20 +99,6 @@ COMPOSE_SCHEMA: dict[str, Any] = {
         },
     },
 }
-
-
-def dockerfile() -> list[tuple[str, str]]:
-    """Return the instructions: name and arguments, with continued lines joined."""
-    joined = re.sub(r"\\\n\s*", "", re.sub(r"(?m)^#.*\n", "", DOCKERFILE_TEXT))
-    return [(name, rest) for name, _, rest in (line.partition(" ") for line in joined.splitlines() if line)]
-
-
-def arguments(instruction: str) -> list[str]:
-    return [rest for name, rest in dockerfile() if name == instruction]
-
-
-def image_environment() -> dict[str, str]:
-    return dict(re.findall(r"(\w+)=(\S+)", " ".join(arguments("ENV"))))
 
 
 def copied() -> list[str]:

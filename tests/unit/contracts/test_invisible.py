@@ -15,7 +15,7 @@ from shared.contracts import purchases
 from shared.invisible import escaped, is_invisible
 from shared.stream.decode import decode
 from shared.stream.records import Decoded, Record
-from tests.deployment import SOURCE, event, purchase
+from tests.support.deployment import SOURCE, event, purchase
 
 #: What must never be in an id, with what it is called.
 HIDDEN = {
@@ -40,7 +40,7 @@ def decoded(data: dict[str, Any], event_id: str = "1", source: str = SOURCE) -> 
 
 
 def with_id(field: str, value: str) -> dict[str, Any]:
-    data = purchase("4711")
+    data: dict[str, Any] = purchase("4711")
     if field in {"line_id", "product_id"}:
         data["lines"][0][field] = value
     else:

@@ -1,0 +1,1 @@
+"""The program files that come with the product; they travel with it as package data."""
