@@ -18,7 +18,7 @@ from mode import Service
 
 from shared.database.migrate import check_schema
 from shared.database.pool import Pool, open_pool
-from shared.errors import Transient
+from shared.errors import Transient, UsageError
 from shared.ledger.audit import running_audit
 from shared.logs import logger
 from shared.memory import collect_rarely
@@ -124,6 +124,9 @@ class BatchConsumer(Service):
                         await self._session()
         except Exception as problem:  # noqa: BLE001 - whatever it is, the process must end, and loudly
             if not self._halt.is_set():
+                if isinstance(problem, UsageError):
+                    # Faust tells it once more, with a traceback in which nobody finds what to do.
+                    _log.critical("refusing to start", reason=str(problem))
                 await self.crash(problem)
         finally:
             self._ended.set()
