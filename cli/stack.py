@@ -26,7 +26,8 @@ from shared.program.templates import check_templates, read_templates
 from shared.settings import Clock
 from shared.stream.brokers import Admin
 
-_PARTITIONS = 4
+#: Enough for two cores: each partition costs fetches and sweeps even where nothing happens.
+_PARTITIONS = 2
 _READY_SECONDS = 90.0
 
 
@@ -193,14 +194,17 @@ def _plan(home: Path, program: str, broker: str, earlier: Stack | None, say: Cal
         "LOYALTY_KAFKA_BROKERS": f"127.0.0.1:{ports['broker']}",
         "LOYALTY_KAFKA_IDEMPOTENCE": str(broker == "kafka").lower(),
         "LOYALTY_TOPIC_PREFIX": program,
-        "LOYALTY_TOPIC_PARTITIONS": str(_PARTITIONS),
+        # What a partition has in the outbox waits for whoever takes over that same partition.
+        "LOYALTY_TOPIC_PARTITIONS": (earlier.environment if earlier else {}).get(
+            "LOYALTY_TOPIC_PARTITIONS", str(_PARTITIONS)
+        ),
         "LOYALTY_DATABASE_SCHEMA": program.replace("-", "_"),
         "LOYALTY_CLOCK": earlier.environment["LOYALTY_CLOCK"] if earlier else Clock.WALL.value,
         # One machine, few members: a group may form quickly.
         "LOYALTY_SESSION_SECONDS": "6",
         "LOYALTY_REBALANCE_SECONDS": "2",
-        # A replay waits for sweeps after each day.
-        "LOYALTY_SWEEP_SECONDS": "0.2",
+        # A replay waits for each day's last batches.
+        "LOYALTY_BATCH_SECONDS": "0.01",
         "LOYALTY_DATA_DIR": str(home.resolve() / "faust"),
     }
     return Stack(broker, program, ports, environment)

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import functools
 from datetime import datetime
 from typing import Annotated
 
 import typer
-from rich.progress import track
 
 from cli import clock
 from cli.control import send_hint
 from cli.home import DEFAULT_HOME, Home, database, settings_for
-from cli.output import command, console, errors
+from cli.output import command, console
 from cli.progress import Watcher
+from cli.reporting import Report
 from shared.contracts import control
 from shared.database.pool import Connection
 from shared.errors import UsageError
@@ -73,6 +74,10 @@ async def _move_slowly(connection: Connection, settings: Settings, wanted: int) 
     present = await clock.now(connection, settings)
     steps = range(present + _HALF_A_DAY, wanted, _HALF_A_DAY)
     async with Watcher(settings, connection) as watcher:
-        for instant in track(steps, "moving", console=errors, transient=True):
-            await clock.move(connection, settings, instant)
-            await watcher.settled()
+        with Report("moving the clock to", len(steps), "half days", connection) as report:
+            for instant in steps:
+                tell = functools.partial(report.tell, iso(instant))
+                await clock.move(connection, settings, instant)
+                await watcher.settled(meanwhile=tell)
+                report.advance()
+                await tell()

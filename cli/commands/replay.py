@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import heapq
 import itertools
 import time
@@ -13,21 +14,12 @@ from typing import Annotated, Any
 import jiter
 import pydantic_core
 import typer
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    ProgressColumn,
-    Task,
-    TextColumn,
-    TimeRemainingColumn,
-)
-from rich.text import Text
 
 from cli import clock
 from cli.home import DEFAULT_HOME, Home, database, settings_for
 from cli.output import command, console, errors, say
 from cli.progress import Watcher
+from cli.reporting import Report
 from cli.sending import TOPIC_OF, Sender
 from shared.contracts import purchases
 from shared.contracts.envelope import seal
@@ -76,6 +68,10 @@ async def completejourney(
         raise UsageError(f"--with {', '.join(unknown)}: there are {', '.join(KINDS)}")
     beside = extras(baskets, kinds)
     total = len(baskets) + len(beside)
+    events = heapq.merge(
+        (Extra(p.moment, purchases.TOPIC, *p[1:]) for p in baskets), beside, key=lambda event: event.moment
+    )
+    days = ((day, list(of_day)) for day, of_day in itertools.groupby(events, key=lambda event: event.moment.date()))
     settings = settings_for(home)
     started = time.monotonic()
     async with (
@@ -84,27 +80,30 @@ async def completejourney(
         Watcher(settings, connection) as watcher,
     ):
         if barrier:
-            await watcher.wait_idle()
-        with _progress() as progress:
-            bar = progress.add_task("replaying", total=total)
-            events = heapq.merge(
-                (Extra(p.moment, purchases.TOPIC, *p[1:]) for p in baskets), beside, key=lambda event: event.moment
-            )
-            for day, of_day in itertools.groupby(events, key=lambda event: event.moment.date()):
+            await watcher.settled()
+        with Report("replaying", total, "events", connection) as report:
+            following = next(days, None)
+            while following is not None:
+                day, of_day = following
+                tell = functools.partial(report.tell, day.isoformat())
                 for event in of_day:
                     await sender.send(event.member_id, event.value, event.headers, event.topic)
-                    progress.advance(bar)
+                    report.advance()
                 if barrier:
                     await sender.flush()
-                    await watcher.settled()
+                # Made while the services are at work.
+                following = next(days, None)
+                if barrier:
+                    await watcher.settled(sender.sent, tell)
                     await _end_of_day(connection, settings, day, ZONE)
+                await tell()
             await sender.flush()
-        published = time.monotonic() - started
-        say("waiting until everything is in the ledger")
-        await watcher.settled()
-        if not barrier:
-            await _end_of_day(connection, settings, day, ZONE)
-            await watcher.settled()
+            published = time.monotonic() - started
+            say("waiting until everything is in the ledger")
+            await watcher.settled(sender.sent, tell)
+            if not barrier:
+                await _end_of_day(connection, settings, day, ZONE)
+                await watcher.settled(meanwhile=tell)
     seconds = time.monotonic() - started
     console.print(
         f"{len(baskets):,} purchases{f' and {len(beside):,} other events' if beside else ''} published in "
@@ -121,46 +120,27 @@ async def file(
 ) -> None:
     """Publish the events of a JSON Lines file, in its order: where the topic changes, all services are waited for."""
     settings = settings_for(home)
-    count = 0
     events = list(_read_events(path))
+    count = len(events)
     async with (
         Sender(settings, rate) as sender,
         database(settings) as connection,
         Watcher(settings, connection) as watcher,
     ):
-        with _progress() as progress:
-            bar = progress.add_task("publishing", total=len(events))
+        with Report("publishing", count, "events", connection) as report:
             before = events[0][3] if events else ""
             for member, value, headers, topic in events:
+                tell = functools.partial(report.tell, topic)
                 if topic != before:
                     # Topics are not ordered among each other: what comes before is handled first.
                     await sender.flush()
-                    await watcher.settled()
+                    await watcher.settled(sender.sent, tell)
                 before = topic
                 await sender.send(member, value, headers, topic)
-                progress.advance(bar)
-                count += 1
+                report.advance()
+                await tell()
             await sender.flush()
     console.print(f"{count:,} {'event' if count == 1 else 'events'} published")
-
-
-class _SpeedColumn(ProgressColumn):
-    """Events a second."""
-
-    def render(self, task: Task) -> Text:
-        """Show the speed once there is one."""
-        return Text(f"{task.speed:,.0f}/s" if task.speed else "")
-
-
-def _progress() -> Progress:
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        _SpeedColumn(),
-        TimeRemainingColumn(),
-    )
-    return Progress(*columns, console=errors)
 
 
 async def _end_of_day(connection: Any, settings: Settings, day: date, zone: Any) -> None:

@@ -173,6 +173,11 @@ class EarnHandler(LedgerHandler):
         await store.write(connection, effects)
         await ledger.write(connection, effects.posting, mark.recorded_at)
 
+    async def anything_due(self, connection: Connection, due: Due) -> bool:
+        """Tell whether anything has waited too long for its order."""
+        before = due.recorded_at - self._parked
+        return bool(await store_parked.parked_too_long(connection, before, due.shards, due.shard, 1))
+
     async def load_due(self, connection: Connection, due: Due) -> State | None:
         """Find what has waited too long for its order, and lock its members."""
         before = due.recorded_at - self._parked

@@ -128,6 +128,10 @@ class NotifyHandler:
         await store.add_notifications(connection, effects.rows)
         await store.keep_profiles(connection, effects.profiles, mark.recorded_at)
 
+    async def anything_due(self, connection: Connection, due: Due) -> bool:  # noqa: ARG002 - as below
+        """Return False."""
+        return False
+
     async def load_due(self, connection: Connection, due: Due) -> None:  # noqa: ARG002 - time makes nothing happen
         """Return None: whoever makes time pass in the ledger publishes an event about it."""
         return

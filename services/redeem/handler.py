@@ -56,6 +56,10 @@ class RedeemHandler(LedgerHandler):
         await ledger.write(connection, effects.posting, mark.recorded_at)
         await store.write(connection, effects.new, list(effects.changed.values()))
 
+    async def anything_due(self, connection: Connection, due: Due) -> bool:
+        """Tell whether an account of the shard has something due."""
+        return await ledger.anything_due(connection, due.horizon, due.shards, due.shard)
+
     async def load_due(self, connection: Connection, due: Due) -> State | None:
         """Lock accounts that have something due."""
         await self._programs.need(connection)

@@ -138,6 +138,15 @@ class TiersHandler:
         self._decide(decisions, state, [(one, BEGINNING, None) for one in touched.values() if one.steps], mark)
         return decisions
 
+    async def anything_due(self, connection: Connection, due: Due) -> bool:
+        """Tell whether a standing of the shard is due, or it is time to look for what was overlooked."""
+        await self._programs.catch_up(connection)
+        if not self._programs.ladders:
+            return False
+        compared = due.recorded_at < self._compared.get(due.shard, BEGINNING) + _CATCH_UP
+        treated = self._treated_under.get(due.shard, 0) == self._programs.version
+        return not (compared and treated) or await store.anything_due(connection, due)
+
     async def load_due(self, connection: Connection, due: Due) -> State | None:
         """Lock what is due by the horizon and, from time to time, what the ledger is ahead of."""
         await self._programs.catch_up(connection)

@@ -39,6 +39,10 @@ select account from standing
 where next_due <= $1 and next_due < 'infinity' and account % $2 = $3 order by next_due limit $4
 """
 
+_ANYTHING_DUE = """
+select exists(select from standing where next_due <= $1 and next_due < 'infinity' and account % $2 = $3)
+"""
+
 # A slice of all accounts: a whole scan takes too long where there are many.
 _BEHIND = """
 select slice.account, slice.version > coalesce(s.version, 0) as behind
@@ -108,6 +112,12 @@ async def lock(
     for account, following in steps.items():
         standings[account].steps = following
     return list(standings.values())
+
+
+async def anything_due(connection: Connection, due: Due) -> bool:
+    """Tell whether a standing of a shard is due."""
+    found: bool = await connection.fetchval(_ANYTHING_DUE, due.horizon, due.shards, due.shard)
+    return found
 
 
 async def due(connection: Connection, due: Due) -> list[int]:

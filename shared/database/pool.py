@@ -42,6 +42,10 @@ async def _set_up(connection: Connection) -> None:
     await connection.set_type_codec("uuid", schema="pg_catalog", encoder=bytes, decoder=bytes, format="binary")
 
 
+async def _keep(_connection: Connection) -> None:
+    """Leave a connection that goes back to the pool as it is: no session is changed, and a reset is a query."""
+
+
 def _settings(schema: str, transaction_seconds: float | None) -> dict[str, str]:
     settings = {
         "search_path": schema,
@@ -71,6 +75,7 @@ async def open_pool(url: str, schema: str, *, size: int, transaction_seconds: fl
         min_size=0,
         max_size=size,
         init=_set_up,
+        reset=_keep,
         server_settings=_settings(schema, transaction_seconds),
         timeout=10,
         command_timeout=transaction_seconds,

@@ -33,6 +33,8 @@ limit $4
 for update skip locked
 """
 
+_ANYTHING_DUE = "select exists(select from account where next_due <= $1 and account % $2 = $3)"
+
 _CREATE = """
 insert into account (member, wallet)
 select member, wallet from unnest($1::text[]) as m(member), unnest($2::text[]) as w(wallet)
@@ -111,6 +113,12 @@ async def lock_accounts(connection: Connection, members: Sequence[str], wallets:
 
         raise LoadAgain("accounts of new members", create)
     return [_unseen(record) for record in records]
+
+
+async def anything_due(connection: Connection, horizon: int, shards: int, shard: int) -> bool:
+    """Tell whether an account of a shard has something due up to the horizon."""
+    found: bool = await connection.fetchval(_ANYTHING_DUE, horizon, shards, shard)
+    return found
 
 
 async def lock_due(connection: Connection, horizon: int, shards: int, shard: int, limit: int) -> list[Account]:

@@ -12,7 +12,7 @@ import functools
 import logging
 from typing import Any
 
-from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener
+from aiokafka import ConsumerRebalanceListener
 from aiokafka.coordinator.assignors.sticky.sticky_assignor import StickyPartitionAssignor
 from mode import Service
 
@@ -22,21 +22,20 @@ from shared.errors import Transient, UsageError
 from shared.ledger.audit import running_audit
 from shared.logs import logger
 from shared.memory import collect_rarely
-from shared.settings import Settings
+from shared.settings import Clock, Settings
 from shared.stream import metrics
 from shared.stream.brokers import Admin
 from shared.stream.claiming import check_not_restored, claim_partition
+from shared.stream.clockwatch import hear_clock
 from shared.stream.decompression import bound_decompression
 from shared.stream.handler import Handler
 from shared.stream.journal import Claim
 from shared.stream.pipeline import Pipeline
+from shared.stream.polling import PatientConsumer
 from shared.stream.publisher import Publisher
 from shared.stream.retrying import attempts
 
 _log = logger(__name__)
-
-#: Bounds how long a partition that was just drained waits for a fetch that is already under way for others.
-_FETCH_WAIT_MS = 25
 
 
 class BatchConsumer(Service):
@@ -154,6 +153,15 @@ class BatchConsumer(Service):
                 _log.error("a topic was made anew; starting over with a fresh consumer")
                 self._session_over.set()
 
+    @Service.task
+    async def _watch_clock(self) -> None:
+        if self.handler.sweeps and self.settings.clock is Clock.MANUAL:
+            await hear_clock(self.settings, self._sweep_soon, self._halt)
+
+    def _sweep_soon(self) -> None:
+        for pipeline, _task in self._pipelines.values():
+            pipeline.sweep_soon()
+
     def _unheard_problem(self) -> BaseException | None:
         """Return what ended a task of aiokafka's, or waits to be told to whoever asks for records.
 
@@ -233,7 +241,9 @@ class BatchConsumer(Service):
 
     def _new_consumer(self) -> Any:
         s = self.settings
-        return AIOKafkaConsumer(
+        return PatientConsumer(
+            # The one broker without idempotent producers is the embedded one.
+            broker_holds_back=s.kafka_idempotence,
             bootstrap_servers=s.kafka_brokers,
             client_id=f"loyalty-{self.handler.service}",
             group_id=self._group,
@@ -243,7 +253,6 @@ class BatchConsumer(Service):
             enable_auto_commit=False,
             auto_offset_reset="earliest",
             max_partition_fetch_bytes=s.batch_bytes,
-            fetch_max_wait_ms=_FETCH_WAIT_MS,
             session_timeout_ms=int(s.session_seconds * 1000),
             heartbeat_interval_ms=int(min(3.0, s.session_seconds / 10) * 1000),
             rebalance_timeout_ms=int(s.rebalance_seconds * 1000),

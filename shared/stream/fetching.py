@@ -10,8 +10,6 @@ from shared.errors import Fenced
 from shared.settings import Settings
 from shared.stream.records import Record
 
-#: How long a fetch waits for the first record; on its return an idle pipeline tidies up and looks whether to stop.
-_IDLE_SECONDS = 0.1
 #: A high watermark below our own must last so long to be believed.
 _SHORTER_SECONDS = 60.0
 #: From the beginning of a rebalance to its end the consumer hands out nothing, however short its time-out; and the
@@ -34,20 +32,26 @@ class Fetcher:
         self._tp = partition
         self.shorter = False
         self._shorter_since: float | None = None
+        self._waiting: asyncio.Timeout | None = None
 
     def start_over(self) -> None:
         """Forget what was seen of the log: the partition was claimed anew."""
         self.shorter, self._shorter_since = False, None
 
-    async def fetch(self, stopping: asyncio.Event, *, wait: bool = True) -> list[Record]:
+    def interrupt(self) -> None:
+        """Let a fetch that waits for records return at once with those that are there."""
+        if self._waiting is not None and not self._waiting.expired():
+            self._waiting.reschedule(asyncio.get_running_loop().time())
+
+    async def fetch(self, stopping: asyncio.Event, *, seconds: float = 0.0) -> list[Record]:
         """Return the next records: at once where there is a backlog, else what comes within the batch time.
 
         Args:
             stopping: Cuts the batch.
-            wait: False: return at once where nothing is there.
+            seconds: How long to wait for the first record; 0: return at once where nothing is there.
         """
         most = self._settings.batch_records
-        records = await self._poll(_IDLE_SECONDS if wait else 0.0, most)
+        records = [] if stopping.is_set() else await self._poll(seconds, most)
         deadline = time.monotonic() + self._settings.batch_seconds
         size = sum(_size(record) for record in records)
         while records and len(records) < most and size < self._settings.batch_bytes:
@@ -61,12 +65,14 @@ class Fetcher:
 
     async def _poll(self, seconds: float, most: int) -> list[Record]:
         try:
-            async with asyncio.timeout(seconds + _REBALANCING_SECONDS):
+            async with asyncio.timeout(seconds + _REBALANCING_SECONDS) as self._waiting:
                 found = await self._consumer.getmany(
                     self._tp, timeout_ms=int(seconds * 1000), max_records=min(most, _STEP_RECORDS)
                 )
         except TimeoutError:
             return []
+        finally:
+            self._waiting = None
         return [Record(raw.offset, raw.timestamp, raw.key, raw.value, raw.headers) for raw in found.get(self._tp, ())]
 
     async def position(self) -> int:

@@ -69,6 +69,9 @@ class Handler(Protocol):
     async def store(self, connection: Connection, decisions: Decisions, mark: Mark) -> None:
         """Write the decisions' effects, in the transaction of ``load``."""
 
+    async def anything_due(self, connection: Connection, due: Due) -> bool:
+        """Tell, without a lock, whether ``load_due`` may find anything."""
+
     async def load_due(self, connection: Connection, due: Due) -> Any:
         """Lock (``for update skip locked``) what is due, and return the state for it; None if nothing is."""
 

@@ -35,6 +35,8 @@ _OFFSET_COMMIT_SECONDS = 1.0
 #: After being fenced: time for Kafka to tell this worker that the partition is no longer its own.
 _PAUSE_SECONDS = 1.0
 _AFTER_A_FAILED_SWEEP_SECONDS = 10.0
+#: How long a pipeline waits for records before it tidies up, and how long when it has nothing to tidy up.
+_TIDY_SECONDS, _IDLE_SECONDS = 0.03, 1.0
 #: A hostile producer could invent types for ever.
 _IGNORED_TYPES_NAMED = 50
 #: What is known and read by other services is no misspelling.
@@ -97,6 +99,7 @@ class Pipeline:
         self._published: list[int] = []
         self._ignored: set[str] = set()
         self._offset_committed_at = 0.0
+        self._offset_committed = 0
         self._labels = (handler.service, topic, str(partition.partition))
 
     def stalled_seconds(self) -> float:
@@ -107,6 +110,13 @@ class Pipeline:
     def stop(self) -> None:
         """Ask the pipeline to finish its batch and nothing more."""
         self._stopping.set()
+        self._fetcher.interrupt()
+
+    def sweep_soon(self) -> None:
+        """Look at once for what is due: the clock was moved."""
+        if self._swept_at <= time.monotonic():
+            self._swept_at = 0.0
+            self._fetcher.interrupt()
 
     async def run(self) -> None:
         """Claim the partition and handle its batches; returns after ``stop``.
@@ -146,6 +156,7 @@ class Pipeline:
         await self._settle()
         self._claim = await self._retried(lambda: self._find_claim(self._fetcher.shorter))
         self._fetcher.start_over()
+        self._offset_committed = self._claim.next_offset
         left = await self._retried(self._left_behind)
         for row in left:
             await self._publish(row)
@@ -155,7 +166,7 @@ class Pipeline:
 
     async def _next_batch(self) -> None:
         swept = await self._sweep()
-        records = await self._fetcher.fetch(self._stopping, wait=not swept)
+        records = await self._fetcher.fetch(self._stopping, seconds=0.0 if swept else self._patience())
         if not records and swept:
             return
         assert self._claim is not None
@@ -183,6 +194,13 @@ class Pipeline:
         if committed.outbox is not None:
             await self._settle()
             self._publishing = asyncio.create_task(self._publish_batch(committed.outbox))
+
+    def _patience(self) -> float:
+        """Return how long to wait for records before there is something else to do."""
+        seconds = _TIDY_SECONDS if self._publishing or self._published else _IDLE_SECONDS
+        if self._shards():
+            seconds = min(seconds, max(0.0, self._swept_at + self._settings.sweep_seconds - time.monotonic()))
+        return seconds
 
     async def _sweep(self) -> bool:
         """Apply what time alone makes happen to some accounts of this partition's share; a batch may come between.
@@ -268,10 +286,13 @@ class Pipeline:
 
     async def _tidy_up(self) -> None:
         """Nothing to do: forget what is published, and tell Kafka how far this partition is."""
+        assert self._claim is not None
         if self._publishing is not None and self._publishing.done():
             await self._settle()
         if self._published:
             await self._retried(self._forget)
+        told = self._offset_committed == self._claim.next_offset
+        if not told and time.monotonic() - self._offset_committed_at > _OFFSET_COMMIT_SECONDS:
             await self._commit_offset()
 
     async def _finish(self) -> None:
@@ -306,9 +327,11 @@ class Pipeline:
     async def _commit_offset(self) -> None:
         assert self._claim is not None
         self._offset_committed_at = time.monotonic()
+        offset = self._claim.next_offset
         try:
             async with asyncio.timeout(_OFFSET_COMMIT_SECONDS):
-                await self._consumer.commit({self._tp: self._claim.next_offset})
+                await self._consumer.commit({self._tp: offset})
+            self._offset_committed = offset
         except Exception as problem:  # noqa: BLE001 - a lag tool that lags is no reason to stop
             _log.info("offset not committed to Kafka", cause=repr(problem))
         reach("offset-committed")

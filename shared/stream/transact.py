@@ -117,6 +117,10 @@ async def sweep(
         Fenced: Another worker owns the partition; nothing was written.
         Transient: Try again later; nothing was written.
     """
+    async with pool.acquire() as connection:
+        # Without locks, and so without a write: mostly there is nothing to do.
+        if not await handler.anything_due(connection, await _due(connection, settings, claim, shards)):
+            return None
 
     async def work(connection: Connection) -> Swept | None:
         return await _sweep(connection, handler, settings, source, claim, shards, forget)
@@ -137,10 +141,7 @@ async def _sweep(
     forget: list[int],
 ) -> Swept | None:
     await journal.lock_watermark(connection, handler.service, claim)
-    horizon, recorded_at = await journal.horizon(
-        connection, settings.clock, round(settings.lateness_seconds * 1_000_000)
-    )
-    due = Due(horizon, recorded_at, claim.partition, shards, settings.sweep_accounts)
+    due = await _due(connection, settings, claim, shards)
     state = await handler.load_due(connection, due)
     if state is None:
         return None
@@ -151,6 +152,12 @@ async def _sweep(
     await handler.store(connection, decisions, mark)
     outbox = await journal.store_sweep(
         connection, handler.service, source, claim, mark, decisions.messages, decisions.refused_later,
-        decisions.facts, horizon, forget,
+        decisions.facts, due.horizon, forget,
     )  # fmt: skip
     return Swept(decisions, outbox)
+
+
+async def _due(connection: Connection, settings: Settings, claim: Claim, shards: int) -> Due:
+    lateness = round(settings.lateness_seconds * 1_000_000)
+    horizon, recorded_at = await journal.horizon(connection, settings.clock, lateness)
+    return Due(horizon, recorded_at, claim.partition, shards, settings.sweep_accounts)

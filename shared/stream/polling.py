@@ -1,0 +1,81 @@
+"""How often a broker is asked for records: rarely while nothing comes, at once where something does.
+
+Kafka holds a fetch back until records come, and answers at once then. The embedded broker sleeps through the whole
+time that a fetch may be held back, whether it has records or not; so it is asked not to hold anything back, and what
+is between two fetches is waited for here. Without either, four idle workers would keep a third of a core busy.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import Any
+
+from aiokafka import AIOKafkaConsumer
+
+#: Kafka's own default. A rebalance or a stop does not wait for it.
+_HELD_BACK_MS = 500
+#: A fetch that leaves partitions out, whose records are still to be handled, must not keep them waiting once they are.
+_SHORT_MS = 25
+#: Less than this the embedded broker answers with nothing, whatever it has.
+_AT_ONCE_MS = 1
+#: Between two fetches that bring nothing: while records come, and once none came for some time.
+_BUSY_SECONDS, _QUIET_SECONDS = 0.01, 0.025
+_QUIET_AFTER_SECONDS = 1.0
+
+
+class PatientConsumer(AIOKafkaConsumer):
+    """A consumer that asks no more often than it must.
+
+    aiokafka knows one time for all fetches. Its fetcher builds each request and sends it; both are wrapped here.
+    """
+
+    def __init__(self, *, broker_holds_back: bool, **kwargs: Any) -> None:
+        """Make the consumer.
+
+        Args:
+            broker_holds_back: Whether the broker answers a fetch when records come; else it is asked again and again.
+            kwargs: Passed to aiokafka's consumer.
+        """
+        super().__init__(fetch_max_wait_ms=_SHORT_MS, **kwargs)
+        self._broker_holds_back = broker_holds_back
+
+    async def start(self) -> None:
+        """Connect."""
+        await super().start()
+        if self._broker_holds_back:
+            _hold_back_longer(self._fetcher)
+        else:
+            _pause_between(self._fetcher)
+
+
+def _hold_back_longer(fetcher: Any) -> None:
+    plan = fetcher._get_actions_per_node
+
+    def plan_patiently(assignment: Any) -> Any:
+        requests, *others = plan(assignment)
+        for node, request in requests:
+            led = sum(1 for tp in assignment.tps if fetcher._select_read_replica(tp) == node)
+            if sum(len(partitions) for _topic, partitions in request.topics) == led:
+                request._max_wait_ms = _HELD_BACK_MS
+        return requests, *others
+
+    fetcher._get_actions_per_node = plan_patiently
+
+
+def _pause_between(fetcher: Any) -> None:
+    fetch = fetcher._proc_fetch_request
+    heard_at = time.monotonic()
+
+    async def fetch_and_pause(assignment: Any, node: int, request: Any) -> bool:
+        nonlocal heard_at
+        request._max_wait_ms = _AT_ONCE_MS
+        found: bool = await fetch(assignment, node, request)
+        if found:
+            heard_at = time.monotonic()
+        else:
+            quiet = time.monotonic() - heard_at > _QUIET_AFTER_SECONDS
+            await asyncio.sleep(_QUIET_SECONDS if quiet else _BUSY_SECONDS)
+        return found
+
+    fetcher._proc_fetch_request = fetch_and_pause
