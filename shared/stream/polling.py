@@ -8,6 +8,7 @@ is between two fetches is waited for here. Without either, four idle workers wou
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from typing import Any
 
@@ -75,7 +76,9 @@ def _pause_between(fetcher: Any) -> None:
             heard_at = time.monotonic()
         else:
             quiet = time.monotonic() - heard_at > _QUIET_AFTER_SECONDS
-            await asyncio.sleep(_QUIET_SECONDS if quiet else _BUSY_SECONDS)
+            # As in aiokafka's own fetch: whoever cancels it, waits for it, and must not be cancelled with it.
+            with contextlib.suppress(asyncio.CancelledError):
+                await asyncio.sleep(_QUIET_SECONDS if quiet else _BUSY_SECONDS)
         return found
 
     fetcher._proc_fetch_request = fetch_and_pause
