@@ -8,13 +8,15 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from shared.database.pool import Connection, connect
 from shared.errors import UsageError
-from shared.settings import Settings
+
+if TYPE_CHECKING:
+    from shared.database.pool import Connection
+    from shared.settings import Settings
 
 DEFAULT_HOME = Path(".loyalty")
 
@@ -60,6 +62,8 @@ def settings_for(home: Path) -> Settings:
     Raises:
         UsageError: There is no stack in ``home``, and the environment names no database either.
     """
+    from shared.settings import Settings
+
     stack = load_stack(home)
     if stack is None and "LOYALTY_DATABASE_URL" not in os.environ:
         raise UsageError(
@@ -73,6 +77,8 @@ def settings_for(home: Path) -> Settings:
 @asynccontextmanager
 async def database(settings: Settings) -> AsyncIterator[Connection]:
     """Open one connection to the deployment's schema, for the length of a command."""
+    from shared.database.pool import connect
+
     connection = await connect(settings.database_url.get_secret_value(), settings.database_schema)
     try:
         yield connection

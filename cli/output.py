@@ -12,14 +12,9 @@ import sys
 from collections.abc import Callable, Iterable, Sequence
 from typing import Annotated, Any, ParamSpec
 
-import asyncpg
 import typer
-from aiokafka.errors import KafkaError
-from kafka.errors import KafkaError as AdminKafkaError
-from rich import box
 from rich.console import Console
 from rich.markup import escape
-from rich.table import Table
 
 from shared.errors import LoyaltyError, ProgramFileError
 from shared.invisible import escaped
@@ -32,17 +27,23 @@ errors = Console(stderr=True, highlight=False)
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 AsCsv = Annotated[bool, typer.Option("--csv", help="Print CSV.")]
 
-#: What a command meets when a server is away.
-UNREACHABLE = (
-    OSError, TimeoutError, asyncpg.CannotConnectNowError, asyncpg.PostgresConnectionError, asyncpg.InterfaceError,
-    KafkaError, AdminKafkaError,
-)  # fmt: skip
-
 #: What a spreadsheet takes for the beginning of a formula.
 _FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
 _AMOUNT = re.compile(r"[+-]?[0-9][0-9.,]*( [A-Z]{3})?")
 
 P = ParamSpec("P")
+
+
+def unreachable() -> tuple[type[Exception], ...]:
+    """Return what a command meets when a server is away; imported when something went wrong."""
+    import asyncpg
+    from aiokafka.errors import KafkaError
+    from kafka.errors import KafkaError as AdminKafkaError
+
+    return (
+        OSError, TimeoutError, asyncpg.CannotConnectNowError, asyncpg.PostgresConnectionError, asyncpg.InterfaceError,
+        KafkaError, AdminKafkaError,
+    )  # fmt: skip
 
 
 def command(function: Callable[P, Any]) -> Callable[P, None]:
@@ -57,19 +58,28 @@ def command(function: Callable[P, Any]) -> Callable[P, None]:
         except BrokenPipeError:
             # The reader (head, less) has seen enough. Python would complain once more when it flushes at exit.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        except (LoyaltyError, *UNREACHABLE, asyncpg.UndefinedTableError) as problem:
-            errors.print(_explained(problem), markup=False, soft_wrap=True)
+        except typer.Exit:
+            raise
+        except Exception as problem:
+            explained = _explained(problem)
+            if explained is None:
+                raise
+            errors.print(explained, markup=False, soft_wrap=True)
             raise typer.Exit(1 if isinstance(problem, ProgramFileError) else 2) from None
 
     return run
 
 
-def _explained(problem: Exception) -> str:
-    """Say what is wrong and what to do."""
+def _explained(problem: Exception) -> str | None:
+    """Say what is wrong and what to do; None if it is a mistake of ours."""
     if isinstance(problem, LoyaltyError):
         return str(problem)
+    import asyncpg
+
     if isinstance(problem, asyncpg.UndefinedTableError):
         return "the database has no tables yet; make them with `loyalty database migrate`"
+    if not isinstance(problem, unreachable()):
+        return None
     cause = f"{type(problem).__name__}: {problem}".removesuffix(": ")
     return f"Kafka or PostgreSQL does not answer ({cause}); `loyalty status` tells what runs, `loyalty up` starts it"
 
@@ -90,6 +100,9 @@ def show(
         writer.writerow(columns)
         writer.writerows(map(_spreadsheet_safe, row) for row in rows)
     else:
+        from rich import box
+        from rich.table import Table
+
         # Lines between columns would take a third of a narrow terminal.
         table = Table(title=title or None, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
         for column in columns:

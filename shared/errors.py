@@ -17,6 +17,8 @@ from typing import Any
 
 #: Characters; parsers repeat what they found, and a record may be megabytes of it.
 _DETAIL_MAX = 900
+#: Reasons that are about a whole record batch which could not be unpacked: nothing of it is there to be kept.
+UNREAD_BATCH = frozenset({"batch-too-large", "batch-unreadable"})
 
 
 class LoyaltyError(Exception):

@@ -5,19 +5,15 @@
 
 from __future__ import annotations
 
-from enum import StrEnum
 from functools import lru_cache
 from typing import Annotated
 
 from pydantic import Field, SecretStr, StringConstraints
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from shared.clocks import Clock
 
-class Clock(StrEnum):
-    """Which clock says what is due."""
-
-    WALL = "wall"
-    MANUAL = "manual"
+__all__ = ["Clock", "Settings", "as_markdown", "settings"]
 
 
 class Settings(BaseSettings):

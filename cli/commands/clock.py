@@ -4,21 +4,18 @@ from __future__ import annotations
 
 import functools
 from datetime import datetime
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cli import clock
-from cli.control import send_hint
 from cli.home import DEFAULT_HOME, Home, database, settings_for
 from cli.output import command, console
-from cli.progress import Watcher
-from cli.reporting import Report
-from shared.contracts import control
-from shared.database.pool import Connection
 from shared.errors import UsageError
 from shared.instants import iso, microseconds
-from shared.settings import Settings
+
+if TYPE_CHECKING:
+    from shared.database.pool import Connection
+    from shared.settings import Settings
 
 _HALF_A_DAY = 43_200_000_000
 
@@ -44,6 +41,8 @@ def parse_instant(text: str) -> int:
 @command
 async def show(home: Home = DEFAULT_HOME) -> None:
     """Show the program's present time."""
+    from cli import clock
+
     settings = settings_for(home)
     async with database(settings) as connection:
         console.print(f"{iso(await clock.now(connection, settings))} ({settings.clock.value} clock)")
@@ -60,6 +59,10 @@ async def set_clock(
     home: Home = DEFAULT_HOME,
 ) -> None:
     """Move the manual clock forward."""
+    from cli import clock
+    from cli.control import send_hint
+    from shared.contracts import control
+
     settings = settings_for(home)
     wanted = parse_instant(instant)
     async with database(settings) as connection:
@@ -71,6 +74,10 @@ async def set_clock(
 
 
 async def _move_slowly(connection: Connection, settings: Settings, wanted: int) -> None:
+    from cli import clock
+    from cli.progress import Watcher
+    from cli.reporting import Report
+
     present = await clock.now(connection, settings)
     steps = range(present + _HALF_A_DAY, wanted, _HALF_A_DAY)
     async with Watcher(settings, connection) as watcher:

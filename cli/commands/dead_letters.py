@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from aiokafka import AIOKafkaProducer
-from rich.progress import track
 
 from cli.home import DEFAULT_HOME, Home, database, settings_for
 from cli.output import AsJson, command, console, errors, print_json, show
-from shared.errors import UsageError
+from shared.errors import UNREAD_BATCH, UsageError
 from shared.instants import iso
 from shared.invisible import escaped
-from shared.settings import Settings
-from shared.stream.packing import unpack_records
-from shared.stream.refusing import UNREAD
+
+if TYPE_CHECKING:
+    from shared.settings import Settings
 
 app = typer.Typer(
     help="Records that were refused: list, look at, send again after a fix, or close.", no_args_is_help=True
@@ -30,7 +28,7 @@ _UNREAD = "the records of a batch that was not unpacked are not kept: have their
 _NEVER_AGAIN = {
     "conflict": "a conflict cannot be replayed: the order was accepted with other content and stays as it is. "
     "Publish a correction under an id of its own",
-    **dict.fromkeys(UNREAD, _UNREAD),
+    **dict.fromkeys(UNREAD_BATCH, _UNREAD),
 }
 
 
@@ -68,6 +66,8 @@ async def list_letters(
 @command
 async def show_letter(letter: Letter, as_json: AsJson = False, home: Home = DEFAULT_HOME) -> None:
     """Show one refused record: reason, position, headers and value."""
+    from shared.stream.packing import unpack_records
+
     settings = settings_for(home)
     async with database(settings) as connection:
         row = await _find(connection, letter)
@@ -149,6 +149,11 @@ async def _settle(connection: Any, letters: list[str], state: str) -> None:
 
 async def _send(connection: Any, settings: Settings, rows: list[Any]) -> int:
     """Send each record to its topic and settle it as soon as Kafka has it: a failure leaves the rest open."""
+    from aiokafka import AIOKafkaProducer
+    from rich.progress import track
+
+    from shared.stream.packing import unpack_records
+
     producer = AIOKafkaProducer(
         bootstrap_servers=settings.kafka_brokers, acks="all", max_request_size=_REQUEST_BYTES,
         enable_idempotence=settings.kafka_idempotence,

@@ -9,8 +9,7 @@ import typer
 
 from cli.home import DEFAULT_HOME, Home, database, settings_for
 from cli.output import AsCsv, AsJson, command, say, show
-from cli.reading_words import instant, plain_instant, versions
-from shared.contracts.notifications import Kind
+from shared.contracts.kinds import Kind
 from shared.errors import UsageError
 
 RedemptionState = Literal["reserved", "rejected", "redeemed", "released", "refunded"]
@@ -93,6 +92,8 @@ async def tiers(
     if members and changes:
         raise UsageError("--members and --changes are two questions; ask one of them")
     async with database(settings_for(home)) as connection:
+        from cli.reading_words import versions
+
         program = list((await versions(connection)).values())[-1]
         ladder = program.ladder
         if ladder is None:
@@ -193,6 +194,8 @@ def _show(columns: Sequence[str], rows: Sequence[Any], as_json: bool, as_csv: bo
 def _cell(name: str, value: Any, *, plain: bool) -> Any:
     """Return a value: for people what is not there is blank, for programs it is null."""
     if name in _INSTANTS:
+        from cli.reading_words import instant, plain_instant
+
         value = instant(value) if plain else plain_instant(instant(value))
     if plain:
         return None if value == "" else value

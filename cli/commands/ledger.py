@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from cli import clock
 from cli.commands.clock import parse_instant
 from cli.home import DEFAULT_HOME, Home, database, settings_for
 from cli.output import AsCsv, AsJson, command, console, errors, print_json, say, show
-from cli.replaying import differences, from_archive
 from shared.errors import UsageError
-from shared.ledger import read
-from shared.ledger.audit import Finding, audit
-from shared.memory import collect_rarely
-from shared.program.store import load_versions
+
+if TYPE_CHECKING:
+    from shared.ledger.audit import Finding
 
 
 def add_to(app: typer.Typer) -> None:
@@ -34,6 +30,10 @@ async def balances(
     home: Home = DEFAULT_HOME,
 ) -> None:
     """List every account, sorted by member and wallet."""
+    from cli import clock
+    from shared.ledger import read
+    from shared.program.store import load_versions
+
     instant = None if as_of is None else parse_instant(as_of)
     settings = settings_for(home)
     async with database(settings) as connection:
@@ -60,6 +60,8 @@ async def audit_ledger(
     home: Home = DEFAULT_HOME,
 ) -> None:
     """Check every invariant over the whole ledger; exit status 1 if anything is wrong."""
+    from shared.ledger.audit import audit
+
     settings = settings_for(home)
     found: list[Finding] = []
     async with database(settings) as connection:
@@ -82,6 +84,12 @@ async def audit_ledger(
 
 
 async def _replayed(connection: Any, record_bytes: int, quiet: bool) -> list[Finding]:
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    from cli.replaying import differences, from_archive
+    from shared.ledger.audit import Finding
+    from shared.memory import collect_rarely
+
     total = await connection.fetchval("select coalesce(sum(records), 0) from archive")
     collect_rarely()
     rehearsal = None

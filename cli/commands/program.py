@@ -7,15 +7,10 @@ from typing import Annotated
 
 import typer
 
-from cli.control import send_hint
 from cli.home import DEFAULT_HOME, Home, database, settings_for
 from cli.output import AsJson, command, console, print_json, say, show
-from cli.stack import read_program
-from shared.contracts import control
 from shared.errors import UsageError
 from shared.instants import iso
-from shared.program import store
-from shared.program.loader import doubts_about, json_schema
 
 app = typer.Typer(help="The program file: check, publish, and look at its versions.", no_args_is_help=True)
 
@@ -29,6 +24,9 @@ def check(file: File) -> None:
 
     What the file may say, but hardly means, is a warning: it is no mistake.
     """
+    from cli.stack import read_program
+    from shared.program.loader import doubts_about
+
     texts = read_program(file)
     program = texts.program
     for doubt in doubts_about(texts.text, texts.filename):
@@ -44,6 +42,11 @@ def check(file: File) -> None:
 @command
 async def publish(file: File, home: Home = DEFAULT_HOME) -> None:
     """Store a program file as the next version; running workers pick it up with their next batch."""
+    from cli.control import send_hint
+    from cli.stack import read_program
+    from shared.contracts import control
+    from shared.program import store
+
     settings = settings_for(home)
     texts = read_program(file)
     async with database(settings) as connection:
@@ -97,4 +100,6 @@ async def show_version(
 @command
 def schema() -> None:
     """Print the JSON Schema of a program file, for editors."""
+    from shared.program.loader import json_schema
+
     print_json(json_schema())

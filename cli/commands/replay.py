@@ -9,23 +9,18 @@ import time
 from collections.abc import Iterator
 from datetime import date, datetime, timedelta
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
-import jiter
-import pydantic_core
 import typer
 
-from cli import clock
 from cli.home import DEFAULT_HOME, Home, database, settings_for
 from cli.output import command, console, errors, say
-from cli.progress import Watcher
-from cli.reporting import Report
-from cli.sending import TOPIC_OF, Sender
-from shared.contracts import purchases
-from shared.contracts.envelope import seal
+from shared.clocks import Clock
 from shared.errors import UsageError
 from shared.instants import microseconds
-from shared.settings import Clock, Settings
+
+if TYPE_CHECKING:
+    from shared.settings import Settings
 
 app = typer.Typer(help="Publish purchases to Kafka: real ones, or yours.", no_args_is_help=True)
 
@@ -53,8 +48,12 @@ async def completejourney(
     home: Home = DEFAULT_HOME,
 ) -> None:
     """Publish the Complete Journey: 155,848 baskets of 2,469 households in 2017, in order of time."""
-    from cli.completejourney import ZONE, Baskets  # noqa: PLC0415 - reads 35 MB of Parquet with pyarrow
-    from cli.journey_extras import KINDS, Extra, extras  # noqa: PLC0415 - the same
+    from cli.completejourney import ZONE, Baskets
+    from cli.journey_extras import KINDS, Extra, extras
+    from cli.progress import Watcher
+    from cli.reporting import Report
+    from cli.sending import Sender
+    from shared.contracts import purchases
 
     if first and last and first > last:
         raise UsageError("--from is after --to")
@@ -119,6 +118,10 @@ async def file(
     home: Home = DEFAULT_HOME,
 ) -> None:
     """Publish the events of a JSON Lines file, in its order: where the topic changes, all services are waited for."""
+    from cli.progress import Watcher
+    from cli.reporting import Report
+    from cli.sending import Sender
+
     settings = settings_for(home)
     events = list(_read_events(path))
     count = len(events)
@@ -147,6 +150,8 @@ async def _end_of_day(connection: Any, settings: Settings, day: date, zone: Any)
     """Move the manual clock to the end of a day, unless it is there already (a replay of a replay)."""
     if settings.clock is not Clock.MANUAL:
         return
+    from cli import clock
+
     end = microseconds(datetime.combine(day + timedelta(days=1), datetime.min.time(), tzinfo=zone))
     if end > await clock.now(connection, settings):
         await clock.move(connection, settings, end)
@@ -154,6 +159,12 @@ async def _end_of_day(connection: Any, settings: Settings, day: date, zone: Any)
 
 def _read_events(path: Path) -> Iterator[tuple[str, bytes, list[tuple[str, bytes]], str]]:
     """Read structured events; they are sent in binary mode, keyed by member."""
+    import jiter
+    import pydantic_core
+
+    from cli.sending import TOPIC_OF
+    from shared.contracts.envelope import seal
+
     for number, line in _lines(path):
         try:
             event = jiter.from_json(line.encode())

@@ -7,20 +7,20 @@ import shutil
 import signal
 import time
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from cli import clock as clocks
-from cli import stack, supervision
-from cli.embedded import postgres
+from cli import supervision
 from cli.home import DEFAULT_HOME, Home, Stack, database, load_stack, settings_for
-from cli.output import UNREACHABLE, AsJson, command, console, print_json, say, show
-from cli.progress import SERVICES, Watcher
+from cli.output import AsJson, command, console, print_json, say, show, unreachable
 from cli.shipped import program_file
+from shared.clocks import Clock
 from shared.errors import UsageError
 from shared.instants import iso
-from shared.settings import Clock, Settings
+
+if TYPE_CHECKING:
+    from shared.settings import Settings
 
 #: Longer than a healthy stack ever needs, short enough for somebody who was just woken up.
 _PROBE_SECONDS = 10.0
@@ -53,6 +53,8 @@ def up(
     home: Home = DEFAULT_HOME,
 ) -> None:
     """Start PostgreSQL, a Kafka broker and the workers on this machine."""
+    from cli import stack
+
     started = stack.up(home, program, DEFAULT_PROGRAM, broker, clock, say)
     _show_addresses(started, home)
     if detach:
@@ -78,6 +80,8 @@ def down(
     else:
         say(f"nothing runs in {home}")
     if purge and home.exists():
+        from cli.embedded import postgres
+
         postgres.remove(home)
         shutil.rmtree(home)
         say(f"deleted {home}")
@@ -101,7 +105,7 @@ async def status(
     try:
         async with asyncio.timeout(timeout if wait_idle else _PROBE_SECONDS):
             found |= await _progress_of(settings, wait_idle)
-    except UNREACHABLE as problem:
+    except unreachable() as problem:
         found["unreachable"] = f"{type(problem).__name__}: {problem}".removesuffix(": ")
     running = all(state == "running" for state in found["processes"].values())
     found["idle"] = bool(running and found.get("idle"))
@@ -111,12 +115,15 @@ async def status(
 
 
 async def _progress_of(settings: Settings, wait_idle: bool) -> dict[str, Any]:
+    from cli import clock
+    from cli.progress import Watcher
+
     async with database(settings) as connection, Watcher(settings, connection) as watcher:
         if wait_idle:
             await watcher.wait_idle()
         behind = await watcher.behind()
         refused = await connection.fetchval("select count(*) from dead_letter where state = 'open'")
-        now = await clocks.now(connection, settings)
+        now = await clock.now(connection, settings)
     return {
         "idle": behind.idle, "waiting": behind.records, "outbox_batches": behind.outbox,
         "unclaimed_partitions": behind.unclaimed, "due": behind.due, "open_dead_letters": refused,
@@ -145,6 +152,6 @@ def _show_status(found: dict[str, Any], processes: dict[str, dict[str, Any]], as
 
 def _show_addresses(started: Stack, home: Path) -> None:
     console.print(f"[bold]{started.program}[/bold] is up; its state is in {home}, its logs in {home}/logs")
-    for service in SERVICES:
+    for service in [name for name in started.ports if name not in {"postgres", "broker"}]:
         console.print(f"  metrics of {service}: http://127.0.0.1:{started.ports[service]}/metrics")
     console.print(f"  Kafka: 127.0.0.1:{started.ports['broker']} · topic {started.program}.purchases")

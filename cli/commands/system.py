@@ -9,9 +9,6 @@ import typer
 from cli import home as homes
 from cli.home import DEFAULT_HOME, Home, settings_for
 from cli.output import command, console
-from shared.database.migrate import migrate
-from shared.database.roles import grant_roles
-from shared.stream.brokers import Admin
 
 topics = typer.Typer(help="The topics in Kafka.", no_args_is_help=True)
 database = typer.Typer(help="The tables in Postgres.", no_args_is_help=True)
@@ -31,6 +28,8 @@ def _database() -> None:
 @command
 def create(home: Home = DEFAULT_HOME) -> None:
     """Make the topics that are missing."""
+    from shared.stream.brokers import Admin
+
     settings = settings_for(home)
     admin = Admin(settings.kafka_brokers)
     try:
@@ -53,6 +52,9 @@ def url(home: Home = DEFAULT_HOME) -> None:
 @command
 async def migrate_tables(home: Home = DEFAULT_HOME) -> None:
     """Bring the tables up to date, and the rights of the services' roles, where there are such roles."""
+    from shared.database.migrate import migrate
+    from shared.database.roles import grant_roles
+
     settings = settings_for(home)
     async with homes.database(settings) as connection:
         applied = await migrate(connection, settings.database_schema)

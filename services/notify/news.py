@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 
 from services.notify.hearing import Heard, PointsEarned, PointsExpiring, ReferralQualified, RewardRedeemed, TierChanged
 from shared.contracts import tiers
-from shared.contracts.notifications import Kind
+from shared.contracts.kinds import Kind
 from shared.instants import NEVER, iso, microseconds
 from shared.program.compiled import Program
 from shared.program.sections import Notifications

@@ -7,14 +7,11 @@ from typing import Literal
 from pydantic import TypeAdapter, with_config
 from typing_extensions import TypedDict
 
+from shared.contracts.kinds import Kind
 from shared.contracts.points import CLOSED
 
 TOPIC = "notifications"
 REQUESTED = "loyalty.notification.requested.v1"
-
-Kind = Literal[
-    "points-expiring", "tier-upgraded", "tier-expiring", "points-earned", "referral-rewarded", "redemption-done"
-]
 
 
 @with_config(CLOSED)

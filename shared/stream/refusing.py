@@ -11,13 +11,11 @@ import pydantic_core
 from shared.contracts import dead_letters
 from shared.contracts.envelope import seal
 from shared.database.pool import Connection
+from shared.errors import UNREAD_BATCH
 from shared.instants import iso
 from shared.stream.handler import Mark
 from shared.stream.packing import pack
 from shared.stream.records import Batch, Message, Origin, Record, Refusal
-
-#: Reasons that are about a whole record batch which could not be unpacked: nothing of it is there to be kept.
-UNREAD = frozenset({"batch-too-large", "batch-unreadable"})
 
 _EXCERPT_BYTES = 500
 _KEY_BYTES = 1_000
@@ -46,7 +44,8 @@ async def store_dead_letters(
             record = Record(record.offset, record.timestamp, None, None, ())
             origin = origin._replace(record=record)
             refusal = refusal._replace(  # noqa: PLW2901 - the same refusal
-                detail=refusal.detail if refusal.reason in UNREAD else _without_values(refusal.detail), event_id=None
+                detail=refusal.detail if refusal.reason in UNREAD_BATCH else _without_values(refusal.detail),
+                event_id=None,
             )
         rows.append((
             letter, service, origin.topic, origin.partition, origin.epoch, record.offset, refusal.reason,
