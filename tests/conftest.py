@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from cli.embedded import kafka, postgres
 from cli.embedded.servers import Server, broker_server, start_postgres
@@ -15,11 +16,13 @@ from shared.logs import configure
 from shared.memory import collect_rarely
 from tests.support import traffic as flow
 from tests.support.deployment import Deployment, Servers
+from tests.support.examples import QUICK
 
 #: "tansu" (only Python needed) or "kafka" (Apache Kafka, by `make test-kafka`). The tests are the same.
 BROKER = os.environ.get("LOYALTY_TEST_BROKER", "tansu")
 configure("error")
 collect_rarely()
+settings.load_profile(QUICK)  # unless the command line names one: that is loaded later
 _numbers = itertools.count(1)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import unicodedata
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -103,8 +104,14 @@ Moment = Annotated[AwareDatetime, Field(strict=False), BeforeValidator(_rfc_3339
 _NOT_PLACES = {"localtime", "posixrules", "Factory"}
 
 
+@functools.cache
+def _zones() -> frozenset[str]:
+    # Read once: every call would go through the folders of the system again.
+    return frozenset(available_timezones() - _NOT_PLACES)
+
+
 def _iana(name: str) -> str:
-    if name not in available_timezones() or name in _NOT_PLACES:
+    if name not in _zones():
         raise ValueError("is not an IANA time zone")
     ZoneInfo(name)
     return name

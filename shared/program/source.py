@@ -7,14 +7,22 @@ model decides what each field is. Duplicate keys and aliases are mistakes, not f
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Container, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from ruamel.yaml import YAML
+from ruamel.yaml.composer import ComposerError
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
-from ruamel.yaml.events import CollectionEndEvent, CollectionStartEvent, ScalarEvent
-from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
+from ruamel.yaml.events import (
+    CollectionEndEvent,
+    CollectionStartEvent,
+    DocumentStartEvent,
+    Event,
+    NodeEvent,
+    ScalarEvent,
+    SequenceStartEvent,
+)
 
 from shared.errors import ProgramFileError
 
@@ -77,23 +85,24 @@ def parse(text: str, filename: str) -> Source:
     source = Source(filename)
     problems: list[str] = []
     try:
-        _refuse_traps(text, filename)
-        node = YAML(typ="safe", pure=True).compose(text)
+        # All of them first: a file that is a trap is refused before anything is built from it.
+        nodes = _only_document(list(_events(text, filename)))
     except MarkedYAMLError as problem:
         raise ProgramFileError([f"{filename}:{_not_yaml(problem, text)}"]) from None
     except (YAMLError, ValueError, OverflowError, RecursionError, AssertionError) as problem:
         said = str(problem).splitlines() or ["not a version of YAML that is known; take the line with % out"]
         raise ProgramFileError([f"{filename}:1:1: not YAML: {said[0]}"]) from None
-    if node is None:
+    if not nodes:
         raise ProgramFileError([f"{filename}:1:1: the file is empty"])
-    source.data = _plain(node, (), source, problems)
+    events = iter(nodes)
+    source.data = _plain(next(events), events, (), source, problems)
     if problems:
         raise ProgramFileError(problems)
     return source
 
 
-def _refuse_traps(text: str, filename: str) -> None:
-    """Look at the stream of events first: a file that is a trap is refused before anything is built from it."""
+def _events(text: str, filename: str) -> Iterator[Event]:
+    """Yield the events of the text, and refuse what is a trap."""
     depth = 0
     lines = text.splitlines()
     for event in YAML(typ="safe", pure=True).parse(text):
@@ -115,6 +124,22 @@ def _refuse_traps(text: str, filename: str) -> None:
         if problem:
             mark = event.start_mark
             raise ProgramFileError([f"{filename}:{mark.line + 1}:{mark.column + 1}: {problem}"])
+        yield event
+
+
+def _only_document(events: Sequence[Event]) -> list[Event]:
+    """Return the events of what stands in the file, without those of the file and the document around them.
+
+    Raises:
+        ComposerError: There is a second document.
+    """
+    begins = [event for event in events if isinstance(event, DocumentStartEvent)]
+    if len(begins) > 1:
+        raise ComposerError(
+            "expected a single document in the stream", begins[0].start_mark,
+            "but found another document", begins[1].start_mark,
+        )  # fmt: skip
+    return [event for event in events if isinstance(event, NodeEvent | CollectionEndEvent)]
 
 
 def _glued_comment(scalar: ScalarEvent, lines: Sequence[str]) -> str | None:
@@ -123,7 +148,9 @@ def _glued_comment(scalar: ScalarEvent, lines: Sequence[str]) -> str | None:
     if scalar.style or not scalar.value or mark.line >= len(lines):
         return None
     found = re.match(r"\s*(#\w.*)", lines[mark.line][mark.column :])
-    return found[1].rstrip() if found else None
+    if found is None:
+        return None
+    return "".join(c if c.isprintable() else f"\\u{ord(c):04x}" for c in found[1].rstrip())
 
 
 def _refuse_unseen(text: str, filename: str) -> None:
@@ -135,7 +162,7 @@ def _refuse_unseen(text: str, filename: str) -> None:
         raise ProgramFileError([f"{filename}:{line}:{column}: found {code}, a character that nobody sees; take it out"])
 
 
-def _text_of(scalar: ScalarEvent | ScalarNode) -> str:
+def _text_of(scalar: ScalarEvent) -> str:
     """Return what is meant by a scalar: the line of a block (| or >) ends where the block does."""
     value: str = scalar.value
     return value.rstrip("\n") if scalar.style in {"|", ">"} else value
@@ -157,33 +184,61 @@ def _not_yaml(problem: MarkedYAMLError, text: str) -> str:
     return f"{line}:{column}: not YAML: {what}; {hint}"
 
 
-def _plain(node: Node, path: Path, source: Source, problems: list[str]) -> Any:
-    source.values[path] = _position(node)
-    if isinstance(node, ScalarNode):
-        return _text_of(node)
-    if isinstance(node, SequenceNode):
-        return [_plain(child, (*path, index), source, problems) for index, child in enumerate(node.value)]
-    assert isinstance(node, MappingNode)
+def _plain(event: Event, events: Iterator[Event], path: Path, source: Source, problems: list[str]) -> Any:
+    """Return what begins with an event; what belongs to it is taken from those that follow."""
+    source.values[path] = _position(event)
+    if isinstance(event, ScalarEvent):
+        return _text_of(event)
+    if isinstance(event, SequenceStartEvent):
+        return [
+            _plain(child, events, (*path, index), source, problems)
+            for index, child in enumerate(_children(events))
+        ]  # fmt: skip
     mapping: dict[str, Any] = {}
-    for key_node, value_node in node.value:
-        line, column = _position(key_node)
-        where = f"{source.filename}:{line}:{column}"
-        if not isinstance(key_node, ScalarNode):
-            problems.append(f"{where}: a key must be plain text")
+    for key_event in _children(events):
+        line, column = _position(key_event)
+        key = _key(key_event, f"{source.filename}:{line}:{column}", mapping, problems)
+        if key is None:
+            _skip(key_event, events)
+            _skip(next(events), events)
             continue
-        key = key_node.value
-        if not key.isprintable():
-            problems.append(f"{where}: found a key with a character that nobody sees; take it out")
-            continue
-        if key in mapping:
-            problems.append(f"{where}: {key}: found twice; a key may stand once")
-            continue
+        value_event = next(events)
         source.keys[*path, key] = (line, column)
-        mapping[key] = _plain(value_node, (*path, key), source, problems)
-        if mapping[key] == "" and not value_node.style:
+        mapping[key] = _plain(value_event, events, (*path, key), source, problems)
+        if isinstance(value_event, ScalarEvent) and not value_event.value and not value_event.style:
             source.values[*path, key] = (line, column)  # nothing was written: point at the key, not at what follows
     return mapping
 
 
-def _position(node: Node) -> tuple[int, int]:
-    return node.start_mark.line + 1, node.start_mark.column + 1
+def _children(events: Iterator[Event]) -> Iterator[Event]:
+    """Yield the first event of each child; whoever takes one also takes what belongs to it."""
+    for event in events:
+        if isinstance(event, CollectionEndEvent):
+            return
+        yield event
+
+
+def _skip(event: Event, events: Iterator[Event]) -> None:
+    """Take what belongs to an event."""
+    if isinstance(event, CollectionStartEvent):
+        for child in _children(events):
+            _skip(child, events)
+
+
+def _key(event: Event, where: str, known: Container[str], problems: list[str]) -> str | None:
+    """Return the key of a field, or note what is wrong with it."""
+    if not isinstance(event, ScalarEvent):
+        problems.append(f"{where}: a key must be plain text")
+        return None
+    key: str = event.value
+    if not key.isprintable():
+        problems.append(f"{where}: found a key with a character that nobody sees; take it out")
+        return None
+    if key in known:
+        problems.append(f"{where}: {key}: found twice; a key may stand once")
+        return None
+    return key
+
+
+def _position(event: Event) -> tuple[int, int]:
+    return event.start_mark.line + 1, event.start_mark.column + 1

@@ -7,8 +7,8 @@ import threading
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from kafka.admin import KafkaAdminClient, NewTopic
-from kafka.errors import GroupIdNotFoundError, TopicAlreadyExistsError
+from kafka.admin import KafkaAdminClient
+from kafka.errors import GroupIdNotFoundError, NoError, TopicAlreadyExistsError, for_code
 
 from shared.contracts import control
 from shared.contracts.catalogue import TOPICS
@@ -50,21 +50,27 @@ class Admin:
         return {(names[tp.topic], tp.partition): offset for tp, offset in found.items() if tp.topic in names}
 
     def create_topics(self, settings: Settings) -> list[str]:
-        """Make the topics that are missing and return their names."""
+        """Make the topics that are missing, all with one request, and return their names.
+
+        Raises:
+            KafkaError: The broker refused one of them.
+        """
+        topics = {
+            settings.topic(name): {
+                "num_partitions": 1 if name == control.TOPIC else settings.topic_partitions,
+                "replication_factor": settings.topic_replication,
+                "configs": _TOPIC_CONFIG,
+            }
+            for name in TOPICS
+        }
         created = []
-        for name in TOPICS:
-            partitions = 1 if name == control.TOPIC else settings.topic_partitions
-            topic = NewTopic(
-                name=settings.topic(name),
-                num_partitions=partitions,
-                replication_factor=settings.topic_replication,
-                topic_configs=_TOPIC_CONFIG,
-            )
-            try:
-                self._connected().create_topics([topic])
-            except TopicAlreadyExistsError:
+        for answer in self._connected().create_topics(topics, raise_errors=False)["topics"]:
+            problem = for_code(answer["error_code"])
+            if problem is TopicAlreadyExistsError:
                 continue
-            created.append(settings.topic(name))
+            if problem is not NoError:
+                raise problem(f"{answer['name']}: {answer.get('error_message') or problem.description}")
+            created.append(answer["name"])
         return created
 
     def close(self) -> None:

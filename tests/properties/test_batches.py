@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from cli.rehearsal import Rehearsal
@@ -21,8 +21,9 @@ from shared.program.loader import load
 from shared.stream.handler import Mark
 from shared.stream.records import Decisions, Record, Refusal
 from tests.support.build import FRESH_MARKET, as_bytes, binary, event, headers, line, program, purchase
+from tests.support.examples import examples
 
-properties = settings(deadline=None, max_examples=50)
+properties = examples(40)
 #: 2 January 2018, in microseconds: after everything below.
 NOW = 1_514_851_200_000_000
 

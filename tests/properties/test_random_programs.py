@@ -3,47 +3,59 @@
 from __future__ import annotations
 
 import itertools
-import os
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 from typing import NamedTuple
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import ValidationError
 
 from services.earn.orders import Order
 from shared.contracts.contract import business_key
 from shared.contracts.members import UPDATED
 from shared.contracts.purchases import AMENDED, CANCELLED, COMPLETED, RETURNED
+from shared.errors import ProgramFileError
 from shared.instants import BEGINNING
 from shared.ledger.model import Entry
 from shared.ledger.operations import REVERSALS, Operation
+from shared.program.loader import load
 from shared.program.tallies import Limit, is_budget
-from tests.properties.test_oracle import MOVES
 from tests.support.build import SOURCE
+from tests.support.examples import examples
 from tests.support.histories import (
     GAPS,
     HISTORIES,
     MEMBERS,
     NUMBER,
     History,
-    Shop,
     Step,
     Told,
+    Worker,
     bought,
     entries_of,
     lines,
 )  # fmt: skip
-from tests.support.random_programs import compiled, programs
+from tests.support.moves import LOT_MOVES, MOVES
+from tests.support.random_programs import Draft, compiled, file_of, programs
 
-#: The same programs and histories on every run; with RANDOM_EXAMPLES=3000 so many others.
-MORE = os.environ.get("RANDOM_EXAMPLES")
-properties = settings(deadline=None, max_examples=int(MORE or 120), derandomize=MORE is None)
-#: To find the smallest example takes longer than the examples.
-pytestmark = pytest.mark.timeout(0 if MORE else 600)
+properties = examples(40, deep=2_000)
 FAR = datetime(2028, 1, 1, tzinfo=UTC)
+
+
+@examples(15, deep=500)
+@given(programs())
+def test_a_program_as_data_is_what_the_loader_makes_of_its_text(draft: Draft) -> None:
+    """The tests below build programs from data; this one keeps them honest."""
+    try:
+        made = file_of(draft.data)
+    except (ProgramFileError, ValidationError):
+        with pytest.raises(ProgramFileError):
+            load(draft.text)
+    else:
+        assert load(draft.text) == made
 
 
 # ---- what makes no difference
@@ -51,10 +63,10 @@ FAR = datetime(2028, 1, 1, tzinfo=UTC)
 
 @properties
 @given(programs(), HISTORIES, st.lists(st.integers(1, 6), min_size=1, max_size=6))
-def test_batches_make_no_difference(text: str, drawn: tuple[list[Step], datetime], sizes: list[int]) -> None:
-    program = compiled(text)
+def test_batches_make_no_difference(draft: Draft, drawn: tuple[list[Step], datetime], sizes: list[int]) -> None:
+    program = compiled(draft)
     told = History(*drawn).told
-    single, whole, cut = Shop(program), Shop(program), Shop(program, forgets=True)
+    single, whole, cut = Worker(program), Worker(program), Worker(program, forgets=True)
     for one in told:
         single.batch([one])
     size = itertools.cycle(sizes)
@@ -77,11 +89,11 @@ def test_batches_make_no_difference(text: str, drawn: tuple[list[Step], datetime
 @properties
 @given(programs(), HISTORIES, st.lists(st.tuples(NUMBER, NUMBER, NUMBER), min_size=1, max_size=10))
 def test_sweeps_make_no_difference(
-    text: str, drawn: tuple[list[Step], datetime], sweeps: list[tuple[int, int, int]]
+    draft: Draft, drawn: tuple[list[Step], datetime], sweeps: list[tuple[int, int, int]]
 ) -> None:
-    program = compiled(text)
+    program = compiled(draft)
     told = History(*drawn).told
-    calm, swept = Shop(program), Shop(program)
+    calm, swept = Worker(program), Worker(program)
     for number, one in enumerate(told):
         earliest = min(later.at for later in told[number:])
         for when, back, who in sweeps:
@@ -98,10 +110,10 @@ def test_sweeps_make_no_difference(
 
 @properties
 @given(programs(budgets=False), HISTORIES)
-def test_what_others_do_makes_no_difference(text: str, drawn: tuple[list[Step], datetime]) -> None:
-    program = compiled(text)
+def test_what_others_do_makes_no_difference(draft: Draft, drawn: tuple[list[Step], datetime]) -> None:
+    program = compiled(draft)
     told = History(*drawn).told
-    mixed, apart = Shop(program), Shop(program)
+    mixed, apart = Worker(program), Worker(program)
     for shop, order in ((mixed, told), (apart, sorted(told, key=lambda one: one.member))):
         for one in order:
             shop.batch([one])
@@ -111,9 +123,6 @@ def test_what_others_do_makes_no_difference(text: str, drawn: tuple[list[Step], 
 
 
 # ---- what always holds
-
-#: By how much an operation changes what is left of a lot: written down once more.
-LOT_MOVES = {1: 1, 2: 1, 4: -1, 5: 1, 7: -1, 8: -1, 9: -1, 10: -1, 14: 1}
 
 
 class Auditor:
@@ -125,7 +134,7 @@ class Auditor:
         self._last: dict[int, tuple[int, tuple[int, ...], int]] = {}
         self._seen = 0
 
-    def look(self, shop: Shop) -> None:
+    def look(self, shop: Worker) -> None:
         """Check what is new, and that what accounts say is what their entries come to."""
         for entry in shop.rehearsal.entries[self._seen :]:
             self._entry(entry)
@@ -165,7 +174,7 @@ class Auditor:
         assert entry.operation != Operation.EXPIRE or here not in self._earned
 
 
-def limits_hold(shop: Shop) -> None:
+def limits_hold(shop: Worker) -> None:
     """Nothing is counted below 0 or above its limit; nor does one order get more than a cap for one order."""
     book = shop.program.book
     most = {limit.name: limit.most for limit in book.limits}
@@ -184,8 +193,8 @@ def limits_hold(shop: Shop) -> None:
 
 @properties
 @given(programs(), HISTORIES)
-def test_no_lot_is_overdrawn_and_no_limit_passed_at_any_time(text: str, drawn: tuple[list[Step], datetime]) -> None:
-    shop, auditor = Shop(compiled(text)), Auditor()
+def test_no_lot_is_overdrawn_and_no_limit_passed_at_any_time(draft: Draft, drawn: tuple[list[Step], datetime]) -> None:
+    shop, auditor = Worker(compiled(draft)), Auditor()
     for one in History(*drawn).told:
         shop.batch([one])
         auditor.look(shop)
@@ -202,7 +211,7 @@ class Share(NamedTuple):
     rule: int
 
 
-def paid_by_cause(shop: Shop, told: Sequence[Told]) -> dict[bytes, Counter[Share]]:
+def paid_by_cause(shop: Worker, told: Sequence[Told]) -> dict[bytes, Counter[Share]]:
     """What each event about an order paid, less what it took back: by the causes that stand in the ledger alone."""
     about = [one for one in told if one.type in {COMPLETED, RETURNED, CANCELLED, AMENDED}]
     order_of = {one.key: business_key(SOURCE, one.data["order_id"]) for one in about}
@@ -221,7 +230,7 @@ def what_is_left(paid: dict[bytes, Counter[Share]]) -> Counter[Share]:
     return left
 
 
-def recounted(shop: Shop, paid: dict[bytes, Counter[Share]]) -> dict[tuple[str, str, int], int]:
+def recounted(shop: Worker, paid: dict[bytes, Counter[Share]]) -> dict[tuple[str, str, int], int]:
     """What caps and budgets should have counted, on the day on which the order was made.
 
     Of a cap, what is left of the orders. Of a budget, what was paid: what comes back later is gone.
@@ -237,7 +246,7 @@ def recounted(shop: Shop, paid: dict[bytes, Counter[Share]]) -> dict[tuple[str, 
     return {tally: points for tally, points in counted.items() if points}
 
 
-def _tallies_of(shop: Shop, share: Share) -> Iterator[tuple[str, str, int]]:
+def _tallies_of(shop: Worker, share: Share) -> Iterator[tuple[str, str, int]]:
     order = shop.rehearsal.earn_state.orders[share.order]
     day = shop.program.day_at(order.occurred_at)
     wallet = next(one.wallet for one in shop.rehearsal.accounts.values() if one.account == share.account)
@@ -248,8 +257,8 @@ def _tallies_of(shop: Shop, share: Share) -> Iterator[tuple[str, str, int]]:
 
 @properties
 @given(programs(), HISTORIES)
-def test_an_order_that_came_back_whole_leaves_nothing_behind(text: str, drawn: tuple[list[Step], datetime]) -> None:
-    shop = Shop(compiled(text))
+def test_an_order_that_came_back_whole_leaves_nothing_behind(draft: Draft, drawn: tuple[list[Step], datetime]) -> None:
+    shop = Worker(compiled(draft))
     told = History(*drawn).told
     for one in told:
         shop.batch([one])
@@ -273,7 +282,7 @@ def test_an_order_that_came_back_whole_leaves_nothing_behind(text: str, drawn: t
     assert not [tally for tally in _of_limits(shop) if tally[0]]
 
 
-def _of_limits(shop: Shop) -> dict[tuple[str, str, int], int]:
+def _of_limits(shop: Worker) -> dict[tuple[str, str, int], int]:
     """Everything counted but purchases and visits."""
     names = ("rule ", "wallet ", "budget of ")
     return {key: number for key, number in shop.tallies().items() if key[1].startswith(names)}
@@ -289,14 +298,14 @@ def _of_limits(shop: Shop) -> dict[tuple[str, str, int], int]:
     st.lists(st.tuples(NUMBER, NUMBER, NUMBER, NUMBER), min_size=1, max_size=3),
 )
 def test_an_amended_order_is_as_if_it_had_been_bought_so(
-    text: str, drawn: tuple[list[Step], datetime], before: list[tuple[int, int, int, int]]
+    draft: Draft, drawn: tuple[list[Step], datetime], before: list[tuple[int, int, int, int]]
 ) -> None:
     """Under programs without tiers: one that was reached for a moment is kept, and so is what it gave."""
-    program = compiled(text)
+    program = compiled(draft)
     # A later order sees what an earlier one left of a cap: then it is amended at once.
     later = not program.book.limits
     told = [one for one in in_order(History(*drawn, late=False).told) if one.type in {COMPLETED, UPDATED} or not later]
-    direct, amended = Shop(program), Shop(program, forgets=True)
+    direct, amended = Worker(program), Worker(program, forgets=True)
     last: list[Told] = []
     for one in told:
         direct.batch([one])
@@ -317,13 +326,13 @@ def test_an_amended_order_is_as_if_it_had_been_bought_so(
     assert awards_of(amended) == awards_of(direct)
     assert amended.tallies() == direct.tallies()
     # What was earned for a moment is an activity.
-    if told and not later and "without activity" not in text:
+    if told and not later and "without activity" not in draft.text:
         for shop in (amended, direct):
             shop.sweep(MEMBERS, told[-1].at)
         assert stands(amended) == stands(direct)
 
 
-def stands(shop: Shop) -> dict[tuple[str, str], tuple[object, ...]]:
+def stands(shop: Worker) -> dict[tuple[str, str], tuple[object, ...]]:
     return {
         key: (one.available, one.pending, one.debt, one.lifetime, one.lots)
         for key, one in shop.rehearsal.accounts.items()
@@ -342,7 +351,7 @@ def in_order(told: Iterable[Told]) -> Iterator[Told]:
         yield one
 
 
-def awards_of(shop: Shop) -> dict[str, list[tuple[int, str, list[int]]]]:
+def awards_of(shop: Worker) -> dict[str, list[tuple[int, str, list[int]]]]:
     def named(order: Order) -> list[tuple[int, str, list[int]]]:
         return sorted((one.rule, one.wallet, one.line_points) for one in order.awards)
 

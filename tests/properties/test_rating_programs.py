@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from services.earn.awards import Rating
@@ -15,6 +15,7 @@ from shared.program.contradictions import contradictions
 from shared.program.model import ProgramFile
 from shared.program.source import parse
 from tests.support.build import event, line, program_text
+from tests.support.examples import examples
 
 BRANDS, CATEGORIES = ("A", "B"), ("TEA", "COFFEE", "FUEL")
 WALLETS = {
@@ -97,7 +98,7 @@ FIELDS = st.fixed_dictionaries(
 )  # fmt: skip
 
 
-@settings(deadline=None, max_examples=150)
+@examples(60)
 @given(programs(), LINES, FIELDS)
 def test_awards_add_up_and_asking_why_changes_nothing(
     made: Program, lines: list[dict[str, Any]], fields: dict[str, Any]

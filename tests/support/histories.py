@@ -218,7 +218,7 @@ def bought(lines: list[dict[str, Any]], d: int) -> dict[str, Any]:
 # ---- the product, fed with them
 
 
-class Shop:
+class Worker:
     """The product in memory.
 
     Attributes:
@@ -278,7 +278,7 @@ class Shop:
         return {key: number for key, number in self.rehearsal.earn_state.tallies.items() if number}
 
 
-def entries_of(shop: Shop) -> dict[int, list[Entry]]:
+def entries_of(shop: Worker) -> dict[int, list[Entry]]:
     found: dict[int, list[Entry]] = defaultdict(list)
     for entry in shop.rehearsal.entries:
         found[entry.account].append(entry)

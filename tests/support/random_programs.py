@@ -1,19 +1,23 @@
-"""Random programs of the whole language: drawn as data, written as text that can be read and tried."""
+"""Random programs of the whole language: drawn as data, shown as text that can be read and tried."""
 
 from __future__ import annotations
 
-import functools
+import contextlib
 import json
-from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import Any
 
 from hypothesis import assume
 from hypothesis import strategies as st
+from pydantic import ValidationError
 
 from shared.errors import ProgramFileError
 from shared.program.compiled import Program, compile_program
-from shared.program.loader import load
+from shared.program.contradictions import contradictions
+from shared.program.model import ProgramFile
 
+HEAD = {"program": "random-shop", "name": "S", "currency": "USD", "time_zone": "America/New_York",
+        "effective": "2016-01-01"}  # fmt: skip
 #: Two wallets hold stars: a rule parts what it pays between them, or says which one it means.
 UNITS = {"points": "point", "stars": "star", "extra": "star", "cash": "USD"}
 WALLETS = st.sampled_from([
@@ -59,6 +63,22 @@ CALCULATIONS: list[dict[str, Any]] = [
 ]  # fmt: skip
 LADDERS = [("calendar year", "the rest of the period and the next"), ("membership year", "while the metric holds"),
            ("rolling 12 months", "while the metric holds"), ("lifetime", "while the metric holds")]  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Draft:
+    """A program as data: to parse text takes longer than everything that is tried with the program."""
+
+    data: dict[str, Any]
+
+    @property
+    def text(self) -> str:
+        """A file with one line a field and a rule; what is JSON is YAML, too."""
+        fields = "".join(f"{name}: {json.dumps(value)}\n" for name, value in self.data.items() if name != "earning")
+        return f"{fields}earning:\n" + "".join(f"  - {json.dumps(rule)}\n" for rule in self.data["earning"])
+
+    def __repr__(self) -> str:
+        return self.text
 
 
 def one_in(number: int) -> st.SearchStrategy[bool]:
@@ -144,7 +164,7 @@ def occasion(draw: st.DrawFn) -> dict[str, Any]:
 
 
 @st.composite
-def programs(draw: st.DrawFn, *, budgets: bool = True, ladder: bool = True) -> str:
+def programs(draw: st.DrawFn, *, budgets: bool = True, ladder: bool = True) -> Draft:
     wallets = draw(WALLETS)
     earning: list[dict[str, Any]] = []
     for number in range(draw(st.integers(1, 6))):
@@ -152,7 +172,7 @@ def programs(draw: st.DrawFn, *, budgets: bool = True, ladder: bool = True) -> s
     paid = [
         slug for slug in wallets if any(slug == rule["wallet"] or slug in rule.get("split", ()) for rule in earning)
     ]
-    data: dict[str, Any] = {"multipliers": draw(st.sampled_from(["add", "multiply", "highest"]))}
+    data: dict[str, Any] = {**HEAD, "multipliers": draw(st.sampled_from(["add", "multiply", "highest"]))}
     data["wallets"] = {slug: draw(a_wallet(UNITS[slug], budgets)) for slug in paid}
     unique = [slug for slug in paid if [UNITS[other] for other in paid].count(UNITS[slug]) == 1]
     if unique:
@@ -167,7 +187,7 @@ def programs(draw: st.DrawFn, *, budgets: bool = True, ladder: bool = True) -> s
     for rule in earning:
         if "split" in rule:
             del rule["wallet"]
-    return as_text(data, earning)
+    return Draft({**data, "earning": earning})
 
 
 @st.composite
@@ -202,24 +222,31 @@ def ladders(draw: st.DrawFn, wallet: str) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def as_text(data: dict[str, Any], earning: Iterable[dict[str, Any]]) -> str:
-    """A file with one line a rule; what is JSON is YAML, too."""
-    head = "program: random-shop\nname: S\ncurrency: USD\ntime_zone: America/New_York\neffective: 2016-01-01\n"
-    sections = "".join(f"{name}: {json.dumps(value)}\n" for name, value in data.items())
-    return f"{head}{sections}earning:\n" + "".join(f"  - {json.dumps(rule)}\n" for rule in earning)
+def file_of(data: dict[str, Any]) -> ProgramFile:
+    """The program file that data stands for, as the loader makes it of text.
+
+    Raises:
+        ProgramFileError: Two of its fields contradict each other.
+    """
+    file = ProgramFile.model_validate(_scalars_as_text(data))
+    problems = [f"{path}: {what}" for path, what in contradictions(file)]
+    if problems:
+        raise ProgramFileError(problems)
+    return file
 
 
-@functools.lru_cache(maxsize=1_000)
-def _compiled(text: str) -> Program | None:
-    try:
-        return compile_program(load(text), 1)
-    except ProgramFileError:
-        return None
+def _scalars_as_text(value: Any) -> Any:
+    """A program file knows text alone: 2 is "2"."""
+    if isinstance(value, dict):
+        return {name: _scalars_as_text(one) for name, one in value.items()}
+    return [_scalars_as_text(one) for one in value] if isinstance(value, list) else str(value)
 
 
-def compiled(text: str) -> Program:
+def compiled(draft: Draft) -> Program:
     """The program; what the language refuses is no example."""
-    made = _compiled(text)
+    made = None
+    with contextlib.suppress(ProgramFileError, ValidationError):
+        made = compile_program(file_of(draft.data), 1)
     assume(made is not None)
     assert made is not None
     return made

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from cloudevents.core.bindings import kafka as sdk
 from cloudevents.core.v1.event import CloudEvent
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from cli.rehearsal import Rehearsal
@@ -26,8 +26,9 @@ from shared.stream.handler import Mark
 from shared.stream.records import Received, Record
 from tests.support.build import FRESH_MARKET, RECORD_BYTES, SOURCE, as_bytes, binary, headers, line, purchase, read
 from tests.support.build import structured as structured_record
+from tests.support.examples import examples
 
-properties = settings(deadline=None, max_examples=100)
+properties = examples(30)
 
 NOW = microseconds(datetime(2017, 6, 1, tzinfo=UTC))
 JSON_VALUES = st.recursive(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 from datetime import UTC, datetime
 from typing import Any
@@ -43,6 +44,16 @@ every_outgoing = pytest.mark.parametrize(
 )
 
 
+@functools.cache
+def described() -> dict[str, Any]:
+    return asyncapi.document()
+
+
+@functools.cache
+def schema(event_type: str) -> dict[str, Any]:
+    return schema_of(EVENTS[event_type])
+
+
 def test_the_catalogue_names_every_event_type_of_the_contracts() -> None:
     named = {value for module in MODULES for value in vars(module).values() if _is_type(value)}
     assert named == set(EVENTS)
@@ -60,21 +71,21 @@ def _is_type(value: object) -> bool:
 def test_an_example_is_valid(event: Event) -> None:
     example = asyncapi.example(event.type)
     event.adapter.validate_json(json.dumps(example))
-    jsonschema.Draft202012Validator(schema_of(event)).validate(example)
+    jsonschema.Draft202012Validator(schema(event.type)).validate(example)
 
 
 @every_event
 def test_a_reader_by_the_schema_bears_fields_that_it_does_not_know(event: Event) -> None:
     more = {**asyncapi.example(event.type), "added_later": 1}
-    jsonschema.Draft202012Validator(schema_of(event)).validate(more)
+    jsonschema.Draft202012Validator(schema(event.type)).validate(more)
 
 
 @every_event
 def test_an_example_without_a_required_field_is_not_valid(event: Event) -> None:
     example = asyncapi.example(event.type)
-    for name in schema_of(event)["required"]:
+    for name in schema(event.type)["required"]:
         less = {other: value for other, value in example.items() if other != name}
-        assert not jsonschema.Draft202012Validator(schema_of(event)).is_valid(less)
+        assert not jsonschema.Draft202012Validator(schema(event.type)).is_valid(less)
 
 
 # ---- the CloudEvents SDK
@@ -117,7 +128,7 @@ def test_what_is_sealed_has_the_headers_of_the_document(event: Event) -> None:
     headers = {name: value.decode() for name, value in sealed}
     if event.topic == rewards.TOPIC:
         headers["ce_correlationid"] = asyncapi.example(event.type)["redemption_id"]
-    schema = asyncapi.document()["components"]["messages"][event.type]["headers"]
+    schema = described()["components"]["messages"][event.type]["headers"]
     jsonschema.Draft202012Validator(schema).validate(headers)
 
 
@@ -211,11 +222,11 @@ def _resolve(document: Any, reference: str) -> Any:
 
 
 def test_the_asyncapi_document_has_the_structure_of_the_specification() -> None:
-    jsonschema.Draft202012Validator(ASYNCAPI).validate(asyncapi.document())
+    jsonschema.Draft202012Validator(ASYNCAPI).validate(described())
 
 
 def test_every_reference_of_the_asyncapi_document_leads_somewhere() -> None:
-    document = asyncapi.document()
+    document = described()
     references = _references(document)
     assert references
     for reference in references:
@@ -223,21 +234,21 @@ def test_every_reference_of_the_asyncapi_document_leads_somewhere() -> None:
 
 
 def test_the_messages_of_an_operation_are_those_of_its_channel() -> None:
-    for operation in asyncapi.document()["operations"].values():
+    for operation in described()["operations"].values():
         for part in (operation, operation.get("reply", {})):
             for message in part.get("messages", ()):
                 assert message["$ref"].startswith(part["channel"]["$ref"] + "/messages/")
 
 
 def test_the_address_of_a_channel_has_parameters_with_a_default() -> None:
-    for topic, channel in asyncapi.document()["channels"].items():
+    for topic, channel in described()["channels"].items():
         defaults = {name: parameter["default"] for name, parameter in channel["parameters"].items()}
         assert channel["address"].format(**defaults) == f"loyalty.{topic}"
 
 
 @every_event
 def test_an_event_is_received_or_sent_as_the_catalogue_says(event: Event) -> None:
-    operations = asyncapi.document()["operations"]
+    operations = described()["operations"]
     reference = {"$ref": f"#/channels/{event.topic}/messages/{event.type}"}
     actions = {"in": {"receive"}, "out": {"send"}, "both": {"receive", "send"}}[event.direction]
     for action in ("receive", "send"):
@@ -246,7 +257,7 @@ def test_an_event_is_received_or_sent_as_the_catalogue_says(event: Event) -> Non
 
 
 def test_a_redemption_is_answered_on_rewards_with_its_id() -> None:
-    document = asyncapi.document()
+    document = described()
     reply = document["operations"]["receive-redemptions"]["reply"]
     assert reply["channel"] == {"$ref": "#/channels/rewards"}
     for reference in reply["messages"]:
@@ -257,10 +268,10 @@ def test_a_redemption_is_answered_on_rewards_with_its_id() -> None:
 
 @every_event
 def test_the_payload_of_the_asyncapi_document_is_the_schema_of_the_event(event: Event) -> None:
-    document = asyncapi.document()
+    document = described()
     message = document["components"]["messages"][event.type]
     payload = {**message["payload"], "components": document["components"]}
-    assert breaks(schema_of(event), payload, "both") == []
-    assert breaks(payload, schema_of(event), "both") == []
+    assert breaks(schema(event.type), payload, "both") == []
+    assert breaks(payload, schema(event.type), "both") == []
     for example in message["examples"]:
         jsonschema.Draft202012Validator(payload).validate(example["payload"])

@@ -7,7 +7,7 @@ from datetime import datetime
 import pytest
 
 from shared.instants import microseconds
-from tests.properties.test_oracle import Shop
+from tests.support.shop import Shop
 from tests.unit.earn.test_returns import LATER, NOON, REWARDS
 
 SOON = "2017-03-01T18:00:00-05:00"

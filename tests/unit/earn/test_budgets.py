@@ -12,10 +12,9 @@ from services.earn.state import Parked, State
 from shared.contracts.purchases import AMENDED, COMPLETED
 from shared.errors import InvariantBroken
 from shared.stream.decode import decode
-from tests.properties.test_oracle import Shop, as_record
 from tests.support.build import program
-from tests.support.histories import Shop as Worker
-from tests.support.histories import Told
+from tests.support.histories import Told, Worker
+from tests.support.shop import Shop, as_record
 
 NOON = "2017-03-01T12:00:00-05:00"
 NEXT_WEEK = "2017-03-08T12:00:00-05:00"

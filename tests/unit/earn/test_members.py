@@ -15,8 +15,8 @@ from shared.program.calendar import expiry_instant
 from shared.program.grammar import Expiry
 from shared.program.occasions import Known, Member
 from shared.program.phrases_of_time import Around
-from tests.properties.test_oracle import Shop
 from tests.support.build import as_bytes, event, program
+from tests.support.shop import Shop
 
 ANN = Member(date(2015, 3, 1), (2, 29), frozenset({"student", "staff"}), {"store": "north"})
 

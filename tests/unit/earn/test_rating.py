@@ -6,7 +6,7 @@ from fractions import Fraction
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from services.earn.awards import Rating
@@ -19,8 +19,9 @@ from shared.program.loader import load
 from shared.program.model import ProgramFile
 from shared.program.source import parse
 from tests.support.build import FRESH_MARKET, event, line, program, program_text
+from tests.support.examples import examples
 
-properties = settings(deadline=None, max_examples=100)
+properties = examples(25)
 FRESH = compile_program(load(FRESH_MARKET), 1)
 
 

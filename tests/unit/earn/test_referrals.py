@@ -9,8 +9,8 @@ import pytest
 from shared.contracts.referrals import REGISTERED
 from shared.stream.handler import Mark
 from shared.stream.records import Record
-from tests.properties.test_oracle import NOW, Shop, what_was_said
 from tests.support.build import as_bytes, headers
+from tests.support.shop import NOW, Shop, what_was_said
 
 REFERRAL = """referral:
   referrer: 50 points

@@ -9,8 +9,8 @@ from services.earn import deciding_orders
 from shared.contracts.contract import business_key
 from shared.ledger.operations import REVERSALS
 from shared.stream.handler import Mark
-from tests.properties.test_oracle import NOW, Shop
 from tests.support.build import SOURCE
+from tests.support.shop import NOW, Shop
 
 NOON = "2017-03-01T12:00:00-05:00"
 LATER = "2017-03-02T12:00:00-05:00"

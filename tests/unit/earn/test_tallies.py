@@ -7,7 +7,7 @@ from datetime import date
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from services.earn.awards import Verdict
@@ -22,6 +22,7 @@ from shared.program.compiled import Program
 from shared.program.occasions import Known
 from shared.program.tallies import Per, period_of
 from tests.support.build import as_bytes, event, line, program
+from tests.support.examples import examples
 
 TEN = line("1", 1000)
 
@@ -132,7 +133,7 @@ def test_months_in_a_row_go_over_the_new_year() -> None:
     assert [member.buys("2017-12-31T12:00:00-05:00"), member.buys("2018-01-01T12:00:00-05:00")] == [0, 1]
 
 
-@settings(deadline=None, max_examples=60)
+@examples(40)
 @given(
     st.lists(st.tuples(st.integers(0, 40), st.integers(0, 5000)), min_size=1, max_size=30),
     st.sampled_from(["day", "week", "month"]),

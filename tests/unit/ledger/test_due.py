@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from tests.properties.test_oracle import Shop
+from tests.support.shop import Shop
 
 
 def _utc(text: str) -> datetime:

@@ -8,8 +8,8 @@ import pytest
 
 from shared.errors import ProgramFileError
 from shared.program.loader import load
-from tests.properties.test_oracle import Shop
 from tests.support.build import program_text
+from tests.support.shop import Shop
 from tests.unit.earn.test_returns import REWARDS
 
 #: New York is 5 hours behind; in summer, from 12 March 2017 on, 4.

@@ -7,7 +7,7 @@ from collections import defaultdict
 from typing import NamedTuple
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.errors import InvariantBroken
@@ -16,8 +16,9 @@ from shared.ledger.book import Book
 from shared.ledger.model import Account, Cause, Entry, Posting, Terms
 from shared.ledger.operations import EFFECTS, Operation, effects_as_values
 from tests.support.build import program
+from tests.support.examples import examples
 
-properties = settings(deadline=None, max_examples=100)
+properties = examples(40)
 CAUSE = Cause(b"\x00" * 16, 1, 0)
 FOREVER = Terms(BEGINNING, NEVER)
 PROGRAM = program("give: 1 point per whole USD")

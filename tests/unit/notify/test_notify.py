@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 
 import prometheus_client
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from jinja2 import TemplateSyntaxError
 
@@ -33,6 +33,7 @@ from shared.stream.decode import decode
 from shared.stream.handler import Mark
 from shared.stream.records import Decisions, Received, Record
 from tests.support.build import as_bytes, headers, program_text
+from tests.support.examples import examples
 
 FOLDER = Path(__file__).parents[3] / "programs" / "fresh-market.templates"
 TEMPLATES = {file.name: file.read_text() for file in FOLDER.glob("*.txt")}
@@ -477,7 +478,7 @@ minutes = st.integers(0, 1439)
 hours = st.none() | st.tuples(minutes, minutes).filter(lambda pair: pair[0] != pair[1]).map(lambda p: Hours(*p))
 
 
-@settings(deadline=None, max_examples=60)
+@examples(25)
 @given(
     zone=st.sampled_from([NEW_YORK, "Europe/London", "Australia/Lord_Howe", "America/Sao_Paulo", "Africa/Cairo"]),
     day=st.sampled_from(["2017-03-12", "2017-11-05", "2017-03-26", "2017-10-29", "2017-10-15", "2024-04-26"]),

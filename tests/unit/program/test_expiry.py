@@ -7,13 +7,14 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.instants import microseconds
 from shared.program.calendar import expiry_instant, start_of_day
 from shared.program.grammar import Expiry
 from tests.support.build import program
+from tests.support.examples import examples
 
 NEW_YORK = ZoneInfo("America/New_York")
 
@@ -179,7 +180,7 @@ EXPIRIES = st.builds(
 ZONES = st.sampled_from(["America/New_York", "America/Sao_Paulo", "Africa/Cairo", "Asia/Beirut", "Pacific/Apia", "UTC"])
 
 
-@settings(deadline=None, max_examples=100)
+@examples(50)
 @given(EXPIRIES, st.dates(date(1990, 1, 1), date(2040, 1, 1)), ZONES)
 def test_points_live_through_the_day_they_were_earned_and_later_ones_no_shorter(
     expiry: Any, day: date, zone_name: str

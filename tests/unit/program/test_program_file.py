@@ -9,7 +9,7 @@ from typing import Any
 
 import jsonschema
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from ruamel.yaml import YAML
 
@@ -20,8 +20,9 @@ from shared.program.loader import json_schema, load
 from shared.program.phrases import Money, Points, Threshold
 from shared.program.phrases_of_time import Duration, Hours, Pending
 from tests.support.build import FRESH_MARKET, program_text
+from tests.support.examples import examples
 
-properties = settings(deadline=None, max_examples=100)
+properties = examples(60)
 
 #: The comments count the lines, for the table of mistakes.
 TEXT = """\

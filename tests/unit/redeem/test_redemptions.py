@@ -9,7 +9,7 @@ from cli.rehearsal import Rehearsal
 from shared.contracts.rewards import REWARD_GRANTED, REWARD_REJECTED
 from shared.stream.handler import Mark
 from shared.stream.records import Decisions
-from tests.properties.test_oracle import NOW, Shop, as_record
+from tests.support.shop import NOW, Shop, as_record
 
 REWARDS = """rewards:
   - {reward: mug, name: Mug, cost: 100 points, worth: 5 USD}

@@ -11,7 +11,7 @@ import msgpack
 import pydantic_core
 import pytest
 from dateutil.relativedelta import relativedelta
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from services.tiers.announcing import Announced, Standing, treat
@@ -27,6 +27,7 @@ from shared.standings.read import Loaded, tier_number_at, tier_slug_at
 from shared.stream.handler import Due, Mark
 from shared.stream.records import Origin, Received, Record
 from tests.support.build import program
+from tests.support.examples import examples
 
 ZONE = ZoneInfo("America/New_York")
 PERIOD, METRIC = "the rest of the period and the next", "while the metric holds"
@@ -251,7 +252,7 @@ def histories(draw: st.DrawFn) -> list[Step]:
     return steps
 
 
-@settings(deadline=None)
+@examples(30)
 @given(LADDERS, histories(), st.data())
 def test_neither_cuts_nor_sweeps_change_what_comes_of_the_entries(
     ladder_at: Ladders, steps: list[Step], data: st.DataObject
@@ -284,7 +285,7 @@ def test_neither_cuts_nor_sweeps_change_what_comes_of_the_entries(
     assert next_due(one, ladder_at) > end
 
 
-@settings(deadline=None)
+@examples(30)
 @given(histories(), st.lists(st.integers(0, 500), min_size=1, max_size=8))
 def test_a_rolling_tier_is_what_the_last_12_months_reach_on_any_day(steps: list[Step], days: list[int]) -> None:
     ladder_at = ladders("rolling 12 months", METRIC)
@@ -297,7 +298,7 @@ def test_a_rolling_tier_is_what_the_last_12_months_reach_on_any_day(steps: list[
         assert state.tier == ("gold" if spent >= 50_000 else "silver" if spent >= 10_000 else "blue")
 
 
-@settings(deadline=None)
+@examples(30)
 @given(LADDERS, histories(), st.data())
 def test_what_is_told_is_a_chain_without_gaps_that_ends_at_the_truth(
     ladder_at: Ladders, steps: list[Step], data: st.DataObject

@@ -27,9 +27,12 @@ README = (ROOT / "README.md").read_text()
 LANGUAGE = (ROOT / "docs/program-file.md").read_text()
 
 
-@pytest.mark.parametrize("path", documents(), ids=str)
+DOCUMENTS = documents()
+
+
+@pytest.mark.parametrize("path", DOCUMENTS, ids=str)
 def test_a_generated_document_is_up_to_date(path: Path) -> None:
-    assert (ROOT / path).read_text() == documents()[path], "run `make docs`"
+    assert (ROOT / path).read_text() == DOCUMENTS[path], "run `make docs`"
 
 
 @pytest.mark.parametrize("event", EVENTS.values(), ids=EVENTS)
