@@ -37,11 +37,6 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
     return Scheduling(config, log)
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Begin with the longest test: one that begins last is waited for by an idle worker."""
-    items.sort(key=lambda item: item.get_closest_marker("year") is None)
-
-
 @pytest.fixture(scope="session")
 def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Servers]:
     if BROKER == "kafka" and (problem := kafka.why_not()):

@@ -181,6 +181,11 @@ class Deployment:
         async with self.database() as connection:
             await Idle(self.settings, self.kafka, connection, self.services).wait(seconds)
 
+    async def left(self) -> str:
+        """What is left to do, in words; nothing if all is done."""
+        async with self.database() as connection:
+            return await Idle(self.settings, self.kafka, connection, self.services).left()
+
     async def loyalty(self, *arguments: str, status: int = 0) -> Result:
         """Run a command against this deployment, in this process."""
         return await commands.loyalty(
