@@ -18,7 +18,7 @@ import pytest
 from cli import supervision
 from cli.progress import SERVICES
 from tests.conftest import BROKER
-from tests.year.test_year import ROOT, loyalty
+from tests.support.commands import ROOT, loyalty_process
 
 pytestmark = pytest.mark.crash
 EXTRAS = "returns,referrals,redemptions,profiles,amendments,cancellations,members"
@@ -31,8 +31,14 @@ def home(tmp_path: Path) -> Iterator[Path]:
     broker = "kafka" if BROKER == "kafka" else "embedded"
     program = ROOT / "programs" / "fresh-market-rich.yaml"
     loyalty(tmp_path, "up", "--detach", "--broker", broker, "--program", str(program), "--clock", "manual")
-    yield tmp_path
-    loyalty(tmp_path, "down", "--purge")
+    try:
+        yield tmp_path
+    finally:
+        loyalty(tmp_path, "down", "--purge")
+
+
+def loyalty(home: Path, *arguments: str, seconds: float = 280) -> str:
+    return loyalty_process(*arguments, "--home", str(home), seconds=seconds)
 
 
 def kill_a_worker(home: Path, number: int) -> bool:

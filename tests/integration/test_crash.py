@@ -11,22 +11,13 @@ import pytest
 
 from shared.stream import crashpoints
 from shared.stream.crashpoints import POINTS
-from tests.support.deployment import Deployment, Sent, event, purchase
-
-MEMBERS = 7
+from tests.support.deployment import Deployment
+from tests.support.kills import kill_there
+from tests.support.traffic import orders
 
 
 class SimulatedCrash(Exception):
     """Raised where a power cut would be."""
-
-
-def traffic(orders: int, first: int = 0) -> list[Sent]:
-    """Orders of a few members; every seventh is sent twice."""
-    found = []
-    for number in range(first, first + orders):
-        one = event(purchase(f"o{number}", f"m{number % MEMBERS}", [100 * (number % 50) + 99, 250]))
-        found += [one, one] if number % 7 == 0 else [one]
-    return found
 
 
 @pytest.mark.parametrize("point", POINTS)
@@ -39,7 +30,7 @@ async def test_a_crash_at_any_point_leaves_a_calm_ledger(deployment: Deployment,
         if left <= 0:  # a dead process gets nowhere any more
             raise SimulatedCrash(point)
 
-    await deployment.send(traffic(150))
+    await deployment.send(orders(150))
     crashpoints.hook = crash
     try:
         async with deployment.worker(batch_records=20) as worker:
@@ -50,18 +41,8 @@ async def test_a_crash_at_any_point_leaves_a_calm_ledger(deployment: Deployment,
         crashpoints.hook = None
     assert left <= 0
     async with deployment.worker():
-        await deployment.send(traffic(20, first=1000))
+        await deployment.send(orders(20, first=1000))
         await deployment.idle()
-    await deployment.check()
-
-
-async def kill_there(deployment: Deployment, order: str) -> None:
-    await deployment.send(traffic(150))
-    worker = deployment.start_process(crash_at=order, batch_records=20)
-    assert await asyncio.to_thread(worker.wait, 80) == -signal.SIGKILL
-    deployment.start_process(batch_records=20)
-    await deployment.send(traffic(20, first=1000))
-    await deployment.idle()
     await deployment.check()
 
 
@@ -70,15 +51,8 @@ async def test_kill_9(deployment: Deployment, point: str) -> None:
     await kill_there(deployment, f"{point}:2")
 
 
-@pytest.mark.crash
-@pytest.mark.parametrize("count", [1, 3])
-@pytest.mark.parametrize("point", POINTS)
-async def test_kill_9_everywhere(deployment: Deployment, point: str, count: int) -> None:
-    await kill_there(deployment, f"{point}:{count}")
-
-
 async def test_sigterm_finishes_the_batch_and_nothing_more(deployment: Deployment) -> None:
-    await deployment.send(traffic(400))
+    await deployment.send(orders(400))
     worker = deployment.start_process(batch_records=20)
     async with deployment.database() as connection, asyncio.timeout(30):
         while not await connection.fetchval("select count(*) from entry"):
@@ -99,17 +73,17 @@ async def test_sigterm_finishes_the_batch_and_nothing_more(deployment: Deploymen
 
 @pytest.mark.parametrize("point", ["decided", "committed"])
 async def test_a_zombie_that_wakes_up_late_changes_nothing(deployment: Deployment, point: str) -> None:
-    await deployment.send(traffic(150))
+    await deployment.send(orders(150))
     zombie = deployment.start_process(crash_at=f"{point}:2:STOP", batch_records=20, transaction_seconds=3)
     async with asyncio.timeout(40):
         while _state(zombie.pid) != "T":
             await asyncio.sleep(0.1)
-    deployment.start_process(batch_records=20)
-    await deployment.idle()
-    zombie.send_signal(signal.SIGCONT)
-    await deployment.send(traffic(60, first=1000))
-    await asyncio.sleep(2)
-    await deployment.idle()
+    async with deployment.worker(batch_records=20):
+        await deployment.idle()
+        zombie.send_signal(signal.SIGCONT)
+        await deployment.send(orders(60, first=1000))
+        await asyncio.sleep(2)
+        await deployment.idle()
     assert zombie.poll() is None
     await deployment.check()
 

@@ -14,7 +14,6 @@ from typing import Any
 
 import pydantic_core
 import pytest
-from aiokafka import AIOKafkaProducer
 from aiosmtpd.controller import Controller
 
 from cli.embedded.process import free_port
@@ -32,7 +31,8 @@ from shared.stream.decode import decode
 from shared.stream.handler import Mark
 from shared.stream.packing import unpack_records
 from shared.stream.records import Record
-from tests.support.deployment import Deployment, partition_of
+from tests.support.deployment import Deployment
+from tests.support.events import about
 
 ROOT = Path(__file__).parents[2]
 NOTIFY_TOPICS = (points.TOPIC, tiers.TOPIC, rewards.TOPIC, profiles.TOPIC)
@@ -77,19 +77,10 @@ def upgraded(member: str, tier: str = "gold") -> dict[str, Any]:
     }  # fmt: skip
 
 
-async def send(deployment: Deployment, topic: str, event_type: str, *events: dict[str, Any]) -> None:
-    producer = AIOKafkaProducer(bootstrap_servers=deployment.settings.kafka_brokers, acks="all")
-    await producer.start()
-    try:
-        for number, one in enumerate(events):
-            member = str(one["member_id"])
-            headers = seal(event_id=f"e{number}", source="/test", event_type=event_type, time=AT, key=member)
-            await producer.send_and_wait(
-                deployment.settings.topic(topic), pydantic_core.to_json(one), key=member.encode(),
-                partition=partition_of(member), headers=headers,
-            )  # fmt: skip
-    finally:
-        await producer.stop()
+async def send(deployment: Deployment, event_type: str, *events: dict[str, Any]) -> None:
+    await deployment.send(
+        about(event_type, {"occurred_at": AT, **one}, "/test", f"e{number}") for number, one in enumerate(events)
+    )
 
 
 async def lot(connection: Any, member: str, remaining: int, *, pending: bool = False) -> int:
@@ -147,17 +138,16 @@ async def test_from_events_to_notifications(deployment: Deployment) -> None:
         await lot(connection, "waits", 100, pending=True)
         await standing(connection, await lot(connection, "fell", 100), "fell", "basic")
     everybody = ["told", "spent", "waits", "fell"]
-    await send(deployment, profiles.TOPIC, profiles.UPDATED, *map(profile, everybody))
+    await send(deployment, profiles.UPDATED, *map(profile, everybody))
     consumer = BatchConsumer(deployment.settings, handler(deployment), NOTIFY_TOPICS, "/loyalty/test/notify")
     async with consumer, deployment.database() as connection:
         async with asyncio.timeout(30):
             while await connection.fetchval("select count(*) from profile") < len(everybody):
                 await asyncio.sleep(0.05)
-        await send(
-            deployment, points.TOPIC, points.EXPIRING,
+        await send(deployment, points.EXPIRING,
             *(expiring(member) for member in ("told", "told", "spent", "waits", "unknown")),
         )  # fmt: skip
-        await send(deployment, tiers.TOPIC, tiers.UPGRADED, upgraded("told"), upgraded("fell"))
+        await send(deployment, tiers.UPGRADED, upgraded("told"), upgraded("fell"))
         rows = await decided(deployment, 6)
         assert {(row["kind"], row["member"], row["reason"]) for row in rows} == {
             ("points-expiring", "told", ""), ("points-expiring", "spent", "cause-gone"),
@@ -292,7 +282,7 @@ async def subscribe(deployment: Deployment, state: Path, port: int, *more: str) 
     process = await asyncio.create_subprocess_exec(
         sys.executable, str(ROOT / "examples" / "email_subscriber.py"), "--brokers", deployment.settings.kafka_brokers,
         "--prefix", deployment.settings.topic_prefix, "--smtp", f"127.0.0.1:{port}", "--state", str(state),
-        "--until-idle", "2", *more,
+        "--until-idle", "1", *more,
         stderr=asyncio.subprocess.PIPE,
     )  # fmt: skip
     async with asyncio.timeout(60):
@@ -310,12 +300,12 @@ async def test_each_mail_is_there_once(deployment: Deployment, smtp: tuple[Inbox
         requested("odd", "o1", channels=[{"channel": "email", "to": "a,b@c.invalid"}]),
         requested("push", "p1", channels=[{"channel": "push", "to": "push"}]),
     ]  # fmt: skip
-    await send(deployment, notifications.TOPIC, notifications.REQUESTED, *first, {"member_id": "x", "not": "one"})
+    await send(deployment, notifications.REQUESTED, *first, {"member_id": "x", "not": "one"})
     state = tmp_path / "state.db"
     status, said = await subscribe(deployment, state, port)
     assert (status, "example.invalid" in said) == (0, False), said
     # A second copy of what was sent, as a crashed worker publishes it, and something new.
-    await send(deployment, notifications.TOPIC, notifications.REQUESTED, requested("bob", "b1"), requested("eve", "c1"))
+    await send(deployment, notifications.REQUESTED, requested("bob", "b1"), requested("eve", "c1"))
     assert (await subscribe(deployment, state, port))[0] == 0
     assert sorted((mail["To"], mail["Message-ID"]) for mail in inbox.mails) == [
         ("ann@example.invalid", "<a1@example.invalid>"), ("bob@example.invalid", "<b1@example.invalid>"),
@@ -328,7 +318,7 @@ async def test_each_mail_is_there_once(deployment: Deployment, smtp: tuple[Inbox
 
 async def test_a_mail_server_that_is_away(deployment: Deployment, smtp: tuple[Inbox, int], tmp_path: Path) -> None:
     inbox, port = smtp
-    await send(deployment, notifications.TOPIC, notifications.REQUESTED, requested("ann", "a1"))
+    await send(deployment, notifications.REQUESTED, requested("ann", "a1"))
     status, said = await subscribe(deployment, tmp_path / "state.db", free_port())
     assert (status, "a1: the server is away" in said) == (1, True)
     assert (await subscribe(deployment, tmp_path / "state.db", port))[0] == 0
@@ -338,7 +328,7 @@ async def test_a_mail_server_that_is_away(deployment: Deployment, smtp: tuple[In
 async def test_a_folder_instead_of_a_server(deployment: Deployment, tmp_path: Path) -> None:
     early = "2998-01-01T00:00:00Z"
     sent = [requested("ann", "a1", not_before=early), requested("bob", "b1", use_by=AT)]
-    await send(deployment, notifications.TOPIC, notifications.REQUESTED, *sent)
+    await send(deployment, notifications.REQUESTED, *sent)
     folder = tmp_path / "mail"
     assert (await subscribe(deployment, tmp_path / "s.db", 1, "--mail-folder", str(folder), "--now"))[0] == 0
     assert sorted(file.name for file in folder.iterdir()) == ["a1.eml", "b1.eml"]

