@@ -13,7 +13,8 @@ from shared.errors import UsageError
 from shared.stream.claiming import handled_beyond
 from shared.stream.consumer import BatchConsumer
 from shared.stream.journal import Claim
-from tests.support.deployment import Deployment, event, partition_of, purchase
+from tests.support.deployment import Deployment
+from tests.support.events import event, partition_of, purchase
 
 TOPIC = {"purchases": "a"}
 

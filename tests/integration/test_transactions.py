@@ -12,7 +12,8 @@ from aiokafka import AIOKafkaProducer
 from prometheus_client import REGISTRY
 
 from shared.contracts import purchases
-from tests.support.deployment import PARTITIONS, Deployment, Sent, Servers, event, partition_of, purchase
+from tests.support.deployment import Deployment, Servers
+from tests.support.events import PARTITIONS, Sent, event, partition_of, purchase
 
 ORDERS = 30
 
@@ -78,11 +79,12 @@ async def test_an_aborted_transaction_pays_nothing(deployment: Deployment) -> No
 
 
 async def test_an_open_transaction_waits_and_turns_nothing_red(deployment: Deployment) -> None:
-    async with deployment.worker(stall_seconds=1) as worker, transactional(deployment) as producer:
+    other = AIOKafkaProducer(bootstrap_servers=deployment.settings.kafka_brokers)
+    async with deployment.worker(stall_seconds=1) as worker, transactional(deployment) as producer, other:
         await deployment.send([event(purchase("before"))])
         await producer.begin_transaction()
         await send(producer, deployment, orders("open"))
-        await deployment.send([event(purchase("behind", "m1"))])
+        await send(other, deployment, [event(purchase("behind", "m1"))])
         await deployment.idle()
         await asyncio.sleep(2.5)
         # m1's partition ends for us where the transaction begins; what was sent after it waits for it, too.

@@ -14,7 +14,8 @@ import pytest
 from ruamel.yaml import YAML
 
 from cli.embedded.process import free_port
-from tests.support.deployment import Deployment, event, purchase
+from tests.support.deployment import Deployment
+from tests.support.events import event, purchase
 from tests.support.installation import ROOT, Installation, arguments, image_environment, install
 
 pytestmark = pytest.mark.xdist_group("wheel")

@@ -82,7 +82,7 @@ class Kafka:
     # ---- out
 
     async def ends(self, topics: Iterable[str]) -> dict[tuple[str, int], int]:
-        """Return the offset after the last record of each partition: the high watermark of a fetch.
+        """Return the offset after the last record of each partition that may be read: the last stable one of a fetch.
 
         Not what the broker lists as the latest offset: the embedded one names the beginning of the last batch.
         """
@@ -96,7 +96,7 @@ class Kafka:
         async with asyncio.timeout(_FETCH_SECONDS):
             while any(consumer.highwater(tp) is None for tp in places.values()):
                 await consumer.getmany(timeout_ms=10)
-        self._ends |= {tp: consumer.highwater(tp) for tp in places.values()}
+        self._ends |= {tp: _end(consumer, tp) for tp in places.values()}
         consumer.unsubscribe()  # or it goes on fetching
         return {place: self._ends[tp] for place, tp in places.items()}
 
@@ -118,7 +118,9 @@ class Kafka:
 
     async def _assigned(self, partitions: list[Any]) -> Any:
         if self._consumer is None:
-            consumer = AIOKafkaConsumer(bootstrap_servers=self._settings.kafka_brokers, fetch_max_wait_ms=10)
+            consumer = AIOKafkaConsumer(
+                bootstrap_servers=self._settings.kafka_brokers, isolation_level="read_committed", fetch_max_wait_ms=10
+            )
             await consumer.start()
             self._consumer = consumer
         self._consumer.assign(partitions)
@@ -133,3 +135,10 @@ class Kafka:
         if consumer is not None:
             await consumer.stop()
         await asyncio.to_thread(self._admin.close)
+
+
+def _end(consumer: Any, tp: Any) -> int:
+    """The embedded broker, which has no transactions, says nothing of them."""
+    stable: int = consumer.last_stable_offset(tp)
+    end: int = consumer.highwater(tp)
+    return stable if 0 <= stable <= end else end

@@ -15,7 +15,7 @@ from shared.contracts import purchases
 from shared.invisible import escaped, is_invisible
 from shared.stream.decode import decode
 from shared.stream.records import Decoded, Record
-from tests.support.deployment import SOURCE, event, purchase
+from tests.support.events import SOURCE, event, purchase
 
 #: What must never be in an id, with what it is called.
 HIDDEN = {
