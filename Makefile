@@ -7,7 +7,7 @@ PROGRAM ?= fresh-market
 HOME_DIR ?= $(if $(filter fresh-market,$(PROGRAM)),.loyalty,.loyalty-$(PROGRAM))
 BROKER ?= embedded
 
-.PHONY: up down test test-kafka test-year test-crash lint bench docs lock clean
+.PHONY: up down test test-kafka test-year test-crash test-deep lint bench docs lock clean
 
 .venv/installed: requirements-dev.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
@@ -25,21 +25,26 @@ up: .venv/installed
 down: .venv/installed
 	$(LOYALTY) down --home $(HOME_DIR)
 
+# Two processes; tests/support/scheduling.py says which test goes where.
 test: .venv/installed
-	$(BIN)/python -m pytest -n 2 --dist worksteal
+	$(BIN)/python -m pytest -n 2
 
-# The same tests on Apache Kafka, started from Maven artifacts. Needs a JDK and Maven.
+# What needs a broker, on Apache Kafka, started from Maven artifacts. Needs a JDK and Maven.
 test-kafka: .venv/installed
 	@$(BIN)/python -c 'import sys; from cli.embedded.kafka import why_not; problem = why_not(); sys.exit(problem)'
-	LOYALTY_TEST_BROKER=kafka $(BIN)/python -m pytest -n 2 --dist worksteal tests/integration tests/year
+	LOYALTY_TEST_BROKER=kafka $(BIN)/python -m pytest -n 2 tests/integration tests/year
 
 # The whole year of real purchases, paid to the point.
 test-year: .venv/installed
 	YEAR_TO=2017-12-31 $(BIN)/python -m pytest -k paid_to_the_point tests/year
 
-# kill -9 at every crash point.
+# kill -9 at every crash point, long outages, and three months of everything with kills.
 test-crash: .venv/installed
-	$(BIN)/python -m pytest -n 2 --dist worksteal -m crash
+	$(BIN)/python -m pytest -n 2 -m crash
+
+# A search: large numbers of new random examples. What fails is kept in .hypothesis and tried first the next time.
+test-deep: .venv/installed
+	$(BIN)/python -m pytest -n 2 --hypothesis-profile deep --timeout 3600 tests/unit tests/properties
 
 lint: .venv/installed
 	$(BIN)/ruff format --check .

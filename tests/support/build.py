@@ -12,7 +12,7 @@ from shared.contracts.purchases import COMPLETED, PURCHASE_COMPLETED, PurchaseCo
 from shared.program.compiled import Program, compile_program
 from shared.program.loader import load
 from shared.stream.decode import decode
-from shared.stream.records import Decoded, Record
+from shared.stream.records import Decoded, Received, Record
 
 SOURCE = "/stores/330"
 RECORD_BYTES = 1_000_000
@@ -81,3 +81,11 @@ def program_text(*rules: str, **fields: str) -> str:
         "earning": "".join(f"\n  - {{rule: rule-{number}, {rule}}}" for number, rule in enumerate(rules)),
     }
     return "".join(f"{name}: {text}\n" for name, text in {**base, **fields}.items())
+
+
+def only(record: Record) -> Received:
+    """What a record that can be read holds."""
+    decoded = read(record)
+    assert decoded.refused == []
+    (received,) = decoded.events
+    return received

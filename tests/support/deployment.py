@@ -6,7 +6,7 @@ import itertools
 import os
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -78,6 +78,7 @@ class Deployment:
         self.services: set[str] = {"earn"}
         self._workers: list[subprocess.Popen[bytes]] = []
         self._connections: list[Any] = []
+        self._left_behind: set[tuple[str, str]] = set()
 
     # ---- set up and take down
 
@@ -145,9 +146,13 @@ class Deployment:
     async def worker(self, service: str = "earn", **changes: Any) -> AsyncIterator[BatchConsumer]:
         """A worker in this process."""
         self.services.add(service)
+        await self.kafka.remove_members(self._left_behind)
         consumer = self.consumer(service, **changes)
         async with consumer:
-            yield consumer
+            try:
+                yield consumer
+            finally:
+                self._left_behind |= set(_membership(consumer))
 
     @asynccontextmanager
     async def workers(self, *services: str, **changes: Any) -> AsyncIterator[None]:
@@ -223,6 +228,17 @@ class Deployment:
 
     async def check_replay(self) -> None:
         await checks.check_replay(self)
+
+
+def _membership(worker: BatchConsumer) -> Iterator[tuple[str, str]]:
+    """The group and the id of a member that will not leave.
+
+    aiokafka leaves a group from its generation 1 on, and the embedded broker counts from 0: there the next worker would
+    wait until this one's session is over.
+    """
+    coordinator = getattr(worker._consumer, "_coordinator", None)
+    if coordinator is not None and coordinator.generation == 0:
+        yield coordinator.group_id, coordinator.member_id
 
 
 @asynccontextmanager

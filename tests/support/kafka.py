@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Set
+from collections.abc import Callable, Iterable, Set
 from typing import Any
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
-from kafka.admin import KafkaAdminClient
+from kafka.admin import KafkaAdminClient, MemberToRemove
 
 from shared.settings import Settings
 from shared.stream.brokers import Admin
@@ -42,13 +42,26 @@ class Kafka:
 
     async def delete_topics(self, *names: str) -> None:
         await self.close()
+        topics = [self._settings.topic(name) for name in names]
+        await asyncio.to_thread(self._administer, lambda admin: admin.delete_topics(topics))
 
-        def delete() -> None:
-            admin = KafkaAdminClient(bootstrap_servers=self._settings.kafka_brokers)
-            admin.delete_topics([self._settings.topic(name) for name in names])
+    async def remove_members(self, members: set[tuple[str, str]]) -> None:
+        """Take members, each with its group, out of their groups, and forget them."""
+
+        def remove(admin: Any) -> None:
+            while members:
+                group, member = members.pop()
+                admin.remove_group_members(group, [MemberToRemove(member)])
+
+        if members:
+            await asyncio.to_thread(self._administer, remove)
+
+    def _administer(self, what: Callable[[Any], object]) -> None:
+        admin = KafkaAdminClient(bootstrap_servers=self._settings.kafka_brokers)
+        try:
+            what(admin)
+        finally:
             admin.close()
-
-        await asyncio.to_thread(delete)
 
     async def topic_ids(self, names: Set[str]) -> dict[str, str]:
         """Return the ids of topics that exist."""
