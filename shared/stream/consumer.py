@@ -16,6 +16,7 @@ from aiokafka import ConsumerRebalanceListener
 from aiokafka.coordinator.assignors.sticky.sticky_assignor import StickyPartitionAssignor
 from mode import Service
 
+from shared.contracts import points
 from shared.database.pool import Pool, open_pool
 from shared.errors import Transient
 from shared.ledger.audit import running_audit
@@ -216,6 +217,8 @@ class BatchConsumer(Service):
         return PatientConsumer(
             # The one broker without idempotent producers is the embedded one.
             broker_holds_back=s.kafka_idempotence,
+            # Nobody waits for services that follow the ledger.
+            answers=points.TOPIC not in self._topics.values(),
             bootstrap_servers=s.kafka_brokers,
             client_id=f"loyalty-{self.handler.service}",
             # Not the Faust app's own group, whose members speak another assignment protocol.
