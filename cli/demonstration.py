@@ -13,7 +13,7 @@ from typing import Annotated
 import typer
 
 from cli import supervision
-from cli.home import load_stack, settings_for
+from cli.home import database, load_stack, settings_for
 from cli.output import console
 from cli.summary import show
 
@@ -45,6 +45,7 @@ def main(
             console.print("the year is in the ledger already; replaying it again would change no balance")
         _loyalty(home, "status", "--wait-idle")
         seconds = time.monotonic() - started
+        asyncio.run(_analyze(home))
         _loyalty(home, "audit")
         _write_mail(home)
         asyncio.run(show(home))
@@ -63,6 +64,12 @@ def main(
 def _clock(home: Path) -> str:
     """Return the manual clock as RFC 3339 in UTC."""
     return str(json.loads(_loyalty(home, "status", "--json", capture=True))["clock"]).split()[0]
+
+
+async def _analyze(home: Path) -> None:
+    """Count the rows: what has just grown from nothing would be audited by plans for empty tables."""
+    async with database(settings_for(home)) as connection:
+        await connection.execute("analyze")
 
 
 def _write_mail(home: Path) -> None:

@@ -56,6 +56,7 @@ class NotifyHandler:
     service = SERVICE
     contracts: Mapping[str, Contract] = CONTRACTS
     private = frozenset({profiles.TOPIC})
+    answers = False
     sweeps = False
 
     def __init__(self, source: str, clock: Clock) -> None:

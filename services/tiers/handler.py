@@ -96,6 +96,7 @@ class TiersHandler:
         hint: Contract(hint, _MOVED, lambda moved: f"{moved.account} {moved.version}") for hint in _HINTS
     }
     private: frozenset[str] = frozenset()
+    answers = False
     sweeps = True
 
     def __init__(self, source: str) -> None:

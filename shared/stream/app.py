@@ -53,7 +53,8 @@ def create_app(service: str, handler: Handler, topics: tuple[str, ...], *, optio
         # No tables, so no standbys: Faust then uses a plain assignor instead of its own.
         table_standby_replicas=0,
         broker_session_timeout=options.session_seconds,
-        broker_heartbeat_interval=min(3.0, options.session_seconds / 10),
+        # A group of one has nobody to take partitions over from.
+        broker_heartbeat_interval=min(3.0, options.session_seconds / 3),
         broker_rebalance_timeout=options.rebalance_seconds,
         producer_request_timeout=10.0,
         value_serializer="raw",

@@ -244,6 +244,7 @@ class BatchConsumer(Service):
         return PatientConsumer(
             # The one broker without idempotent producers is the embedded one.
             broker_holds_back=s.kafka_idempotence,
+            answers=self.handler.answers,
             bootstrap_servers=s.kafka_brokers,
             client_id=f"loyalty-{self.handler.service}",
             group_id=self._group,

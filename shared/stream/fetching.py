@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 from typing import Any
 
@@ -67,7 +68,7 @@ class Fetcher:
         try:
             async with asyncio.timeout(seconds + _REBALANCING_SECONDS) as self._waiting:
                 found = await self._consumer.getmany(
-                    self._tp, timeout_ms=int(seconds * 1000), max_records=min(most, _STEP_RECORDS)
+                    self._tp, timeout_ms=math.ceil(seconds * 1000), max_records=min(most, _STEP_RECORDS)
                 )
         except TimeoutError:
             return []

@@ -57,6 +57,10 @@ class Handler(Protocol):
         """Short names of topics with personal data: their records are neither archived nor kept in dead letters."""
 
     @property
+    def answers(self) -> bool:
+        """Whether somebody waits for what this service says, as a till does; else it may take its time."""
+
+    @property
     def sweeps(self) -> bool:
         """Whether time alone makes anything happen here."""
 

@@ -108,6 +108,7 @@ class LedgerHandler:
     """The part of a handler that does not depend on what its service decides."""
 
     private: frozenset[str] = frozenset()
+    answers = True
     sweeps = True
 
     def __init__(self, source: str) -> None:

@@ -20,8 +20,8 @@ _HELD_BACK_MS = 500
 _SHORT_MS = 25
 #: Less than this the embedded broker answers with nothing, whatever it has.
 _AT_ONCE_MS = 1
-#: Between two fetches that bring nothing: while records come, and once none came for some time.
-_BUSY_SECONDS, _QUIET_SECONDS = 0.01, 0.025
+#: After a fetch that brought nothing: while records come, when none came for some time, and where nobody waits.
+_BUSY_SECONDS, _QUIET_SECONDS, _PATIENT_SECONDS = 0.02, 0.05, 0.1
 _QUIET_AFTER_SECONDS = 1.0
 
 
@@ -31,15 +31,17 @@ class PatientConsumer(AIOKafkaConsumer):
     aiokafka knows one time for all fetches. Its fetcher builds each request and sends it; both are wrapped here.
     """
 
-    def __init__(self, *, broker_holds_back: bool, **kwargs: Any) -> None:
+    def __init__(self, *, broker_holds_back: bool, answers: bool, **kwargs: Any) -> None:
         """Make the consumer.
 
         Args:
             broker_holds_back: Whether the broker answers a fetch when records come; else it is asked again and again.
+            answers: Whether somebody waits for what comes of a record: then it is asked more often.
             kwargs: Passed to aiokafka's consumer.
         """
         super().__init__(fetch_max_wait_ms=_SHORT_MS, **kwargs)
         self._broker_holds_back = broker_holds_back
+        self._pause = _QUIET_SECONDS if answers else _PATIENT_SECONDS
 
     async def start(self) -> None:
         """Connect."""
@@ -47,7 +49,7 @@ class PatientConsumer(AIOKafkaConsumer):
         if self._broker_holds_back:
             _hold_back_longer(self._fetcher)
         else:
-            _pause_between(self._fetcher)
+            _pause_between(self._fetcher, self._pause)
 
 
 def _hold_back_longer(fetcher: Any) -> None:
@@ -64,7 +66,7 @@ def _hold_back_longer(fetcher: Any) -> None:
     fetcher._get_actions_per_node = plan_patiently
 
 
-def _pause_between(fetcher: Any) -> None:
+def _pause_between(fetcher: Any, pause: float) -> None:
     fetch = fetcher._proc_fetch_request
     heard_at = time.monotonic()
 
@@ -78,7 +80,7 @@ def _pause_between(fetcher: Any) -> None:
             quiet = time.monotonic() - heard_at > _QUIET_AFTER_SECONDS
             # As in aiokafka's own fetch: whoever cancels it, waits for it, and must not be cancelled with it.
             with contextlib.suppress(asyncio.CancelledError):
-                await asyncio.sleep(_QUIET_SECONDS if quiet else _BUSY_SECONDS)
+                await asyncio.sleep(pause if quiet else _BUSY_SECONDS)
         return found
 
     fetcher._proc_fetch_request = fetch_and_pause
