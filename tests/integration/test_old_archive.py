@@ -15,8 +15,8 @@ from typing import Any
 
 import pytest
 
-from tests.deployment import Deployment, Servers
-from tests.integration.old_archive import FACTS, loyalty, restored
+from tests.support.deployment import Deployment, Servers
+from tests.support.old_archive import FACTS, loyalty, restored
 
 _numbers = itertools.count(1)
 

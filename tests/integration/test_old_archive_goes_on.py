@@ -13,8 +13,9 @@ from typing import Any
 import pytest
 from aiokafka import AIOKafkaConsumer
 
-from tests.deployment import Deployment, Sent, Servers, about
-from tests.integration.old_archive import FACTS, loyalty, restored
+from tests.support.deployment import Deployment, Servers
+from tests.support.events import Sent, about
+from tests.support.old_archive import FACTS, loyalty, restored
 
 #: Of the household whose balances are followed by hand, and of its old order.
 MEMBER, STORE, ORDER = "1220", "/stores/401", "31541013724"

@@ -10,10 +10,7 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
-from typer.testing import CliRunner
-
-from cli.main import app
-from tests.deployment import Deployment, Servers
+from tests.support.deployment import Deployment, Servers
 
 HERE = Path(__file__).parents[1] / "data" / "old_archive"
 FACTS: dict[str, Any] = json.loads((HERE / "facts.json").read_text())
@@ -21,9 +18,8 @@ FACTS: dict[str, Any] = json.loads((HERE / "facts.json").read_text())
 
 async def restored(servers: Servers, name: str) -> Deployment:
     """Return a deployment on the old ledger; its topics are new, as they are after a broker was lost."""
-    made = Deployment(servers, name)
-    made.settings = made.settings.model_copy(update={"topic_partitions": 4, "parked_seconds": 3_600.0})
-    made.create_topics()
+    made = Deployment(servers, name, topic_partitions=4, parked_seconds=3_600.0)
+    await made.kafka.create_topics()
     await asyncio.to_thread(restore, servers.url, lzma.decompress((HERE / "dump.sql.xz").read_bytes()))
     await made.rows(f'alter schema {FACTS["schema"]} rename to "{made.settings.database_schema}"')
     return made
@@ -40,7 +36,4 @@ def restore(url: str, dump: bytes) -> None:
 
 
 async def loyalty(deployment: Deployment, *arguments: str, status: int = 0) -> str:
-    environment = {**deployment.environment(), "LOYALTY_HOME": "/nonexistent"}
-    result = await asyncio.to_thread(CliRunner().invoke, app, arguments, env=environment)
-    assert result.exit_code == status, result.output
-    return result.stdout
+    return (await deployment.loyalty(*arguments, status=status)).stdout
