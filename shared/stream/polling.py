@@ -8,6 +8,7 @@ is between two fetches is waited for here. Without either, four idle workers wou
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from typing import Any
 
@@ -77,7 +78,9 @@ def _pause_between(fetcher: Any, pause: float) -> None:
             heard_at = time.monotonic()
         else:
             quiet = time.monotonic() - heard_at > _QUIET_AFTER_SECONDS
-            await asyncio.sleep(pause if quiet else _BUSY_SECONDS)
+            # The fetcher cancels it on close, and then waits for it to end, not for an error.
+            with contextlib.suppress(asyncio.CancelledError):
+                await asyncio.sleep(pause if quiet else _BUSY_SECONDS)
         return found
 
     fetcher._proc_fetch_request = fetch_and_pause
