@@ -24,8 +24,9 @@ class Settings(BaseSettings):
     kafka_brokers: str = Field("localhost:9092", description="Kafka bootstrap servers, host:port, separated by commas")
     kafka_idempotence: bool = Field(
         True,
-        description="Idempotent producer. Off for the embedded broker, which refuses InitProducerId; "
-        "correctness does not need it, it spares subscribers second copies",
+        description="Idempotent producer. Off for the embedded broker, which refuses InitProducerId, and which workers "
+        "then ask for records again and again, for it does not answer when they come; correctness does not need it, "
+        "it spares subscribers second copies",
     )
     topic_prefix: Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9._-]{0,60}$")] = Field(
         "loyalty", description="Topics are named <prefix>.purchases and so on; one prefix a deployment"

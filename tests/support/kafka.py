@@ -11,7 +11,7 @@ from kafka.admin import KafkaAdminClient, MemberToRemove
 
 from shared.settings import Settings
 from shared.stream.brokers import Admin
-from tests.support.events import PARTITIONS, Sent
+from tests.support.events import Sent
 
 _FETCH_SECONDS = 20.0
 
@@ -99,7 +99,9 @@ class Kafka:
 
         Not what the broker lists as the latest offset: the embedded one names the beginning of the last batch.
         """
-        places = {(topic, n): self._partition(topic, n) for topic in topics for n in range(PARTITIONS)}
+        places = {
+            (topic, n): self._partition(topic, n) for topic in topics for n in range(self._settings.topic_partitions)
+        }
         consumer = await self._assigned(list(places.values()))
         unknown = [tp for tp in places.values() if tp not in self._ends]
         if unknown:
