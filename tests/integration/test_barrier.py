@@ -15,7 +15,8 @@ from cli.progress import Watcher
 from cli.reporting import Report
 from cli.sending import Sender
 from shared.contracts import profiles, purchases
-from tests.deployment import PARTITIONS, Deployment, Sent, about, event, purchase
+from tests.support.deployment import Deployment
+from tests.support.events import PARTITIONS, Sent, about, event, purchase
 
 #: 35 + 35 points, which are more than 60: news for the member, if notify knows them.
 PROFILE = {"member_id": "m1", "email": "m1@example.invalid", "locale": "en", "consent": ["email"],

@@ -16,8 +16,9 @@ from shared.contracts import purchases
 from shared.instants import microseconds
 from shared.stream.fetching import Fetcher
 from shared.stream.polling import PatientConsumer
-from tests.deployment import Deployment, event, purchase
-from tests.flow import ZONE
+from tests.support.deployment import Deployment
+from tests.support.events import event, purchase
+from tests.support.traffic import ZONE
 
 _SECONDS = 2.0
 LATER = microseconds(datetime(2018, 6, 1, tzinfo=ZONE))
