@@ -196,7 +196,7 @@ async def test_metrics_and_health_of_a_worker(deployment: Deployment) -> None:
     await asyncio.sleep(1.5)
     assert (await asyncio.to_thread(_get, port, "/healthz"))[0] == 200
     ready, body = await asyncio.to_thread(_get, port, "/readyz")
-    assert (ready, json.loads(body)) == (200, {"broker": True, "database": True})
+    assert (ready, json.loads(body)) == (200, {"broker": True, "database": True, "progress": True})
     _status, text = await asyncio.to_thread(_get, port, "/metrics")
     samples: dict[str, Any] = dict(line.rsplit(" ", 1) for line in text.splitlines() if not line.startswith("#"))
     assert samples['loyalty_events_total{outcome="accepted",service="earn"}'] == "1.0"
