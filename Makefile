@@ -7,7 +7,7 @@ PROGRAM ?= fresh-market
 HOME_DIR ?= $(if $(filter fresh-market,$(PROGRAM)),.loyalty,.loyalty-$(PROGRAM))
 BROKER ?= embedded
 
-.PHONY: up down test test-kafka test-year test-crash test-deep lint bench docs lock clean
+.PHONY: up down test test-kafka test-year test-crash test-deep lint bench bench-against docs lock clean
 
 .venv/installed: requirements-dev.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
@@ -54,6 +54,12 @@ lint: .venv/installed
 
 bench: .venv/installed
 	$(BIN)/python -m bench
+
+# This tree against another revision: REV=main, and if need be ROW="purchases latency", PAIRS, SIZE (events), RATE.
+bench-against: .venv/installed
+	@test -n "$(REV)" || { echo "Say against which revision: make bench-against REV=main"; exit 2; }
+	$(BIN)/python -m bench against --rev $(REV) $(foreach row,$(or $(ROW),purchases),--row $(row)) \
+	  --pairs $(or $(PAIRS),5) $(if $(SIZE),--size $(SIZE)) $(if $(RATE),--rate $(RATE))
 
 # Documents that are generated from code: settings, event schemas, the schema of the program file.
 docs: .venv/installed

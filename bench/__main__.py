@@ -1,22 +1,21 @@
-"""``python -m bench``: the tables of ``make bench``."""
+"""``python -m bench``: the tables of ``make bench``; ``python -m bench against`` is ``make bench-against``."""
 
 from __future__ import annotations
 
 import asyncio
-import tempfile
 from collections.abc import Awaitable, Callable, Sequence
-from pathlib import Path
 from typing import Annotated
 
 import typer
 from rich.console import Console
 
 from bench import flow_rows, purchase_rows, rich_row, rules_row, service_rows
+from bench.against.command import against
 from bench.deployment import Servers
 from bench.figures import Figure, table
+from bench.interrupts import stopping_cleanly
+from bench.servers import running_servers
 from bench.sizes import SMALL, Sizes
-from cli.embedded import postgres
-from cli.embedded.servers import broker_server, start_postgres
 
 FLOW_ROWS: dict[str, Callable[[Servers, Sizes], Awaitable[list[Figure]]]] = {
     "pipeline": flow_rows.pipeline,
@@ -30,14 +29,21 @@ FLOW_ROWS: dict[str, Callable[[Servers, Sizes], Awaitable[list[Figure]]]] = {
 }
 _NAMES = ("purchases", "flow", *FLOW_ROWS)
 
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+app.command()(against)
 
+
+@app.callback(invoke_without_command=True)
 def main(
+    context: typer.Context,
     only: Annotated[
         list[str] | None, typer.Option(help=f"What to run, more than once if need be: {', '.join(_NAMES)}")
     ] = None,
     small: Annotated[bool, typer.Option(help="Only see whether everything works; the figures mean little")] = False,
 ) -> None:
     """Run the benchmark; exit status 1 if contestants that must agree do not."""
+    if context.invoked_subcommand:
+        return
     wanted = set(only or ("purchases", "flow"))
     if unknown := wanted - set(_NAMES):
         raise typer.BadParameter(f"{', '.join(sorted(unknown))}; there are {', '.join(_NAMES)}")
@@ -46,25 +52,15 @@ def main(
     if small:
         # What the environment says counts more.
         sizes = Sizes.model_validate({**SMALL, **sizes.model_dump(include=sizes.model_fields_set)})
-    raise typer.Exit(asyncio.run(_run(sizes, rows, purchases="purchases" in wanted)))
+    with stopping_cleanly(), running_servers() as running:
+        raise typer.Exit(asyncio.run(_run(Servers(*running), sizes, rows, purchases="purchases" in wanted)))
 
 
-async def _run(sizes: Sizes, rows: Sequence[str], *, purchases: bool) -> int:
-    """Run everything on servers of its own, which are stopped in any case."""
+async def _run(servers: Servers, sizes: Sizes, rows: Sequence[str], *, purchases: bool) -> int:
+    """Run everything, on servers that all rows share."""
     console = Console(width=130)
-    with tempfile.TemporaryDirectory(prefix="loyalty-bench-", ignore_cleanup_errors=True) as name:
-        folder = Path(name)
-        database, url = await asyncio.to_thread(start_postgres, folder)
-        broker = broker_server("tansu", folder)
-        try:
-            await asyncio.to_thread(broker.start)
-            servers = Servers(broker, database, url, folder)
-            same = await purchase_rows.run(servers, sizes, console) if purchases else True
-            return 0 if await _flow(servers, sizes, rows, console) and same else 1
-        finally:
-            broker.stop()
-            database.stop()
-            postgres.remove(folder)
+    same = await purchase_rows.run(servers, sizes, console) if purchases else True
+    return 0 if await _flow(servers, sizes, rows, console) and same else 1
 
 
 async def _flow(servers: Servers, sizes: Sizes, rows: Sequence[str], console: Console) -> bool:
@@ -87,4 +83,4 @@ async def _flow(servers: Servers, sizes: Sizes, rows: Sequence[str], console: Co
 
 
 if __name__ == "__main__":
-    typer.run(main)
+    app()

@@ -12,7 +12,7 @@ from itertools import count
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from bench.load import Event
+from bench.load import PARTITIONS, Event
 from bench.running import Process, Usage, Used, check_alive, workers
 from cli.embedded.servers import Server
 from cli.progress import SERVICES, Watcher
@@ -25,9 +25,6 @@ from shared.program.templates import read_templates
 from shared.settings import Settings
 from shared.stream.brokers import Admin
 
-PARTITIONS = 8
-PURCHASES = Path(__file__).with_name("purchases.yaml")
-FLOW = Path(__file__).with_name("flow.yaml")
 APPS = {service: f"services.{service}.app" for service in SERVICES}
 _PATIENCE_SECONDS = 900
 #: Seldom: looking costs CPU, and the times that count stand in the archive.

@@ -23,6 +23,11 @@ class Figure(NamedTuple):
         return f"{self.value:,.{self.digits}f}"
 
 
+def percentile(ordered: Sequence[float], share: float) -> float:
+    """Return the value below which a share of others lies; they are in order."""
+    return ordered[min(len(ordered) - 1, int(len(ordered) * share))]
+
+
 def table(rounds: Mapping[str, Sequence[Sequence[Figure]]]) -> Table:
     """Return the medians of all rounds, and between what they lie; ratios are medians of each round's ratio."""
     made = Table("row", "figure", "median", "unit", "lowest to highest")

@@ -5,10 +5,13 @@ from __future__ import annotations
 import random
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 from bench.load import Event, event_of, order_of, purchase
 from shared.contracts import profiles, purchases, redemptions, referrals
 
+#: The program that the load is made for.
+FLOW = Path(__file__).with_name("flow.yaml")
 #: Before the events, so that these points are available when the first redemption comes.
 _PREPARED = datetime(2017, 2, 15, 17, tzinfo=UTC)
 _START = datetime(2017, 3, 1, 5, tzinfo=UTC)

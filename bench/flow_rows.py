@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import hashlib
 
-from bench.deployment import APPS, FLOW, Deployment, Servers, Span
+from bench.deployment import APPS, Deployment, Servers, Span
 from bench.figures import Figure
-from bench.flow_load import first_purchases, members_of, mixed, profiles_of
+from bench.flow_load import FLOW, first_purchases, members_of, mixed, profiles_of
 from bench.running import Used
 from bench.sizes import Sizes
 from cli.progress import SERVICES

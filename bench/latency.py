@@ -10,8 +10,8 @@ from typing import Any
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
-from bench.deployment import PARTITIONS
-from bench.load import Event
+from bench.figures import percentile
+from bench.load import PARTITIONS, Event
 from cli.sending import Sender
 from shared.settings import Settings
 
@@ -68,6 +68,4 @@ async def measure(
     finally:
         await consumer.stop()
     latencies.sort()
-    return Latencies(
-        latencies[len(latencies) // 2], latencies[int(len(latencies) * 0.99)], len(latencies), len(sent)
-    )  # fmt: skip
+    return Latencies(percentile(latencies, 0.5), percentile(latencies, 0.99), len(latencies), len(sent))

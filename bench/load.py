@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pydantic_core
 
@@ -15,6 +16,10 @@ from shared.contracts.purchases import COMPLETED
 #: (member, value, headers, topic): what a ``Sender`` takes.
 Event = tuple[str, bytes, list[tuple[str, bytes]], str]
 
+#: The program that the load is made for.
+PURCHASES = Path(__file__).with_name("purchases.yaml")
+#: Of each topic: what a load is spread over.
+PARTITIONS = 8
 _START = datetime(2017, 1, 2, tzinfo=UTC)
 _STORE = "/stores/330"
 _DEPARTMENTS = (("GROCERY", "TEA"), ("PRODUCE", "FRUIT"), ("DRUG GM", "SOAP"), ("FUEL", "GASOLINE"))

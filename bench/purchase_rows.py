@@ -11,8 +11,8 @@ from rich.console import Console
 from rich.table import Table
 
 from bench import latency
-from bench.deployment import PURCHASES, Deployment, Servers
-from bench.load import purchases
+from bench.deployment import Deployment, Servers
+from bench.load import PURCHASES, purchases
 from bench.running import Process, Usage, check_alive, workers
 from bench.sizes import Sizes
 from shared.contracts import points

@@ -2,42 +2,19 @@
 
 from __future__ import annotations
 
-import random
-from collections.abc import Iterator
-
-from bench.deployment import APPS, PURCHASES, Deployment, Servers
+from bench.deployment import APPS, Deployment, Servers
 from bench.figures import Figure
-from bench.load import Event, event_of, purchases
-from bench.rules_row import PROGRAM, offers
+from bench.load import PURCHASES
+from bench.rich_load import RICH, offers, with_returns
 from bench.sizes import Sizes
-from shared.contracts.purchases import RETURNED
 
 _RULES = 40
-_RETURNED = 0.05
-
-
-def with_returns(count: int, members: int) -> Iterator[Event]:
-    """Yield purchases; of every twentieth, a line comes back after the next hundred."""
-    rng = random.Random(9)
-    waiting: list[Event] = []
-    for number, bought in enumerate(purchases(count, members)):
-        yield bought
-        if rng.random() < _RETURNED:
-            occurred_at = dict(bought[2])["ce_time"].decode()
-            data: dict[str, object] = {
-                "return_id": f"back-{number}", "order_id": f"{number:010d}", "member_id": bought[0],
-                "occurred_at": occurred_at, "lines": [{"line_id": "1", "quantity": 1}],
-            }  # fmt: skip
-            waiting.append(event_of(RETURNED, data, f"back-{number}"))
-        if len(waiting) > 100 * _RETURNED:
-            yield waiting.pop(0)
-    yield from waiting
 
 
 async def rich(servers: Servers, sizes: Sizes) -> list[Figure]:
     """Let earn work off the same backlog under both programs."""
     plain = await servers.deploy(PURCHASES)
-    rich = await servers.deploy(PROGRAM, offers(_RULES - 2))
+    rich = await servers.deploy(RICH, offers(_RULES - 2))
     rates = [await _rate(made, sizes) for made in (plain, rich)]
     (plainly, plain_cpu), (richly, rich_cpu) = rates
     return [

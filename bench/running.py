@@ -4,22 +4,25 @@ from __future__ import annotations
 
 import contextlib
 import os
+import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
 
+from bench.cpu import family_seconds, seconds
 from cli.embedded.process import free_port
 from cli.embedded.servers import Server
 from shared.settings import Settings
 
 #: Of what a worker that ended said last.
 _SHOWN_BYTES = 4_000
+_STOP_SECONDS = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,13 +41,10 @@ class Process:
 @contextmanager
 def workers(settings: Settings, apps: Sequence[str]) -> Iterator[list[Process]]:
     """Start one worker of each app, and stop them by their process ids, whatever happens."""
-    processes: list[Process] = []
-    try:
+    with stopped_at_the_end() as processes:
         for app in apps:
-            processes.append(_start(settings, app))  # noqa: PERF401 - those that started are stopped
+            processes.append(_start(settings, app))
         yield processes
-    finally:
-        _stop(processes)
 
 
 def _start(settings: Settings, app: str) -> Process:
@@ -52,23 +52,44 @@ def _start(settings: Settings, app: str) -> Process:
     values["LOYALTY_DATABASE_URL"] = settings.database_url.get_secret_value()
     values["LOYALTY_WEB_PORT"] = str(free_port())
     log = Path(f"{settings.data_dir}.{app}.log")
+    return start([sys.executable, "-m", "faust", "-A", app, "worker"], {**os.environ, **values}, log)
+
+
+def start(command: Sequence[str], environment: Mapping[str, str], log: Path, folder: Path | None = None) -> Process:
+    """Start a worker in a folder; what it says on standard error is kept in a file."""
     with log.open("ab") as said:
         popen = subprocess.Popen(  # noqa: S603
-            [sys.executable, "-m", "faust", "-A", app, "worker"],
-            env={**os.environ, **values}, stdout=subprocess.DEVNULL, stderr=said,
-        )  # fmt: skip
+            command, env=environment, cwd=folder, stdout=subprocess.DEVNULL, stderr=said
+        )
     return Process(popen, log)
 
 
-def _stop(processes: Iterable[Process]) -> None:
-    for process in processes:
-        process.popen.terminate()
-    for process in processes:
-        try:
-            process.popen.wait(20)
-        except subprocess.TimeoutExpired:
+@contextmanager
+def stopped_at_the_end() -> Iterator[list[Process]]:
+    """Stop the processes that are put into the list, by their ids, whatever happens."""
+    processes: list[Process] = []
+    try:
+        yield processes
+    finally:
+        _stop(processes)
+
+
+def _stop(processes: Sequence[Process]) -> None:
+    try:
+        for process in processes:
+            process.popen.send_signal(signal.SIGCONT)  # one that is halted does not hear that it has to end
+            process.popen.terminate()
+        for process in processes:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.popen.wait(_STOP_SECONDS)
+    finally:
+        for process in processes:
             process.popen.kill()
             process.popen.wait()
+
+
+class RunFailed(RuntimeError):
+    """A run that went wrong: what it measured is no figure."""
 
 
 def check_alive(processes: Iterable[Process]) -> None:
@@ -76,7 +97,7 @@ def check_alive(processes: Iterable[Process]) -> None:
     for process in processes:
         if process.popen.poll() is not None:
             said = process.log.read_bytes()[-_SHOWN_BYTES:].decode(errors="replace")
-            raise RuntimeError(f"a worker ended with status {process.popen.returncode}: {said}")
+            raise RunFailed(f"a worker ended with status {process.popen.returncode}: {said}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,15 +130,13 @@ class Usage(threading.Thread):
         #: Set once every worker has connected to Postgres.
         self.connected = threading.Event()
         self._peak = 0
-        self._backends: dict[int, float] = {}
-        self._before: dict[int, float] = {}
+        self._before = 0.0
 
     def run(self) -> None:
         """Sample until stopped."""
-        self._before = self._sample()
+        self._before = family_seconds(self._postgres)
         # Often at first: the moment of the first connection counts.
         while not self._over.wait(0.2 if self.connected.is_set() else 0.02):
-            self._backends.update(self._sample())
             with contextlib.suppress(psutil.Error):  # one that ended is noticed by those who wait for it
                 self._look_at_workers()
 
@@ -125,7 +144,7 @@ class Usage(threading.Thread):
         for worker in self._workers:
             self._peak = max(self._peak, worker.memory_info().rss)
             if worker.pid not in self._at_first and self._is_connected(worker):
-                self._at_first[worker.pid] = _seconds(worker)
+                self._at_first[worker.pid] = seconds(worker)
         if len(self._at_first) == len(self._workers):
             self.connected.set()
 
@@ -133,24 +152,8 @@ class Usage(threading.Thread):
         """Return what was used until now."""
         self._over.set()
         self.join()
-        self._backends.update(self._sample())
-        used = [_seconds(worker) - self._at_first.get(worker.pid, 0.0) for worker in self._workers]
-        postgres = sum(seconds - self._before.get(pid, 0.0) for pid, seconds in self._backends.items())
-        return Used(used, postgres, self._peak / 1e6)
+        used = [seconds(worker) - self._at_first.get(worker.pid, 0.0) for worker in self._workers]
+        return Used(used, family_seconds(self._postgres) - self._before, self._peak / 1e6)
 
     def _is_connected(self, worker: psutil.Process) -> bool:
         return any(found.raddr and found.raddr.port == self._port for found in worker.net_connections("tcp"))
-
-    def _sample(self) -> dict[int, float]:
-        found = {}
-        for process in [self._postgres, *self._postgres.children(recursive=True)]:
-            try:
-                found[process.pid] = _seconds(process)
-            except psutil.NoSuchProcess:
-                continue
-        return found
-
-
-def _seconds(process: psutil.Process) -> float:
-    times = process.cpu_times()
-    return times.user + times.system

@@ -6,10 +6,10 @@ from datetime import UTC, datetime
 from typing import Any
 
 from bench import latency
-from bench.deployment import APPS, FLOW, PURCHASES, Deployment, Servers
+from bench.deployment import APPS, Deployment, Servers
 from bench.figures import Figure
-from bench.flow_load import first_purchases, monthly_purchases, profiles_of, redemption_id, requests
-from bench.load import purchases
+from bench.flow_load import FLOW, first_purchases, monthly_purchases, profiles_of, redemption_id, requests
+from bench.load import PURCHASES, purchases
 from bench.running import Usage, check_alive, workers
 from bench.sizes import Sizes
 from cli import clock

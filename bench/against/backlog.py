@@ -1,0 +1,67 @@
+"""How a backlog is measured: from the moment at which all of it is there to the last of its outputs."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import Counter
+from collections.abc import Awaitable, Callable, Sequence
+
+from bench.against import worker_metrics
+from bench.against.meter import Meter
+from bench.against.stage import Measured, Stage
+from bench.load import Event
+
+#: Asking for metrics costs a worker CPU, so it is asked only while no output comes.
+_QUIET_SECONDS = 0.2
+_POLL_SECONDS = 0.05
+#: Drained means drained at two looks, so far apart: messages that are just being published are heard meanwhile.
+_TWICE_SECONDS = 0.4
+
+
+async def drain(stage: Stage, events: Sequence[Event], done: Callable[[], Awaitable[None]]) -> Measured:
+    """Write a backlog while warm workers stand still, let them go on, and wait until it is done.
+
+    Neither their start nor the load generator is in the figures, and the work is the same each time.
+
+    Args:
+        stage: Whose turn it is.
+        events: The backlog.
+        done: Waits until nothing is left to do.
+    """
+    async with stage.turn():
+        with stage.halted():
+            await stage.send(events)
+            meter = Meter.read(stage.site, stage.workers)
+            began = time.monotonic()
+        while True:
+            await done()
+            last_at, used = stage.outputs.last_at, meter.used()
+            await asyncio.sleep(_TWICE_SECONDS)
+            if stage.outputs.last_at == last_at:
+                return Measured(len(events), last_at - began, used)
+
+
+async def until_drained(stage: Stage) -> None:
+    """Wait until every worker has handled each record of its topics."""
+    inputs = Counter(topic for _member, _value, _headers, topic in stage.sent)
+    while stage.outputs.quiet_seconds < _QUIET_SECONDS or not await _is_drained(
+        stage, {**inputs, **stage.outputs.counts()}
+    ):
+        stage.check()
+        await asyncio.sleep(_POLL_SECONDS)
+
+
+async def until_settled(stage: Stage) -> None:
+    """Wait until everything is drained, twice: a worker that starts has only some of its topics at first."""
+    for _look in range(2):
+        await until_drained(stage)
+        await asyncio.sleep(_TWICE_SECONDS)
+
+
+async def _is_drained(stage: Stage, records: dict[str, int]) -> bool:
+    try:
+        found = [await asyncio.to_thread(worker_metrics.fetch, worker.web_port) for worker in stage.workers]
+    except OSError:
+        return False  # one that has only just started
+    return all(progress.is_done(records) for progress in found)
