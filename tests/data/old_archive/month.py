@@ -39,7 +39,7 @@ def events(month: Month) -> list[Extra]:
         Extra(p.moment + timedelta(hours=20 * one_in(40, "late", p.value)), purchases.TOPIC, *p[1:])
         for p in month
     ]
-    made = [extra for kind in (_orders, _changes, _tills, _people, _friends, _debtor) for extra in kind(month)]
+    made = [extra for kind in (_orders, _parts, _changes, _tills, _people, _friends, _debtor) for extra in kind(month)]
     found = []
     for one in sorted([*bought, *extras(month, KINDS), *made], key=lambda event: event.moment):
         found += [one, one] if one_in(15, "twice", one.value) else [one]
@@ -93,6 +93,19 @@ def _orders(month: Month) -> Iterator[Extra]:
         if one_in(25, "web", number):
             yield event(basket.moment + timedelta(hours=5), purchases.TOPIC, purchases.COMPLETED, "/web",
                         web_order(f"web-{number}", basket.member, number % 9_000 + 1_000))  # fmt: skip
+
+
+def _parts(month: Month) -> Iterator[Extra]:
+    """Parts of a line come back, one after the other; what each takes depends on what the one before took."""
+    for basket in month.all():
+        if one_in(10, "part", basket.number):
+            line = max(month.lines(basket), key=lambda line: (line["quantity"] > 1, line["amount"]))
+            part = {"line_id": line["line_id"], "quantity": line["quantity"] // 2, "amount": line["amount"] // 3}
+            for days in (2, 3) if part["amount"] else ():
+                data = {"order_id": str(basket.number), "member_id": basket.member, "lines": [part],
+                        "return_id": f"part-{basket.number}-{days}"}  # fmt: skip
+                yield event(basket.moment + timedelta(days=days), purchases.TOPIC, purchases.RETURNED,
+                            f"/stores/{basket.store}", data)  # fmt: skip
 
 
 def web_order(order: str, member: str, cents: int) -> dict[str, Any]:
@@ -207,9 +220,17 @@ def _debtor(_month: Month) -> Iterator[Extra]:
 
 
 def a_year_later(month: Month) -> list[Extra]:
-    """Return an order of each tenth household: some of them keep their tier by it."""
+    """Return orders that come back long after their points expired, and an order of each tenth household.
+
+    Some keep their tier by it; others repay what they owe.
+    """
     moment = datetime(2018, 1, 20, 12, tzinfo=ZONE)
-    return [
+    back = [
+        event(moment, purchases.TOPIC, purchases.RETURNED, f"/stores/{basket.store}",
+              {"order_id": str(basket.number), "member_id": basket.member, "return_id": f"late-{basket.number}"})
+        for basket in month.all() if one_in(20, "very late", basket.number)
+    ]  # fmt: skip
+    return back + [
         event(moment, purchases.TOPIC, purchases.COMPLETED, "/web", web_order(f"later-{member}", member, 40_000))
         for member in sorted(month.members)[::10]
     ]  # fmt: skip

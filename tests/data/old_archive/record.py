@@ -44,7 +44,7 @@ CHANGES = (
     ("from: 300 USD", "from: 350 USD"),
 )
 #: Fewer rows for the same events: the archive is most of the dump.
-FEWER_BATCHES = {"LOYALTY_BATCH_SECONDS": "0.5"}
+FEWER_BATCHES = {"LOYALTY_BATCH_SECONDS": "1"}
 #: A household with points to spend when the dump is made.
 MEMBER = "1220"
 
