@@ -16,6 +16,7 @@ from services.earn.handler import EarnHandler
 from services.redeem import store as redeem_store
 from services.redeem.handler import RedeemHandler
 from shared.database.pool import open_pool
+from shared.errors import LoadAgain
 from shared.ledger.model import Account, Entry, LotChange
 from shared.settings import settings
 from shared.stream.decode import decode
@@ -100,11 +101,10 @@ class Naive:
                         await _store_effects(connection, handler, decisions, mark)
                         await _store_batch(connection, handler, batch, decisions, mark, decoded.ignored.total())
                         return decisions.messages
-                except Exception as again:
-                    prepare = getattr(again, "prepare", None)
-                    if prepare is None:
-                        raise
-                    await prepare(connection)
+                except LoadAgain as again:
+                    # As the real services do: rows are made first where some are missing; else loading again is all.
+                    if again.prepare is not None:
+                        await again.prepare(connection)
 
 
 async def _store_effects(connection: Any, handler: Any, decisions: Decisions, mark: Mark) -> None:
@@ -188,7 +188,7 @@ async def _change_lot(connection: Any, lot: LotChange) -> None:
 async def _update_account(connection: Any, account: Account) -> None:
     await connection.execute(
         "update account set available = $2, pending = $3, reserved = $4, debt = $5, lifetime = $6, version = $7, "
-        "as_of = $8, next_due = $9 where account = $1",
+        "as_of = $8, next_due = $9, earned_at = $10, redeemed_at = $11 where account = $1",
         account.account, account.available, account.pending, account.reserved, account.debt, account.lifetime,
-        account.version, account.as_of, account.next_due,
+        account.version, account.as_of, account.next_due, account.earned_at, account.redeemed_at,
     )  # fmt: skip
