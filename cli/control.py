@@ -11,7 +11,6 @@ import pydantic_core
 from kafka import KafkaProducer
 from kafka.errors import KafkaError
 
-from cli.output import say
 from shared.contracts import control
 from shared.contracts.envelope import seal
 from shared.settings import Settings
@@ -19,12 +18,13 @@ from shared.settings import Settings
 _SECONDS = 5
 
 
-async def send_hint(settings: Settings, event_type: str, data: Mapping[str, object]) -> None:
-    """Send one event; says so if Kafka is not there, for workers find out with their next batch anyway."""
+async def send_hint(settings: Settings, event_type: str, data: Mapping[str, object]) -> str | None:
+    """Send one event; return why it was not sent, in a sentence, for workers find out with their next batch anyway."""
     try:
         await asyncio.to_thread(_send, settings, event_type, data)
     except KafkaError as problem:
-        say(f"the hint to running workers was not sent ({problem!r}); they notice with their next batch")
+        return f"the hint to running workers was not sent ({problem!r}); they notice with their next batch"
+    return None
 
 
 def _send(settings: Settings, event_type: str, data: Mapping[str, object]) -> None:

@@ -11,11 +11,12 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from rich.console import Console
 
 from cli import supervision
-from cli.home import database, load_stack, settings_for
-from cli.output import console
-from cli.summary import show
+from cli.stack_home import database, load_stack, settings_for
+
+console = Console(highlight=False)
 
 #: What the year's baskets pay; what comes back, and what referrals pay, comes on top.
 YEAR = 5_108_868
@@ -48,7 +49,7 @@ def main(
         asyncio.run(_analyze(home))
         _loyalty(home, "audit")
         _write_mail(home)
-        asyncio.run(show(home))
+        _loyalty(home, "summary")
         _show_next(home, seconds)
         if not detach:
             console.print("\nPress Ctrl-C to stop the stack.")

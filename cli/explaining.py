@@ -10,14 +10,7 @@ import jiter
 
 from cli.explaining_rules import verdicts_as_json
 from cli.reading_keys import Match
-from cli.reading_words import (
-    ENTRY_COLUMNS,
-    Json,
-    answers_as_json,
-    entries_as_json,
-    instant,
-    rule_name,
-)
+from cli.reading_words import ENTRY_COLUMNS, Json, answers_as_json, entries_as_json, instant, rule_name
 from services.earn.awards import Verdict
 from services.earn.earning import available_at_word
 from services.earn.handler import EarnHandler

@@ -41,6 +41,10 @@ COMMANDS = (
         "List referrals, the latest registration first; or count them by state and reason.",
     ),
     Place(
+        "summary", "cli.commands.summary", "",
+        "Show points by operation, tiers and their movements, redemptions, referrals and notifications.",
+    ),
+    Place(
         "rehearse", "cli.commands.rehearse", "",
         "Run a program over events in memory and show all that comes of it; nothing is changed.",
     ),

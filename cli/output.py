@@ -135,3 +135,9 @@ def print_json(value: object) -> None:
 def say(text: str) -> None:
     """Tell a person what is being done."""
     errors.print(text, markup=False, soft_wrap=True)
+
+
+def say_if(problem: str | None) -> None:
+    """Tell a person what did not work, if something did not."""
+    if problem is not None:
+        say(problem)

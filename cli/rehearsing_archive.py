@@ -12,9 +12,10 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from cli import clock, plotting
 from cli.comparing import compared, paid_in, paid_really, rehearsal_of, replay, winners
-from cli.home import database, settings_for
+from cli.stack_home import database, settings_for
 from cli.output import errors, print_json
-from cli.reading_words import Json, print_line, print_table, versions
+from cli.reading_words import Json, versions
+from cli.render.tables import print_line, print_table
 from shared.contracts.fields import in_money
 from shared.database.pool import Connection
 from shared.errors import UsageError

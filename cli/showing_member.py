@@ -7,10 +7,11 @@ from pathlib import Path
 import typer
 
 from cli import clock
-from cli.home import database, settings_for
+from cli.stack_home import database, settings_for
 from cli.output import print_json, say
 from cli.reading_member import Asked, read_member
-from cli.reading_words import Json, life, print_entries, print_line, print_records, print_table, short, versions
+from cli.reading_words import Json, life, versions
+from cli.render.tables import print_entries, print_line, print_records, print_table, short
 from shared.contracts.fields import in_money
 
 

@@ -9,11 +9,12 @@ import typer
 
 from cli import clock
 from cli.explaining import Explaining
-from cli.explaining_rules import print_verdicts
-from cli.home import database, settings_for
+from cli.render.verdicts import print_verdicts
+from cli.stack_home import database, settings_for
 from cli.output import print_json, say
 from cli.reading_keys import Match, dead_letters, matches, waiting
-from cli.reading_words import Json, life, print_entries, print_line, print_records, print_table, short, versions
+from cli.reading_words import Json, life, versions
+from cli.render.tables import print_entries, print_line, print_records, print_table, short
 from shared.contracts.fields import in_money
 from shared.errors import UsageError
 

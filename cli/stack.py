@@ -7,37 +7,23 @@ import fcntl
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
 
 from cli import supervision
 from cli.embedded import kafka, postgres
 from cli.embedded.process import Command, accepts, free_port, port_is_free, wait_for
-from cli.home import Stack, load_stack
+from cli.stack_home import Stack, load_stack
 from cli.progress import SERVICES
-from cli.shipped import program_file
+from cli.program_texts import ProgramTexts, read_program
 from shared.database.migrate import migrate
 from shared.database.pool import connect
 from shared.errors import ProgramFileError, UsageError
 from shared.program import store as programs
-from shared.program.loader import load
-from shared.program.model import ProgramFile
-from shared.program.source import FILE_BYTES_MAX
-from shared.program.templates import check_templates, read_templates
 from shared.settings import Clock
 from shared.stream.brokers import Admin
 
 #: Enough for two cores: each partition costs fetches and sweeps even where nothing happens.
 _PARTITIONS = 2
 _READY_SECONDS = 90.0
-
-
-class ProgramTexts(NamedTuple):
-    """A program file as text and as it was read, and its templates by file name."""
-
-    filename: str
-    text: str
-    program: ProgramFile
-    templates: dict[str, str]
 
 
 def up(
@@ -110,29 +96,6 @@ def _start(home: Path, stack: Stack, texts: ProgramTexts | None, say: Callable[[
         if supervision.is_running(home):
             supervision.stop(home)
         raise
-
-
-def read_program(path: Path) -> ProgramTexts:
-    """Return a program file without mistakes, with the templates in the folder beside it.
-
-    Args:
-        path: The file, or the name of one that comes with the product.
-
-    Raises:
-        UsageError: There is no such file, or it is not text.
-        ProgramFileError: The file, or a template, has mistakes.
-    """
-    path = program_file(path)
-    try:
-        with path.open(encoding="utf-8") as file:
-            text = file.read(FILE_BYTES_MAX + 1)
-    except (OSError, UnicodeDecodeError) as problem:
-        raise UsageError(f"cannot read the program file {path}: {problem}") from None
-    program = load(text, str(path))
-    templates = read_templates(path, program)
-    if problems := check_templates(program, templates):
-        raise ProgramFileError(problems)
-    return ProgramTexts(str(path), text, program, templates)
 
 
 def _bring_up(home: Path, stack: Stack, texts: ProgramTexts | None, say: Callable[[str], None]) -> None:

@@ -1,12 +1,10 @@
-"""What became of a deployment, in a few tables: what ``make up`` shows at the end."""
+"""What became of a deployment, in a few figures."""
 
 from __future__ import annotations
 
-from pathlib import Path
+from typing import Any, NamedTuple
 
-from cli.home import database, settings_for
-from cli.output import console
-from cli.output import show as table
+from shared.database.pool import Connection
 from shared.ledger.operations import Operation
 from shared.program.store import load_versions
 
@@ -28,29 +26,45 @@ _NOTIFICATIONS = "select kind, state, reason, count(*) from notification group b
 _TOTALS = "select count(distinct member), sum(lifetime)::bigint, sum(available)::bigint from account"
 
 
-async def show(home: Path) -> None:
-    """Show points by operation, tiers and their movements, redemptions, referrals and notifications."""
-    settings = settings_for(home)
-    async with database(settings) as connection:
-        zone = str((await load_versions(connection))[-1].zone)
-        members, lifetime, available = await connection.fetchrow(_TOTALS)
-        console.print(
-            f"\n[bold]{lifetime or 0:,} points earned by {members:,} members[/bold], returns taken off; "
-            f"{available or 0:,} are left to spend"
-        )
-        rows = [
-            (Operation(operation).word, f"{entries:,}", f"{points:,}")
-            for operation, entries, points in await connection.fetch(_OPERATIONS)
-        ]
-        table(("operation", "entries", "points"), rows, title="Points by operation")
-        table(("tier", "members"), await connection.fetch(_TIERS), title="Members by tier")
-        table(
-            ("month", "upgraded", "retained", "downgraded"),
-            await connection.fetch(_MOVEMENTS, zone),
-            title="Tier movements",
-        )
-        table(("state", "reason", "redemptions", "points"), await connection.fetch(_REDEMPTIONS), title="Redemptions")
-        table(("state", "reason", "referrals"), await connection.fetch(_REFERRALS), title="Referrals")
-        table(
-            ("kind", "state", "reason", "notifications"), await connection.fetch(_NOTIFICATIONS), title="Notifications"
-        )
+class Table(NamedTuple):
+    """Rows of figures under a title; the title's numbers are counts and points."""
+
+    title: str
+    columns: tuple[str, ...]
+    rows: list[tuple[Any, ...]]
+
+
+class Summary(NamedTuple):
+    """What became of a deployment.
+
+    Attributes:
+        members: How many have an account.
+        earned: Points earned by all of them, returns taken off.
+        available: Points that they may spend now.
+    """
+
+    members: int
+    earned: int
+    available: int
+    tables: list[Table]
+
+
+async def summary_of(connection: Connection) -> Summary:
+    """Return points by operation, tiers and their movements, redemptions, referrals and notifications."""
+    zone = str((await load_versions(connection))[-1].zone)
+    members, earned, available = await connection.fetchrow(_TOTALS)
+    operations = [
+        (Operation(operation).word, entries, points)
+        for operation, entries, points in await connection.fetch(_OPERATIONS)
+    ]
+    tables = [Table("Points by operation", ("operation", "entries", "points"), operations)]
+    for title, columns, query, arguments in (
+        ("Members by tier", ("tier", "members"), _TIERS, ()),
+        ("Tier movements", ("month", "upgraded", "retained", "downgraded"), _MOVEMENTS, (zone,)),
+        ("Redemptions", ("state", "reason", "redemptions", "points"), _REDEMPTIONS, ()),
+        ("Referrals", ("state", "reason", "referrals"), _REFERRALS, ()),
+        ("Notifications", ("kind", "state", "reason", "notifications"), _NOTIFICATIONS, ()),
+    ):
+        rows = await connection.fetch(query, *arguments)
+        tables.append(Table(title, columns, [tuple(row) for row in rows]))
+    return Summary(members, earned or 0, available or 0, tables)

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cli.home import DEFAULT_HOME, Home, database, settings_for
-from cli.output import command, console
+from cli.home import Home
+from cli.stack_home import DEFAULT_HOME, database, settings_for
+from cli.output import command, console, say_if
 from shared.errors import UsageError
 from shared.instants import iso, microseconds
 
@@ -69,7 +70,7 @@ async def set_clock(
         if slowly:
             await _move_slowly(connection, settings, wanted)
         await clock.move(connection, settings, wanted)
-    await send_hint(settings, control.CLOCK_MOVED, {"now": iso(wanted)})
+    say_if(await send_hint(settings, control.CLOCK_MOVED, {"now": iso(wanted)}))
     console.print(f"the clock stands at {iso(wanted)}")
 
 

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from cli.home import DEFAULT_HOME, Home, database, settings_for
+from cli.home import Home
+from cli.stack_home import DEFAULT_HOME, database, settings_for
 from cli.output import AsJson, command, console, errors, print_json, show
 from shared.errors import UNREAD_BATCH, UsageError
 from shared.instants import iso

@@ -7,7 +7,8 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from cli.home import DEFAULT_HOME, Home, database, settings_for
+from cli.home import Home
+from cli.stack_home import DEFAULT_HOME, database, settings_for
 from cli.output import AsCsv, AsJson, command, say, show
 from shared.contracts.kinds import Kind
 from shared.errors import UsageError
@@ -194,7 +195,8 @@ def _show(columns: Sequence[str], rows: Sequence[Any], as_json: bool, as_csv: bo
 def _cell(name: str, value: Any, *, plain: bool) -> Any:
     """Return a value: for people what is not there is blank, for programs it is null."""
     if name in _INSTANTS:
-        from cli.reading_words import instant, plain_instant
+        from cli.reading_words import instant
+        from cli.render.tables import plain_instant
 
         value = instant(value) if plain else plain_instant(instant(value))
     if plain:

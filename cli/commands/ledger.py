@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from cli.commands.clock import parse_instant
-from cli.home import DEFAULT_HOME, Home, database, settings_for
+from cli.home import Home
+from cli.stack_home import DEFAULT_HOME, database, settings_for
 from cli.output import AsCsv, AsJson, command, console, errors, print_json, say, show
 from shared.errors import UsageError
 

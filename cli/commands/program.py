@@ -7,8 +7,9 @@ from typing import Annotated
 
 import typer
 
-from cli.home import DEFAULT_HOME, Home, database, settings_for
-from cli.output import AsJson, command, console, print_json, say, show
+from cli.home import Home
+from cli.stack_home import DEFAULT_HOME, database, settings_for
+from cli.output import AsJson, command, console, print_json, say, say_if, show
 from shared.errors import UsageError
 from shared.instants import iso
 
@@ -24,7 +25,7 @@ def check(file: File) -> None:
 
     What the file may say, but hardly means, is a warning: it is no mistake.
     """
-    from cli.stack import read_program
+    from cli.program_texts import read_program
     from shared.program.loader import doubts_about
 
     texts = read_program(file)
@@ -43,7 +44,7 @@ def check(file: File) -> None:
 async def publish(file: File, home: Home = DEFAULT_HOME) -> None:
     """Store a program file as the next version; running workers pick it up with their next batch."""
     from cli.control import send_hint
-    from cli.stack import read_program
+    from cli.program_texts import read_program
     from shared.contracts import control
     from shared.program import store
 
@@ -55,10 +56,8 @@ async def publish(file: File, home: Home = DEFAULT_HOME) -> None:
         console.print(f"version {published.version} has this content already; nothing was published")
         return
     effective = published.program.effective_at.isoformat()
-    await send_hint(
-        settings, control.PROGRAM_PUBLISHED,
-        {"program_id": published.program.program_id, "version": published.version, "effective_at": effective},
-    )  # fmt: skip
+    hint = {"program_id": published.program.program_id, "version": published.version, "effective_at": effective}
+    say_if(await send_hint(settings, control.PROGRAM_PUBLISHED, hint))
     console.print(f"published version {published.version}, effective {effective}")
 
 

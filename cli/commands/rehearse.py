@@ -9,7 +9,8 @@ from typing import Annotated, Any, Literal
 import typer
 
 from cli.commands.clock import parse_instant
-from cli.home import DEFAULT_HOME, Home
+from cli.home import Home
+from cli.stack_home import DEFAULT_HOME
 from cli.output import AsJson, command
 from shared.errors import UsageError
 

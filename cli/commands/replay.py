@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from cli.home import DEFAULT_HOME, Home, database, settings_for
+from cli.home import Home
+from cli.stack_home import DEFAULT_HOME, database, settings_for
 from cli.output import command, console, errors, say
 from shared.clocks import Clock
 from shared.errors import UsageError

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from cli import supervision
-from cli.home import DEFAULT_HOME, Home, Stack, database, load_stack, settings_for
+from cli.home import Home
+from cli.stack_home import DEFAULT_HOME, Stack, database, load_stack, settings_for
 from cli.output import AsJson, command, console, print_json, say, show, unreachable
 from cli.shipped import program_file
 from shared.clocks import Clock

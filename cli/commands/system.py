@@ -6,8 +6,9 @@ from urllib.parse import quote
 
 import typer
 
-from cli import home as homes
-from cli.home import DEFAULT_HOME, Home, settings_for
+from cli import stack_home as homes
+from cli.home import Home
+from cli.stack_home import DEFAULT_HOME, settings_for
 from cli.output import command, console
 
 topics = typer.Typer(help="The topics in Kafka.", no_args_is_help=True)

@@ -6,7 +6,8 @@ from typing import Annotated
 
 import typer
 
-from cli.home import DEFAULT_HOME, Home
+from cli.home import Home
+from cli.stack_home import DEFAULT_HOME
 from cli.output import AsJson, command
 
 

@@ -11,7 +11,7 @@ from ruamel.yaml import YAML
 
 from cli.documents import ROOT
 from cli.reading_events import read_events
-from cli.stack import read_program
+from cli.program_texts import read_program
 from services.earn.referring import RULES
 from shared.ledger.operations import Operation
 from shared.program.compiled import compile_program

@@ -1,0 +1,1 @@
+"""Prints for people what the read side returns: tables, sentences, plots."""
