@@ -20,6 +20,7 @@ COPY pyproject.toml README.md LICENSE ./
 COPY shared/ shared/
 COPY services/ services/
 COPY cli/ cli/
+COPY devstack/ devstack/
 COPY programs/ programs/
 RUN pip wheel --no-deps --no-build-isolation --wheel-dir wheels . \
     && pip --python /opt/loyalty/bin/python install --no-deps wheels/*.whl

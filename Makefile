@@ -20,7 +20,7 @@ BROKER ?= embedded
 
 # Start everything, replay a year of real purchases, show what happened. DETACH=1 leaves it running and returns.
 up: .venv/installed
-	$(BIN)/python -m cli.demonstration --home $(HOME_DIR) --broker $(BROKER) --program $(PROGRAM) $(if $(DETACH),--detach)
+	$(BIN)/python -m devstack.demonstration --home $(HOME_DIR) --broker $(BROKER) --program $(PROGRAM) $(if $(DETACH),--detach)
 
 down: .venv/installed
 	$(LOYALTY) down --home $(HOME_DIR)
@@ -31,7 +31,7 @@ test: .venv/installed
 
 # What needs a broker, on Apache Kafka, started from Maven artifacts. Needs a JDK and Maven.
 test-kafka: .venv/installed
-	@$(BIN)/python -c 'import sys; from cli.embedded.kafka import why_not; problem = why_not(); sys.exit(problem)'
+	@$(BIN)/python -c 'import sys; from devstack.embedded.kafka import why_not; problem = why_not(); sys.exit(problem)'
 	LOYALTY_TEST_BROKER=kafka $(BIN)/python -m pytest -n 2 tests/integration tests/year
 
 # The whole year of real purchases, paid to the point.
@@ -63,7 +63,7 @@ bench-against: .venv/installed
 
 # Documents that are generated from code: settings, event schemas, the schema of the program file.
 docs: .venv/installed
-	$(BIN)/python -m cli.documents
+	$(BIN)/python -m tools.documents
 
 # New versions of all dependencies; names and hashes only, so that any package index serves.
 lock: .venv/installed

@@ -14,16 +14,16 @@ from typing import Any, NamedTuple
 
 from bench.load import PARTITIONS, Event
 from bench.running import Process, Usage, Used, check_alive, workers
-from cli.embedded.servers import Server
-from cli.progress import SERVICES, Watcher
-from cli.sending import Sender
+from devstack.embedded.servers import Server
+from devstack.progress import SERVICES, Watcher
+from devstack.sender import Sender
 from shared.database.migrate import migrate
 from shared.database.pool import Connection, connect
 from shared.program import store
-from shared.program.loader import load
+from shared.program.language.loader import load
 from shared.program.templates import read_templates
+from shared.runtime.brokers import Admin
 from shared.settings import Settings
-from shared.stream.brokers import Admin
 
 APPS = {service: f"services.{service}.app" for service in SERVICES}
 _PATIENCE_SECONDS = 900

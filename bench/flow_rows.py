@@ -9,8 +9,8 @@ from bench.figures import Figure
 from bench.flow_load import FLOW, first_purchases, members_of, mixed, profiles_of
 from bench.running import Used
 from bench.sizes import Sizes
-from cli.progress import SERVICES
-from shared.ledger.audit import audit
+from devstack.progress import SERVICES
+from shared.ledger.audit.runner import audit
 
 _REAL = tuple(APPS.values())
 _NAIVE = ("bench.naive_flow",)

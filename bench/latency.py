@@ -12,7 +12,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from bench.figures import percentile
 from bench.load import PARTITIONS, Event
-from cli.sending import Sender
+from devstack.sender import Sender
 from shared.settings import Settings
 
 _LAST_SECONDS = 2

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pydantic_core
 
-from cli.sending import TOPIC_OF
+from shared.contracts.catalogue import TOPIC_OF
 from shared.contracts.envelope import seal
 from shared.contracts.purchases import COMPLETED
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from bench.one_by_one import Naive
-from cli.progress import READERS
+from devstack.progress import READERS
 from services.earn.handler import EarnHandler
 from services.notify.handler import NotifyHandler
 from services.redeem.handler import RedeemHandler

@@ -18,13 +18,13 @@ from services.redeem.handler import RedeemHandler
 from shared.database.pool import open_pool
 from shared.errors import LoadAgain
 from shared.ledger.model import Account, Entry, LotChange
+from shared.runtime.decode import decode
+from shared.runtime.handler import Mark
+from shared.runtime.journal import take_mark
+from shared.runtime.packed import pack
+from shared.runtime.publisher import partition_of
+from shared.runtime.records import Batch, Decisions, Message, Record
 from shared.settings import settings
-from shared.stream.decode import decode
-from shared.stream.handler import Mark
-from shared.stream.journal import take_mark
-from shared.stream.packing import pack
-from shared.stream.publisher import partition_of
-from shared.stream.records import Batch, Decisions, Message, Record
 
 _RECORD_BYTES = 1_000_000
 

@@ -11,8 +11,8 @@ from bench.rich_load import RICH, offers
 from bench.sizes import Sizes
 from services.earn.rating import rate
 from shared.contracts.purchases import PURCHASE_COMPLETED
-from shared.program.compiled import Program, compile_program
-from shared.program.loader import load
+from shared.program.compiled.program import Program, compile_program
+from shared.program.language.loader import load
 
 
 def _program(rules: int) -> Program:

@@ -16,8 +16,8 @@ from pathlib import Path
 import psutil
 
 from bench.cpu import family_seconds, seconds
-from cli.embedded.process import free_port
-from cli.embedded.servers import Server
+from devstack.embedded.process import free_port
+from devstack.embedded.servers import Server
 from shared.settings import Settings
 
 #: Of what a worker that ended said last.

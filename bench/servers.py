@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 from bench.interrupts import undisturbed
-from cli.embedded import postgres
-from cli.embedded.process import wait_for
-from cli.embedded.servers import Server, broker_server, postgres_server
+from devstack.embedded import postgres
+from devstack.embedded.process import wait_for
+from devstack.embedded.servers import Server, broker_server, postgres_server
 
 _READY_SECONDS = 60
 

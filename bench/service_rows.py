@@ -12,7 +12,7 @@ from bench.flow_load import FLOW, first_purchases, monthly_purchases, profiles_o
 from bench.load import PURCHASES, purchases
 from bench.running import Usage, check_alive, workers
 from bench.sizes import Sizes
-from cli import clock
+from shared.admin import clock
 from shared.contracts import rewards
 from shared.instants import microseconds
 from shared.ledger.operations import Operation

@@ -12,8 +12,8 @@ import asyncpg
 import pytest
 from hypothesis import settings
 
-from cli.embedded import kafka, postgres
-from cli.embedded.servers import Server, broker_server, start_postgres
+from devstack.embedded import kafka, postgres
+from devstack.embedded.servers import Server, broker_server, start_postgres
 from shared.logs import configure
 from shared.memory import collect_rarely
 from tests.support import traffic

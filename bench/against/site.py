@@ -15,7 +15,7 @@ from bench.against.tree import Tree
 from bench.load import PARTITIONS
 from bench.running import Process, stopped_at_the_end
 from bench.servers import Running
-from cli.embedded.process import free_port
+from devstack.embedded.process import free_port
 from shared.settings import Settings
 
 _PREFIX = "bench"

@@ -16,7 +16,7 @@ from bench.against.outputs import Outputs
 from bench.against.site import Site, Worker
 from bench.load import Event
 from bench.running import RunFailed, check_alive
-from cli.sending import Sender
+from devstack.sender import Sender
 
 #: After standing still a worker has timers to catch up with, and perhaps a fetch that timed out.
 _BREATH_SECONDS = 0.5

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from cli.home import Home
-from cli.stack_home import DEFAULT_HOME, database, settings_for
 from cli.output import command, console, say_if
+from devstack.home import DEFAULT_HOME, database, settings_for
 from shared.errors import UsageError
 from shared.instants import iso, microseconds
 
@@ -42,7 +42,7 @@ def parse_instant(text: str) -> int:
 @command
 async def show(home: Home = DEFAULT_HOME) -> None:
     """Show the program's present time."""
-    from cli import clock
+    from shared.admin import clock
 
     settings = settings_for(home)
     async with database(settings) as connection:
@@ -60,8 +60,8 @@ async def set_clock(
     home: Home = DEFAULT_HOME,
 ) -> None:
     """Move the manual clock forward."""
-    from cli import clock
-    from cli.control import send_hint
+    from shared.admin import clock
+    from shared.admin.hints import send_hint
     from shared.contracts import control
 
     settings = settings_for(home)
@@ -75,9 +75,9 @@ async def set_clock(
 
 
 async def _move_slowly(connection: Connection, settings: Settings, wanted: int) -> None:
-    from cli import clock
-    from cli.progress import Watcher
-    from cli.reporting import Report
+    from cli.render.progress import Report
+    from devstack.progress import Watcher
+    from shared.admin import clock
 
     present = await clock.now(connection, settings)
     steps = range(present + _HALF_A_DAY, wanted, _HALF_A_DAY)

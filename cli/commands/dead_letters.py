@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from cli.home import Home
-from cli.stack_home import DEFAULT_HOME, database, settings_for
 from cli.output import AsJson, command, console, errors, print_json, show
+from devstack.home import DEFAULT_HOME, database, settings_for
 from shared.errors import UNREAD_BATCH, UsageError
 from shared.instants import iso
 from shared.invisible import escaped
@@ -67,7 +67,7 @@ async def list_letters(
 @command
 async def show_letter(letter: Letter, as_json: AsJson = False, home: Home = DEFAULT_HOME) -> None:
     """Show one refused record: reason, position, headers and value."""
-    from shared.stream.packing import unpack_records
+    from shared.runtime.packed import unpack_records
 
     settings = settings_for(home)
     async with database(settings) as connection:
@@ -153,7 +153,7 @@ async def _send(connection: Any, settings: Settings, rows: list[Any]) -> int:
     from aiokafka import AIOKafkaProducer
     from rich.progress import track
 
-    from shared.stream.packing import unpack_records
+    from shared.runtime.packed import unpack_records
 
     producer = AIOKafkaProducer(
         bootstrap_servers=settings.kafka_brokers, acks="all", max_request_size=_REQUEST_BYTES,

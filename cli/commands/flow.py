@@ -8,8 +8,8 @@ from typing import Annotated, Any, Literal
 import typer
 
 from cli.home import Home
-from cli.stack_home import DEFAULT_HOME, database, settings_for
 from cli.output import AsCsv, AsJson, command, say, show
+from devstack.home import DEFAULT_HOME, database, settings_for
 from shared.contracts.kinds import Kind
 from shared.errors import UsageError
 
@@ -93,7 +93,7 @@ async def tiers(
     if members and changes:
         raise UsageError("--members and --changes are two questions; ask one of them")
     async with database(settings_for(home)) as connection:
-        from cli.reading_words import versions
+        from shared.queries.words import versions
 
         program = list((await versions(connection)).values())[-1]
         ladder = program.ladder
@@ -195,8 +195,8 @@ def _show(columns: Sequence[str], rows: Sequence[Any], as_json: bool, as_csv: bo
 def _cell(name: str, value: Any, *, plain: bool) -> Any:
     """Return a value: for people what is not there is blank, for programs it is null."""
     if name in _INSTANTS:
-        from cli.reading_words import instant
         from cli.render.tables import plain_instant
+        from shared.queries.words import instant
 
         value = instant(value) if plain else plain_instant(instant(value))
     if plain:

@@ -8,12 +8,12 @@ import typer
 
 from cli.commands.clock import parse_instant
 from cli.home import Home
-from cli.stack_home import DEFAULT_HOME, database, settings_for
 from cli.output import AsCsv, AsJson, command, console, errors, print_json, say, show
+from devstack.home import DEFAULT_HOME, database, settings_for
 from shared.errors import UsageError
 
 if TYPE_CHECKING:
-    from shared.ledger.audit import Finding
+    from shared.ledger.audit.runner import Finding
 
 
 def add_to(app: typer.Typer) -> None:
@@ -31,9 +31,9 @@ async def balances(
     home: Home = DEFAULT_HOME,
 ) -> None:
     """List every account, sorted by member and wallet."""
-    from cli import clock
-    from shared.ledger import read
+    from shared.admin import clock
     from shared.program.store import load_versions
+    from shared.queries import balances as read
 
     instant = None if as_of is None else parse_instant(as_of)
     settings = settings_for(home)
@@ -61,7 +61,7 @@ async def audit_ledger(
     home: Home = DEFAULT_HOME,
 ) -> None:
     """Check every invariant over the whole ledger; exit status 1 if anything is wrong."""
-    from shared.ledger.audit import audit
+    from shared.ledger.audit.runner import audit
 
     settings = settings_for(home)
     found: list[Finding] = []
@@ -87,9 +87,9 @@ async def audit_ledger(
 async def _replayed(connection: Any, record_bytes: int, quiet: bool) -> list[Finding]:
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-    from cli.replaying import differences, from_archive
-    from shared.ledger.audit import Finding
+    from shared.ledger.audit.runner import Finding
     from shared.memory import collect_rarely
+    from shared.simulation.archive import differences, from_archive
 
     total = await connection.fetchval("select coalesce(sum(records), 0) from archive")
     collect_rarely()

@@ -8,8 +8,8 @@ import typer
 
 from cli.commands.clock import parse_instant
 from cli.home import Home
-from cli.stack_home import DEFAULT_HOME
 from cli.output import AsJson, command
+from devstack.home import DEFAULT_HOME
 
 
 def add_to(app: typer.Typer) -> None:
@@ -27,7 +27,7 @@ async def member(
     home: Home = DEFAULT_HOME,
 ) -> None:
     """Show all that is known of a member, what is due included; exit status 1 if nobody knows them."""
-    from cli.showing_member import show_member
+    from cli.render.member import show_member
 
     moment = None if as_of is None else parse_instant(as_of)
     await show_member(home, member_id, moment, entries, as_json=as_json)

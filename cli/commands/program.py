@@ -8,8 +8,8 @@ from typing import Annotated
 import typer
 
 from cli.home import Home
-from cli.stack_home import DEFAULT_HOME, database, settings_for
 from cli.output import AsJson, command, console, print_json, say, say_if, show
+from devstack.home import DEFAULT_HOME, database, settings_for
 from shared.errors import UsageError
 from shared.instants import iso
 
@@ -25,8 +25,8 @@ def check(file: File) -> None:
 
     What the file may say, but hardly means, is a warning: it is no mistake.
     """
-    from cli.program_texts import read_program
-    from shared.program.loader import doubts_about
+    from shared.admin.program_texts import read_program
+    from shared.program.language.loader import doubts_about
 
     texts = read_program(file)
     program = texts.program
@@ -43,8 +43,8 @@ def check(file: File) -> None:
 @command
 async def publish(file: File, home: Home = DEFAULT_HOME) -> None:
     """Store a program file as the next version; running workers pick it up with their next batch."""
-    from cli.control import send_hint
-    from cli.program_texts import read_program
+    from shared.admin.hints import send_hint
+    from shared.admin.program_texts import read_program
     from shared.contracts import control
     from shared.program import store
 
@@ -99,6 +99,6 @@ async def show_version(
 @command
 def schema() -> None:
     """Print the JSON Schema of a program file, for editors."""
-    from shared.program.loader import json_schema
+    from shared.program.language.loader import json_schema
 
     print_json(json_schema())

@@ -10,8 +10,8 @@ import typer
 
 from cli.commands.clock import parse_instant
 from cli.home import Home
-from cli.stack_home import DEFAULT_HOME
 from cli.output import AsJson, command
+from devstack.home import DEFAULT_HOME
 from shared.errors import UsageError
 
 
@@ -54,7 +54,7 @@ def rehearse(
     if source is None and plot:
         raise UsageError("--plot goes with --from archive")
     horizon = None if until is None else parse_instant(until)
-    from cli.showing_rehearsal import show_archive, show_events
+    from cli.render.rehearsal import show_archive, show_events
 
     if events is None:
         return show_archive(program, home, plot, as_json=as_json)

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from cli.home import Home
-from cli.stack_home import DEFAULT_HOME, database, settings_for
 from cli.output import command, console, errors, say
+from devstack.home import DEFAULT_HOME, database, settings_for
 from shared.clocks import Clock
 from shared.errors import UsageError
 from shared.instants import microseconds
@@ -49,11 +49,11 @@ async def completejourney(
     home: Home = DEFAULT_HOME,
 ) -> None:
     """Publish the Complete Journey: 155,848 baskets of 2,469 households in 2017, in order of time."""
-    from cli.completejourney import ZONE, Baskets
-    from cli.journey_extras import KINDS, Extra, extras
-    from cli.progress import Watcher
-    from cli.reporting import Report
-    from cli.sending import Sender
+    from cli.render.progress import Report
+    from devstack.completejourney import ZONE, Baskets
+    from devstack.journey_extras import KINDS, Extra, extras
+    from devstack.progress import Watcher
+    from devstack.sender import Sender
     from shared.contracts import purchases
 
     if first and last and first > last:
@@ -119,9 +119,9 @@ async def file(
     home: Home = DEFAULT_HOME,
 ) -> None:
     """Publish the events of a JSON Lines file, in its order: where the topic changes, all services are waited for."""
-    from cli.progress import Watcher
-    from cli.reporting import Report
-    from cli.sending import Sender
+    from cli.render.progress import Report
+    from devstack.progress import Watcher
+    from devstack.sender import Sender
 
     settings = settings_for(home)
     events = list(_read_events(path))
@@ -151,7 +151,7 @@ async def _end_of_day(connection: Any, settings: Settings, day: date, zone: Any)
     """Move the manual clock to the end of a day, unless it is there already (a replay of a replay)."""
     if settings.clock is not Clock.MANUAL:
         return
-    from cli import clock
+    from shared.admin import clock
 
     end = microseconds(datetime.combine(day + timedelta(days=1), datetime.min.time(), tzinfo=zone))
     if end > await clock.now(connection, settings):
@@ -163,7 +163,7 @@ def _read_events(path: Path) -> Iterator[tuple[str, bytes, list[tuple[str, bytes
     import jiter
     import pydantic_core
 
-    from cli.sending import TOPIC_OF
+    from shared.contracts.catalogue import TOPIC_OF
     from shared.contracts.envelope import seal
 
     for number, line in _lines(path):

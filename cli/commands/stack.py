@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from cli import supervision
 from cli.home import Home
-from cli.stack_home import DEFAULT_HOME, Stack, database, load_stack, settings_for
 from cli.output import AsJson, command, console, print_json, say, show, unreachable
-from cli.shipped import program_file
+from devstack import supervision
+from devstack.home import DEFAULT_HOME, Stack, database, load_stack, settings_for
 from shared.clocks import Clock
 from shared.errors import UsageError
 from shared.instants import iso
+from shared.program.shipped import program_file
 
 if TYPE_CHECKING:
     from shared.settings import Settings
@@ -54,7 +54,7 @@ def up(
     home: Home = DEFAULT_HOME,
 ) -> None:
     """Start PostgreSQL, a Kafka broker and the workers on this machine."""
-    from cli import stack
+    from devstack import stack
 
     started = stack.up(home, program, DEFAULT_PROGRAM, broker, clock, say)
     _show_addresses(started, home)
@@ -81,7 +81,7 @@ def down(
     else:
         say(f"nothing runs in {home}")
     if purge and home.exists():
-        from cli.embedded import postgres
+        from devstack.embedded import postgres
 
         postgres.remove(home)
         shutil.rmtree(home)
@@ -116,8 +116,8 @@ async def status(
 
 
 async def _progress_of(settings: Settings, wait_idle: bool) -> dict[str, Any]:
-    from cli import clock
-    from cli.progress import Watcher
+    from devstack.progress import Watcher
+    from shared.admin import clock
 
     async with database(settings) as connection, Watcher(settings, connection) as watcher:
         if wait_idle:

@@ -6,7 +6,7 @@ import typer
 
 from cli.home import Home
 from cli.output import command, console, show
-from cli.stack_home import DEFAULT_HOME, database, settings_for
+from devstack.home import DEFAULT_HOME, database, settings_for
 
 
 def add_to(app: typer.Typer) -> None:
@@ -16,7 +16,7 @@ def add_to(app: typer.Typer) -> None:
 
 async def summary(home: Home = DEFAULT_HOME) -> None:
     """Show points by operation, tiers and their movements, redemptions, referrals and notifications."""
-    from cli.summary import summary_of
+    from shared.queries.summary import summary_of
 
     async with database(settings_for(home)) as connection:
         found = await summary_of(connection)

@@ -6,10 +6,10 @@ from urllib.parse import quote
 
 import typer
 
-from cli import stack_home as homes
 from cli.home import Home
-from cli.stack_home import DEFAULT_HOME, settings_for
 from cli.output import command, console
+from devstack import home as homes
+from devstack.home import DEFAULT_HOME, settings_for
 
 topics = typer.Typer(help="The topics in Kafka.", no_args_is_help=True)
 database = typer.Typer(help="The tables in Postgres.", no_args_is_help=True)
@@ -29,7 +29,7 @@ def _database() -> None:
 @command
 def create(home: Home = DEFAULT_HOME) -> None:
     """Make the topics that are missing."""
-    from shared.stream.brokers import Admin
+    from shared.runtime.brokers import Admin
 
     settings = settings_for(home)
     admin = Admin(settings.kafka_brokers)

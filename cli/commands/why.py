@@ -7,8 +7,8 @@ from typing import Annotated
 import typer
 
 from cli.home import Home
-from cli.stack_home import DEFAULT_HOME
 from cli.output import AsJson, command
+from devstack.home import DEFAULT_HOME
 
 
 def add_to(app: typer.Typer) -> None:
@@ -28,6 +28,6 @@ async def why(
     home: Home = DEFAULT_HOME,
 ) -> None:
     """Explain what an order earned, by which rules, and what became of it; or a return, a referral, a redemption."""
-    from cli.showing_why import show_why
+    from cli.render.explanation import show_why
 
     await show_why(home, key, source, as_json=as_json)

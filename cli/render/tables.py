@@ -8,8 +8,8 @@ from typing import Any
 from rich.markup import escape
 
 from cli.output import console, show
-from cli.reading_words import Json, Named
 from shared.invisible import escaped
+from shared.queries.words import Json, Named
 
 
 def print_entries(entries: Sequence[Json], title: str) -> None:

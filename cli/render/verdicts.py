@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from cli.reading_words import Json
 from cli.render.tables import print_table
+from shared.queries.words import Json
 
 _IN_WORDS = {
     "paid": "paid",

@@ -21,9 +21,9 @@ from shared.instants import moment
 from shared.ledger.book import Book, Want
 from shared.ledger.model import NO_RULE, Cause, Terms
 from shared.ledger.operations import Operation
-from shared.program.compiled import Program
-from shared.program.occasions import Known
-from shared.program.tallies import Count, Key, is_budget, noting
+from shared.program.compiled.occasions import Known
+from shared.program.compiled.program import Program
+from shared.program.compiled.tallies import Count, Key, is_budget, noting
 
 #: Each of them keeps the whole order.
 _AMENDMENTS_MAX = 1_000

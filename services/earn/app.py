@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from services.earn.handler import SERVICE, EarnHandler
 from shared.contracts import members, purchases, referrals
+from shared.runtime.app import create_app
 from shared.settings import settings
-from shared.stream.app import create_app
 
 app = create_app(
     SERVICE,

@@ -5,8 +5,8 @@ from __future__ import annotations
 from datetime import date
 from typing import Literal, NamedTuple
 
-from shared.program.rules import Rule
-from shared.program.tallies import Key
+from shared.program.compiled.rules import Rule
+from shared.program.compiled.tallies import Key
 
 #: Far beyond any receipt; an order above it is a mistake in the data or in the program.
 POINTS_MAX = 1_000_000_000_000

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from services.earn.sharing import split
 from shared.contracts.purchases import PurchaseCompleted
-from shared.program.model import Spend
+from shared.program.language.model import Spend
 
 _GIFT_CARD = "gift-card"
 

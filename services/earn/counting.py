@@ -10,10 +10,10 @@ from services.earn.state import State
 from shared.contracts.contract import business_key
 from shared.contracts.purchases import AboutAnOrder, PurchaseAmended, PurchaseCompleted
 from shared.instants import moment
-from shared.program.compiled import Program, in_force
-from shared.program.rules import Rule
-from shared.program.tallies import PURCHASES, Key
-from shared.stream.records import Received
+from shared.program.compiled.program import Program, in_force
+from shared.program.compiled.rules import Rule
+from shared.program.compiled.tallies import PURCHASES, Key
+from shared.runtime.records import Received
 
 
 class Tallies(NamedTuple):

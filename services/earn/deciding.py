@@ -13,11 +13,11 @@ from shared.contracts.members import MemberUpdated
 from shared.contracts.purchases import PurchaseCompleted
 from shared.contracts.referrals import ReferralRegistered
 from shared.instants import BEGINNING
-from shared.program.compiled import Program, in_force
-from shared.program.occasions import NOTHING_KNOWN, UNTOLD, Known, Member
-from shared.program.tallies import PURCHASES, never_counted
-from shared.stream.handler import Mark
-from shared.stream.records import Received
+from shared.program.compiled.occasions import NOTHING_KNOWN, UNTOLD, Known, Member
+from shared.program.compiled.program import Program, in_force
+from shared.program.compiled.tallies import PURCHASES, never_counted
+from shared.runtime.handler import Mark
+from shared.runtime.records import Received
 
 
 class Deciding(DecidingOrders):

@@ -21,10 +21,10 @@ from shared.contracts.purchases import (
     PurchaseReturned,
 )
 from shared.errors import InvariantBroken
-from shared.program.tallies import PURCHASES, Count, Key, owner_of
-from shared.stream.handler import Mark
-from shared.stream.packing import pack
-from shared.stream.records import Received, Refusal
+from shared.program.compiled.tallies import PURCHASES, Count, Key, owner_of
+from shared.runtime.handler import Mark
+from shared.runtime.packed import pack
+from shared.runtime.records import Received, Refusal
 
 #: All of them are loaded at once when the order comes.
 _WAITING_MAX = 1_000

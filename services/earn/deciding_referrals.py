@@ -11,10 +11,10 @@ from services.earn.referring import Referral
 from services.earn.state import Effects, State
 from shared.contracts import points
 from shared.contracts.referrals import ReferralRegistered
-from shared.program.compiled import Program, in_force
-from shared.stream.handler import Mark
-from shared.stream.ledger_batch import LedgerDeciding
-from shared.stream.records import Received
+from shared.posting.ledger_batch import LedgerDeciding
+from shared.program.compiled.program import Program, in_force
+from shared.runtime.handler import Mark
+from shared.runtime.records import Received
 
 _TYPES = {"qualified": points.REFERRAL_QUALIFIED, "refused": points.REFERRAL_REFUSED,
           "reversed": points.REFERRAL_REVERSED}  # fmt: skip

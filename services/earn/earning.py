@@ -16,9 +16,9 @@ from shared.instants import BEGINNING, NEVER, iso
 from shared.ledger.book import Book
 from shared.ledger.model import NO_RULE, Account, Cause, Terms
 from shared.ledger.operations import Operation
-from shared.program.compiled import Program
-from shared.program.occasions import NOTHING_KNOWN, Known
-from shared.program.tallies import PURCHASES, Key, noting
+from shared.program.compiled.occasions import NOTHING_KNOWN, Known
+from shared.program.compiled.program import Program
+from shared.program.compiled.tallies import PURCHASES, Key, noting
 
 
 class Refused(NamedTuple):

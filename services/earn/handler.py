@@ -20,11 +20,11 @@ from shared.errors import LoadAgain
 from shared.instants import BEGINNING
 from shared.ledger import store as ledger
 from shared.ledger.model import Account
-from shared.standings.read import load as load_standings
-from shared.stream import metrics
-from shared.stream.handler import Due, Mark
-from shared.stream.ledger_batch import LedgerHandler
-from shared.stream.records import Decisions, Received
+from shared.posting.ledger_batch import LedgerHandler
+from shared.runtime import metrics
+from shared.runtime.handler import Due, Mark
+from shared.runtime.records import Decisions, Received
+from shared.tier_status.read import load as load_standings
 
 SERVICE = "earn"
 _ABOUT_AN_ORDER = frozenset({

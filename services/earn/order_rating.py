@@ -10,10 +10,10 @@ from services.earn.sharing import split
 from services.earn.stacking import Hit, best_of_each, multipliers, without_replaced
 from shared.contracts.fields import in_money
 from shared.program.calculations.base import Basket
-from shared.program.compiled import Program
-from shared.program.occasions import Occasion
-from shared.program.rules import Rule
-from shared.program.tallies import PURCHASES, Key, Limit, visits_key
+from shared.program.compiled.occasions import Occasion
+from shared.program.compiled.program import Program
+from shared.program.compiled.rules import Rule
+from shared.program.compiled.tallies import PURCHASES, Key, Limit, visits_key
 
 _ONE = Fraction(1)
 

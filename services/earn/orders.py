@@ -10,8 +10,8 @@ from typing import Any, NamedTuple
 import jiter
 
 from shared.instants import BEGINNING
-from shared.program.occasions import UNTOLD, Member
-from shared.program.tallies import Key
+from shared.program.compiled.occasions import UNTOLD, Member
+from shared.program.compiled.tallies import Key
 
 
 class Line(NamedTuple):

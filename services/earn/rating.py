@@ -15,8 +15,8 @@ from services.earn.sharing import split
 from services.earn.stacking import Hit
 from shared.contracts.purchases import PurchaseCompleted
 from shared.program.calculations.base import Basket
-from shared.program.compiled import Program
-from shared.program.occasions import NOTHING_KNOWN, Known, Occasion
+from shared.program.compiled.occasions import NOTHING_KNOWN, Known, Occasion
+from shared.program.compiled.program import Program
 
 
 def rate(

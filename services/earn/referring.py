@@ -17,9 +17,9 @@ from shared.contracts.referrals import ReferralRegistered
 from shared.instants import BEGINNING, NEVER, iso, microseconds
 from shared.ledger.book import Book, Want
 from shared.ledger.model import FRIEND_RULE, REFERRER_RULE, Account, Cause, Terms
-from shared.program.calendar import start_of_day
-from shared.program.compiled import Program
-from shared.program.occasions import UNTOLD, Member
+from shared.program.compiled.calendar import start_of_day
+from shared.program.compiled.occasions import UNTOLD, Member
+from shared.program.compiled.program import Program
 
 #: The names of the two rewards where events name rules.
 RULES = {REFERRER_RULE: "referral-referrer", FRIEND_RULE: "referral-friend"}

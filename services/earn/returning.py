@@ -17,8 +17,8 @@ from shared.instants import iso
 from shared.ledger.book import Book, Taken, Want
 from shared.ledger.model import NO_RULE, Account, Cause
 from shared.ledger.operations import Operation
-from shared.program.compiled import Program
-from shared.program.tallies import Key, is_budget
+from shared.program.compiled.program import Program
+from shared.program.compiled.tallies import Key, is_budget
 
 #: Position of the line, quantity and amount that come back.
 Back = tuple[int, int, int]

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from fractions import Fraction
 from typing import Literal, NamedTuple
 
-from shared.program.rules import Rule
+from shared.program.compiled.rules import Rule
 
 
 class Hit(NamedTuple):

@@ -8,10 +8,10 @@ from dataclasses import dataclass, field
 
 from services.earn.orders import Order
 from services.earn.referring import Referral
-from shared.program.occasions import Member
-from shared.program.tallies import PURCHASES
-from shared.stream.ledger_batch import LedgerEffects, LedgerState
-from shared.stream.records import Received
+from shared.posting.ledger_batch import LedgerEffects, LedgerState
+from shared.program.compiled.occasions import Member
+from shared.program.compiled.tallies import PURCHASES
+from shared.runtime.records import Received
 
 
 @dataclass(slots=True)

@@ -8,8 +8,8 @@ from collections.abc import Mapping, Sequence
 from services.earn.state import Parked
 from shared.contracts.contract import Contract
 from shared.database.pool import Connection
-from shared.stream.decode import decode
-from shared.stream.packing import unpack_records
+from shared.runtime.decode import decode
+from shared.runtime.packed import unpack_records
 
 _PARKED = """
 select order_key, parked_at, archive_seq, archive_index, topic, partition, epoch, record from parked

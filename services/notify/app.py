@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from services.notify.handler import SERVICE, NotifyHandler
 from shared.contracts import points, profiles, rewards, tiers
+from shared.runtime.app import create_app
 from shared.settings import settings
-from shared.stream.app import create_app
 
 app = create_app(
     SERVICE,

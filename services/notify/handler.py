@@ -11,9 +11,9 @@ import prometheus_client
 import pydantic_core
 
 from services.notify import store
-from services.notify.deciding import Decision, Profile, State, Used, decide_news
-from services.notify.hearing import CONTRACTS
-from services.notify.news import news_of
+from services.notify.consumed_events import CONTRACTS
+from services.notify.processor import Decision, Profile, State, Used, decide_news
+from services.notify.triggers import news_of
 from shared.contracts import notifications, profiles
 from shared.contracts.contract import Contract
 from shared.contracts.envelope import seal
@@ -22,12 +22,12 @@ from shared.contracts.profiles import PROFILE_UPDATED
 from shared.database.pool import Connection
 from shared.instants import iso
 from shared.logs import logger
-from shared.program.compiled import Program
+from shared.program.cache import Programs
+from shared.program.compiled.program import Program
+from shared.runtime import journal
+from shared.runtime.handler import Due, Mark
+from shared.runtime.records import Decisions, Message, Received
 from shared.settings import Clock
-from shared.stream import journal
-from shared.stream.handler import Due, Mark
-from shared.stream.programs import Programs
-from shared.stream.records import Decisions, Message, Received
 
 SERVICE = "notify"
 NOTIFICATIONS = prometheus_client.Counter(
@@ -143,6 +143,10 @@ class NotifyHandler:
 
     def touched(self) -> list[int]:
         """Return no accounts: notify writes none."""
+        return []
+
+    async def audit(self, connection: Connection, accounts: list[int]) -> list[str]:  # noqa: ARG002 - nothing to check
+        """Return nothing: notify writes no ledger."""
         return []
 
     def count(self, decisions: Decisions) -> None:

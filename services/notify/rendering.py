@@ -7,9 +7,9 @@ from typing import NamedTuple
 
 from jinja2 import Template
 
-from services.notify.news import News
+from services.notify.triggers import News
 from shared.contracts.notifications import Rendered
-from shared.program.compiled import Program
+from shared.program.compiled.program import Program
 from shared.program.templates import compile_template, parts
 
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from services.notify.deciding import Profile
-from services.notify.news import News, PointsCause, TierCause
+from services.notify.processor import Profile
+from services.notify.triggers import News, PointsCause, TierCause
 from shared.database.pool import Connection
-from shared.program.compiled import Program
-from shared.program.ladder import Ladder
+from shared.program.compiled.ladder import Ladder
+from shared.program.compiled.program import Program
 
 # One lock serves many members, so that a batch takes no more locks than Postgres has room for, however large it is.
 _LOCK = """

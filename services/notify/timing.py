@@ -7,7 +7,7 @@ from datetime import UTC, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
 from shared.instants import NEVER, microseconds, moment
-from shared.program.phrases_of_time import Hours
+from shared.program.language.phrases_of_time import Hours
 
 #: What is allowed at all is allowed every day, but for a day that a zone skips or cuts short.
 _DAYS = 4

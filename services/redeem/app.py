@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from services.redeem.handler import SERVICE, RedeemHandler
 from shared.contracts import redemptions
+from shared.runtime.app import create_app
 from shared.settings import settings
-from shared.stream.app import create_app
 
 app = create_app(
     SERVICE,

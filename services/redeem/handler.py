@@ -7,17 +7,17 @@ from collections.abc import Mapping, Sequence
 import msgpack
 
 from services.redeem import store
-from services.redeem.deciding import Deciding
+from services.redeem.processor import Deciding
 from services.redeem.state import Effects, State
 from shared.contracts import redemptions
 from shared.contracts.contract import Contract
 from shared.database.pool import Connection
 from shared.ledger import store as ledger
-from shared.standings.read import load as load_standings
-from shared.stream import metrics
-from shared.stream.handler import Due, Mark
-from shared.stream.ledger_batch import LedgerHandler
-from shared.stream.records import Decisions, Received
+from shared.posting.ledger_batch import LedgerHandler
+from shared.runtime import metrics
+from shared.runtime.handler import Due, Mark
+from shared.runtime.records import Decisions, Received
+from shared.tier_status.read import load as load_standings
 
 SERVICE = "redeem"
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass, field
 
-from services.redeem.redeeming import Redemption
-from shared.stream.ledger_batch import LedgerEffects, LedgerState
+from services.redeem.redemption import Redemption
+from shared.posting.ledger_batch import LedgerEffects, LedgerState
 
 
 @dataclass(slots=True)

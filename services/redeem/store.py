@@ -7,7 +7,7 @@ from typing import Any
 
 import msgpack
 
-from services.redeem.redeeming import Redemption
+from services.redeem.redemption import Redemption
 from shared.database.pool import Connection
 from shared.ledger.store import parts_from_json, parts_to_json
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from services.tiers.handler import SERVICE, TiersHandler
 from shared.contracts import points, rewards
+from shared.runtime.app import create_app
 from shared.settings import settings
-from shared.stream.app import create_app
 
 app = create_app(
     SERVICE,

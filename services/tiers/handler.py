@@ -13,18 +13,19 @@ from pydantic import TypeAdapter
 from pydantic.dataclasses import dataclass as contract
 
 from services.tiers import store
-from services.tiers.announcing import Standing, Treated, event_of, message_id, treat
+from services.tiers.tier_events import Standing, Treated, event_of, message_id, treat
 from shared.contracts import points, rewards, tiers
 from shared.contracts.contract import Contract
 from shared.contracts.envelope import seal
 from shared.contracts.fields import CONTRACT, Identifier, Moment
 from shared.database.pool import Connection
 from shared.instants import BEGINNING, iso
-from shared.program.compiled import Program
-from shared.standings.state import Change, Kind, Ladders, ladders_by_wallet
-from shared.stream.handler import Due, Mark
-from shared.stream.programs import Programs
-from shared.stream.records import Decisions, Message, Received
+from shared.program.cache import Programs
+from shared.program.compiled.ladders import Ladders, ladders_by_wallet
+from shared.program.compiled.program import Program
+from shared.runtime.handler import Due, Mark
+from shared.runtime.records import Decisions, Message, Received
+from shared.tier_status.state import Change, Kind
 
 SERVICE = "tiers"
 #: How often a shard's accounts are compared with the ledger, in microseconds: messages may be lost, entries are not.
@@ -179,6 +180,10 @@ class TiersHandler:
         await store.write(connection, effects.treated, effects.program_version, mark.recorded_at)
 
     def touched(self) -> list[int]:
+        """Return nothing: this service writes no ledger."""
+        return []
+
+    async def audit(self, connection: Connection, accounts: list[int]) -> list[str]:  # noqa: ARG002 - nothing to check
         """Return nothing: this service writes no ledger."""
         return []
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from services.tiers.announcing import Announced, Standing, Treated
+from services.tiers.tier_events import Announced, Standing, Treated
 from shared.database.pool import Connection
 from shared.instants import BEGINNING
-from shared.standings.read import load_steps
-from shared.standings.state import dump
-from shared.standings.state import load as load_state
-from shared.stream.handler import Due
+from shared.runtime.handler import Due
+from shared.tier_status.read import load_steps
+from shared.tier_status.state import dump
+from shared.tier_status.state import load as load_state
 
 # An account without entries has no tier of its own.
 _OF_MEMBERS = "select account from account where member = any($1::text[]) and wallet = any($2::text[]) and version > 0"

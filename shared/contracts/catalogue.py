@@ -148,3 +148,6 @@ _ALL = [
 ]  # fmt: skip
 
 EVENTS: Mapping[str, Event] = {event.type: event for event in _ALL}
+
+#: The topic (short name) of each event that comes from outside, by its type.
+TOPIC_OF: Mapping[str, str] = {event.type: event.topic for event in _ALL if event.direction == "in"}

@@ -13,7 +13,7 @@ from shared.errors import InvariantBroken
 from shared.instants import NEVER
 from shared.ledger.model import BY_TIME, Account, Cause, Hold, Lot, Part, Posting, Terms
 from shared.ledger.operations import Operation
-from shared.program.compiled import Program
+from shared.program.compiled.program import Program
 
 
 class Lapse(NamedTuple):

@@ -7,16 +7,13 @@ import json
 from collections.abc import Mapping
 from typing import NamedTuple
 
+from shared.database.locks import PUBLISHING
 from shared.database.pool import Connection
 from shared.errors import ProgramFileError, UsageError
 from shared.instants import iso, microseconds
-from shared.program.compiled import Program, compile_program
-from shared.program.loader import load
+from shared.program.compiled.program import Program, compile_program
+from shared.program.language.loader import load
 from shared.program.templates import check_templates
-
-#: The advisory lock (SQL) of publishing: exclusive while a version is stored, shared while a partition is claimed.
-PUBLISHING = "hashtext('loyalty publish ' || current_schema())"
-
 
 _PUBLISH_SECONDS = 30
 

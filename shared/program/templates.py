@@ -17,9 +17,9 @@ from jinja2.sandbox import SandboxedEnvironment
 
 from shared.contracts.fields import in_money
 from shared.errors import UsageError
-from shared.program.grammar import MONTHS
-from shared.program.model import ProgramFile
-from shared.program.sections import Kind
+from shared.program.language.grammar import MONTHS
+from shared.program.language.model import ProgramFile
+from shared.program.language.sections import Kind
 
 #: Of a template, and of the text that it gives.
 TEXT_BYTES_MAX = 10_000

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from cli.progress import SERVICES
-from shared.stream.crashpoints import POINTS
+from devstack.progress import SERVICES
+from shared.runtime.failpoints import POINTS
 from tests.support.deployment import Deployment
 from tests.support.kills import kill_one, kill_there, outlive_the_broker
 

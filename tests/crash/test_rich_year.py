@@ -15,8 +15,8 @@ from pathlib import Path
 
 import pytest
 
-from cli import supervision
-from cli.progress import SERVICES
+from devstack import supervision
+from devstack.progress import SERVICES
 from tests.conftest import BROKER
 from tests.support.commands import ROOT, loyalty_process
 

@@ -9,11 +9,11 @@ from contextlib import asynccontextmanager
 import pytest
 from aiokafka import AIOKafkaProducer, TopicPartition
 
-import cli.reporting
-from cli.ends import Ends
-from cli.progress import Watcher
-from cli.reporting import Report
-from cli.sending import Sender
+import cli.render.progress
+from cli.render.progress import Report
+from devstack.ends import Ends
+from devstack.progress import Watcher
+from devstack.sender import Sender
 from shared.contracts import profiles, purchases
 from tests.support.deployment import Deployment
 from tests.support.events import PARTITIONS, Sent, about, event, purchase
@@ -132,7 +132,7 @@ async def test_lines_instead_of_a_bar_where_nobody_looks_at_a_terminal(
             report.advance()
             await report.tell("2017-03-01")
             assert capsys.readouterr() == ("", ""), "a line every few seconds, not every day"
-            monkeypatch.setattr(cli.reporting, "_LINE_SECONDS", 0)
+            monkeypatch.setattr(cli.render.progress, "_LINE_SECONDS", 0)
             await report.tell("2017-03-01")
     out, err = capsys.readouterr()
     assert out == ""

@@ -8,13 +8,13 @@ import urllib.request
 from pathlib import Path
 from typing import Any
 
-from cli.documents import ROOT
-from cli.embedded.process import free_port, port_is_free
-from shared.ledger.audit import changed_terms, findings
-from shared.ledger.checks import LEDGER_CHECKS
+from devstack.embedded.process import free_port, port_is_free
+from shared.ledger.audit.ledger import LEDGER_CHECKS
+from shared.ledger.audit.runner import changed_terms, findings
 from tests.support.commands import loyalty_process
 from tests.support.deployment import PROGRAM, Deployment
 from tests.support.events import event, purchase
+from tools.documents import ROOT
 
 
 async def loyalty(deployment: Deployment, *arguments: str, status: int = 0) -> str:

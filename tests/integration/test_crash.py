@@ -9,8 +9,8 @@ import subprocess
 import psutil
 import pytest
 
-from shared.stream import crashpoints
-from shared.stream.crashpoints import POINTS
+from shared.runtime import failpoints as crashpoints
+from shared.runtime.failpoints import POINTS
 from tests.support.deployment import Deployment
 from tests.support.kills import kill_there
 from tests.support.traffic import orders

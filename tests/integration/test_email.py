@@ -16,21 +16,21 @@ import pydantic_core
 import pytest
 from aiosmtpd.controller import Controller
 
-from cli.embedded.process import free_port
-from services.notify.deciding import State
+from devstack.embedded.process import free_port
 from services.notify.handler import NotifyHandler
+from services.notify.processor import State
 from shared.contracts import notifications, points, profiles, rewards, tiers
 from shared.contracts.envelope import seal
 from shared.contracts.notifications import NOTIFICATION_REQUESTED, NotificationRequested
 from shared.program import store
-from shared.program.loader import load
+from shared.program.language.loader import load
 from shared.program.templates import read_templates
+from shared.runtime.consumer import BatchConsumer
+from shared.runtime.decode import decode
+from shared.runtime.handler import Mark
+from shared.runtime.packed import unpack_records
+from shared.runtime.records import Record
 from shared.settings import Clock
-from shared.stream.consumer import BatchConsumer
-from shared.stream.decode import decode
-from shared.stream.handler import Mark
-from shared.stream.packing import unpack_records
-from shared.stream.records import Record
 from tests.support.deployment import Deployment
 from tests.support.events import about
 

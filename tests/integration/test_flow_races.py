@@ -15,12 +15,12 @@ from shared.database.pool import open_pool
 from shared.errors import Fenced
 from shared.instants import microseconds
 from shared.program import store
-from shared.stream import journal
-from shared.stream.decode import decode
-from shared.stream.journal import Claim
-from shared.stream.packing import unpack_records
-from shared.stream.records import Batch, Record
-from shared.stream.transact import sweep, transact
+from shared.runtime import journal
+from shared.runtime.decode import decode
+from shared.runtime.journal import Claim
+from shared.runtime.packed import unpack_records
+from shared.runtime.records import Batch, Record
+from shared.runtime.transaction import sweep, transact
 from tests.support import traffic as flow
 from tests.support.deployment import Deployment
 from tests.support.events import Sent, about, event, purchase

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from datetime import datetime
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -14,8 +15,9 @@ from asyncpg.connection import Connection
 
 from shared.contracts import purchases
 from shared.instants import microseconds
-from shared.stream.fetching import Fetcher
-from shared.stream.polling import PatientConsumer
+from shared.runtime import pipeline
+from shared.runtime.fetcher import Fetcher
+from shared.runtime.polls import PatientConsumer
 from tests.support.deployment import Deployment
 from tests.support.events import event, purchase
 from tests.support.traffic import ZONE
@@ -54,7 +56,10 @@ async def test_an_idle_worker_asks_little(deployment: Deployment, monkeypatch: p
     assert not [query for query in said if "for update" in query], "a lock is a write"
 
 
-async def test_the_clock_wakes_who_looks_rarely(deployment: Deployment) -> None:
+async def test_the_clock_wakes_who_looks_rarely(deployment: Deployment, monkeypatch: pytest.MonkeyPatch) -> None:
+    # A machine that was started a moment ago: its monotonic clock is younger than an hour.
+    started = time.monotonic()
+    monkeypatch.setattr(pipeline, "time", SimpleNamespace(monotonic=lambda: time.monotonic() - started))
     async with deployment.worker(), deployment.worker("redeem", sweep_seconds=3600):
         await deployment.send([event(purchase("o1"))])
         await deployment.idle()

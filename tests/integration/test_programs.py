@@ -9,15 +9,15 @@ from typing import Any
 import pytest
 from ruamel.yaml import YAML
 
-from cli.documents import ROOT
-from cli.reading_events import read_events
-from cli.program_texts import read_program
 from services.earn.referring import RULES
+from shared.admin.program_texts import read_program
 from shared.ledger.operations import Operation
-from shared.program.compiled import compile_program
-from shared.program.loader import load
+from shared.program.compiled.program import compile_program
+from shared.program.language.loader import load
+from shared.simulation.events_file import read_events
 from tests.support.deployment import Deployment, Servers, deployed
 from tests.support.events import Sent, partition_of
+from tools.documents import ROOT
 
 PROGRAMS = ROOT / "programs"
 _ENTRIES = """

@@ -15,11 +15,11 @@ from services.earn.state import State
 from shared.database.pool import open_pool
 from shared.errors import Fenced, LoadAgain
 from shared.ledger import store as ledger
-from shared.stream import journal
-from shared.stream.decode import decode
-from shared.stream.journal import Claim
-from shared.stream.records import Batch, Decoded, Received, Record
-from shared.stream.transact import transact
+from shared.runtime import journal
+from shared.runtime.decode import decode
+from shared.runtime.journal import Claim
+from shared.runtime.records import Batch, Decoded, Received, Record
+from shared.runtime.transaction import transact
 from tests.support.deployment import Deployment
 from tests.support.events import Sent, event, purchase
 

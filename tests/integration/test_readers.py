@@ -10,14 +10,14 @@ from typing import Any
 
 import pytest
 
-from cli.explaining import Explaining
-from cli.reading_keys import Match
-from cli.reading_member import Asked, read_member
-from cli.reading_words import versions
 from shared.contracts import profiles, purchases, redemptions, referrals
 from shared.instants import microseconds
-from shared.ledger import read
 from shared.ledger.operations import REVERSALS
+from shared.queries import balances as read
+from shared.queries.explanations import Explaining
+from shared.queries.keys import Match
+from shared.queries.members import Asked, read_member
+from shared.queries.words import versions
 from tests.support import build
 from tests.support import traffic as flow
 from tests.support.deployment import Deployment, Servers, deployed

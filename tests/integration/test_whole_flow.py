@@ -14,11 +14,11 @@ import pytest
 
 from shared.contracts import purchases, redemptions, rewards
 from shared.instants import microseconds
-from shared.ledger import read
-from shared.ledger.audit import findings
-from shared.ledger.flow_checks import FLOW_CHECKS
-from shared.program.compiled import compile_program
-from shared.program.loader import load
+from shared.ledger.audit.flow import FLOW_CHECKS
+from shared.ledger.audit.runner import findings
+from shared.program.compiled.program import compile_program
+from shared.program.language.loader import load
+from shared.queries import balances as read
 from tests.support import traffic as flow
 from tests.support.deployment import Deployment, Servers, deployed
 from tests.support.events import Sent, about, event, purchase

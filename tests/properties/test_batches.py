@@ -12,14 +12,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cli.rehearsal import Rehearsal
 from shared.contracts.points import EARNED, EXPIRED, POINTS_EARNED, POINTS_MOVED
 from shared.contracts.purchases import PURCHASE_COMPLETED
 from shared.instants import microseconds
-from shared.program.compiled import compile_program
-from shared.program.loader import load
-from shared.stream.handler import Mark
-from shared.stream.records import Decisions, Record, Refusal
+from shared.program.compiled.program import compile_program
+from shared.program.language.loader import load
+from shared.runtime.handler import Mark
+from shared.runtime.records import Decisions, Record, Refusal
+from shared.simulation.simulator import Rehearsal
 from tests.support.build import FRESH_MARKET, as_bytes, binary, event, headers, line, program, purchase
 from tests.support.examples import examples
 

@@ -12,10 +12,10 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cli.rehearsal import Rehearsal
 from shared.contracts.contract import business_key
 from shared.instants import BEGINNING, NEVER, microseconds
 from shared.ledger.model import Entry, Terms
+from shared.simulation.simulator import Rehearsal
 from tests.support.build import SOURCE
 from tests.support.examples import examples
 from tests.support.moves import MOVES

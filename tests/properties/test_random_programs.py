@@ -21,8 +21,8 @@ from shared.errors import ProgramFileError
 from shared.instants import BEGINNING
 from shared.ledger.model import Entry
 from shared.ledger.operations import REVERSALS, Operation
-from shared.program.loader import load
-from shared.program.tallies import Limit, is_budget
+from shared.program.compiled.tallies import Limit, is_budget
+from shared.program.language.loader import load
 from tests.support.build import SOURCE
 from tests.support.examples import examples
 from tests.support.histories import (

@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 
 from services.earn.awards import Rating
 from services.earn.rating import rate
-from shared.program.compiled import Program, compile_program
-from shared.program.model import ProgramFile
-from shared.program.source import parse
+from shared.program.compiled.program import Program, compile_program
+from shared.program.language.model import ProgramFile
+from shared.program.language.source import parse
 from tests.support.build import event, line, program_text
 from tests.support.examples import examples
 

@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 from services.earn.awards import Rating
 from services.earn.rating import rate
 from shared.errors import ProgramFileError
-from shared.program.compiled import Program, compile_program
-from shared.program.contradictions import contradictions
-from shared.program.model import ProgramFile
-from shared.program.source import parse
+from shared.program.compiled.program import Program, compile_program
+from shared.program.language.model import ProgramFile
+from shared.program.language.source import parse
+from shared.program.validation.consistency import contradictions
 from tests.support.build import event, line, program_text
 from tests.support.examples import examples
 

@@ -9,10 +9,10 @@ from typing import Any
 import pydantic_core
 
 from shared.contracts.purchases import COMPLETED, PURCHASE_COMPLETED, PurchaseCompleted
-from shared.program.compiled import Program, compile_program
-from shared.program.loader import load
-from shared.stream.decode import decode
-from shared.stream.records import Decoded, Received, Record
+from shared.program.compiled.program import Program, compile_program
+from shared.program.language.loader import load
+from shared.runtime.decode import decode
+from shared.runtime.records import Decoded, Received, Record
 
 SOURCE = "/stores/330"
 RECORD_BYTES = 1_000_000

@@ -7,12 +7,12 @@ from collections import defaultdict
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from cli.rehearsal import Rehearsal
-from cli.replaying import differences, from_archive
 from shared.contracts import points
-from shared.ledger.audit import audit
-from shared.stream.handler import Mark
-from shared.stream.records import Record
+from shared.ledger.audit.runner import audit
+from shared.runtime.handler import Mark
+from shared.runtime.records import Record
+from shared.simulation.archive import differences, from_archive
+from shared.simulation.simulator import Rehearsal
 from tests.support.events import Sent
 
 if TYPE_CHECKING:

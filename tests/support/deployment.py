@@ -15,21 +15,21 @@ from typing import Any
 import asyncpg
 from typer.testing import Result
 
-from cli import clock
-from cli.embedded.process import free_port
-from cli.embedded.servers import Server
-from cli.progress import READERS, SERVICES
+from devstack.embedded.process import free_port
+from devstack.embedded.servers import Server
+from devstack.progress import READERS, SERVICES
 from services.earn.handler import EarnHandler
 from services.notify.handler import NotifyHandler
 from services.redeem.handler import RedeemHandler
 from services.tiers.handler import TiersHandler
+from shared.admin import clock
 from shared.contracts import points
 from shared.database.migrate import migrate
 from shared.database.pool import connect
-from shared.ledger import read
 from shared.program import store
+from shared.queries import balances as read
+from shared.runtime.consumer import BatchConsumer
 from shared.settings import Settings
-from shared.stream.consumer import BatchConsumer
 from tests.support import checks, commands
 from tests.support.events import PARTITIONS, Sent
 from tests.support.idle import Idle

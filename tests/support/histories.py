@@ -11,7 +11,6 @@ from typing import Any, NamedTuple
 import msgpack
 from hypothesis import strategies as st
 
-from cli.rehearsal import Rehearsal
 from services.earn.counting import tallies_of
 from services.earn.handler import EarnHandler
 from services.earn.orders import read_result
@@ -22,10 +21,11 @@ from shared.contracts.redemptions import CANCELLED as RELEASED
 from shared.contracts.redemptions import CONFIRMED, REQUESTED
 from shared.instants import microseconds
 from shared.ledger.model import Entry
-from shared.program.compiled import Program
-from shared.stream.decode import decode
-from shared.stream.handler import Mark
-from shared.stream.records import Decisions, Record
+from shared.program.compiled.program import Program
+from shared.runtime.decode import decode
+from shared.runtime.handler import Mark
+from shared.runtime.records import Decisions, Record
+from shared.simulation.simulator import Rehearsal
 from tests.support.build import SOURCE, as_bytes, headers
 
 MEMBERS = ["ann", "bob", "eve", "dan"]

@@ -12,9 +12,9 @@ import asyncio
 from collections.abc import Collection
 from typing import Any
 
-from cli.progress import READERS
+from devstack.progress import READERS
+from shared.runtime import journal
 from shared.settings import Settings
-from shared.stream import journal
 from tests.support.kafka import Kafka
 
 _POLL_SECONDS = 0.02

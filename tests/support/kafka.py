@@ -9,8 +9,8 @@ from typing import Any
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from kafka.admin import KafkaAdminClient, MemberToRemove
 
+from shared.runtime.brokers import Admin
 from shared.settings import Settings
-from shared.stream.brokers import Admin
 from tests.support.events import Sent
 
 _FETCH_SECONDS = 20.0

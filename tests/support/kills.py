@@ -6,8 +6,8 @@ import asyncio
 import contextlib
 import signal
 
-from cli.progress import SERVICES
-from shared.stream.packing import unpack_records
+from devstack.progress import SERVICES
+from shared.runtime.packed import unpack_records
 from tests.support.deployment import Deployment
 from tests.support.traffic import Traffic, end_of, orders
 

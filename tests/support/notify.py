@@ -6,18 +6,18 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from services.notify.deciding import State
+from services.notify.consumed_events import CONTRACTS
 from services.notify.handler import NotifyHandler
-from services.notify.hearing import CONTRACTS
+from services.notify.processor import State
 from shared.contracts import catalogue, points, profiles, rewards, tiers
 from shared.contracts.notifications import NOTIFICATION_REQUESTED
 from shared.instants import microseconds
-from shared.program.compiled import Program, compile_program
-from shared.program.loader import load
+from shared.program.compiled.program import Program, compile_program
+from shared.program.language.loader import load
+from shared.runtime.decode import decode
+from shared.runtime.handler import Mark
+from shared.runtime.records import Decisions, Received, Record
 from shared.settings import Clock
-from shared.stream.decode import decode
-from shared.stream.handler import Mark
-from shared.stream.records import Decisions, Received, Record
 from tests.support.build import as_bytes, headers, program_text
 
 FOLDER = Path(__file__).parents[2] / "programs" / "fresh-market.templates"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from shared.errors import ProgramFileError
-from shared.program.loader import load
+from shared.program.language.loader import load
 
 #: The comments count the lines, for the table of mistakes.
 TEXT = """\

@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from shared.errors import ProgramFileError
-from shared.program.compiled import Program, compile_program
-from shared.program.contradictions import contradictions
-from shared.program.model import ProgramFile
+from shared.program.compiled.program import Program, compile_program
+from shared.program.language.model import ProgramFile
+from shared.program.validation.consistency import contradictions
 
 HEAD = {"program": "random-shop", "name": "S", "currency": "USD", "time_zone": "America/New_York",
         "effective": "2016-01-01"}  # fmt: skip

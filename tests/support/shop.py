@@ -9,13 +9,13 @@ from typing import Any
 
 import msgpack
 
-from cli.rehearsal import Rehearsal
 from shared.instants import iso, microseconds
 from shared.ledger.operations import Operation
-from shared.program.compiled import Program, compile_program
-from shared.program.loader import load
-from shared.stream.handler import Mark
-from shared.stream.records import Decisions, Record
+from shared.program.compiled.program import Program, compile_program
+from shared.program.language.loader import load
+from shared.runtime.handler import Mark
+from shared.runtime.records import Decisions, Record
+from shared.simulation.simulator import Rehearsal
 from tests.support.build import as_bytes, headers
 from tests.support.oracle import Rules, Said
 

@@ -8,9 +8,9 @@ from typing import NamedTuple, Protocol
 
 from shared.contracts.fields import minor_digits
 from shared.contracts.purchases import Line
-from shared.program.fields import Part
-from shared.program.grammar import Give
-from shared.program.source import Path
+from shared.program.language.fields import Part
+from shared.program.language.grammar import Give
+from shared.program.language.source import Path
 
 #: Points that are not rounded yet, from (minor units, items) of the lines that count.
 Rate = Callable[[int, int], Fraction]

@@ -9,9 +9,9 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from shared.program.calculations.base import Basket, CalculationKind, Rate, rate_of
-from shared.program.fields import phrase
-from shared.program.grammar import Give
-from shared.program.source import Path
+from shared.program.language.fields import phrase
+from shared.program.language.grammar import Give
+from shared.program.language.source import Path
 
 
 class EveryNthUnit(CalculationKind):

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from fractions import Fraction
 
 from shared.program.calculations.base import Basket, Rate, rate_of
-from shared.program.grammar import Give
+from shared.program.language.grammar import Give
 
 
 class Plain:

@@ -10,12 +10,12 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from shared.program.calculations.base import Basket, CalculationKind, Rate, rate_of
-from shared.program.fields import Part, phrase
-from shared.program.grammar import Give
-from shared.program.matching import LineTest, any_of
-from shared.program.phrases import Money
-from shared.program.products import ProductMatches
-from shared.program.source import Path
+from shared.program.compiled.matching import LineTest, any_of
+from shared.program.language.fields import Part, phrase
+from shared.program.language.grammar import Give
+from shared.program.language.phrases import Money
+from shared.program.language.products import ProductMatches
+from shared.program.language.source import Path
 
 
 class Band(Part):

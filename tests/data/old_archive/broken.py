@@ -5,10 +5,10 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from month import Month, event, web_order
-
 from cli.completejourney import ZONE
 from cli.journey_extras import Extra
+from month import Month, event, web_order
+
 from shared.contracts import profiles, purchases
 
 

@@ -12,9 +12,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from cli.progress import SERVICES
+
 import cli
 from cli.home import database, settings_for
-from cli.progress import SERVICES
 
 CODE = Path(cli.__file__).parents[1]
 #: A day on which everything lives, the end of the month, when the dump is made, and after everything has expired.

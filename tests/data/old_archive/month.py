@@ -11,9 +11,9 @@ from datetime import date, datetime, timedelta
 from typing import Any
 
 import pydantic_core
-
 from cli.completejourney import ZONE, Baskets
 from cli.journey_extras import KINDS, Extra, extras
+
 from shared.contracts import members, profiles, purchases, redemptions, referrals
 from shared.contracts.envelope import seal
 

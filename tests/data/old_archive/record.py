@@ -21,14 +21,14 @@ from pathlib import Path
 
 import month as january
 from broken import broken
-from facts import CODE, INSTANTS, check, facts_of, loyalty
-
-from cli import clock, supervision
 from cli.completejourney import ZONE
-from cli.home import database, load_stack, settings_for
 from cli.journey_extras import Extra
 from cli.progress import SERVICES, Watcher
 from cli.sending import Sender
+from facts import CODE, INSTANTS, check, facts_of, loyalty
+
+from cli import clock, supervision
+from cli.home import database, load_stack, settings_for
 from shared.contracts import purchases
 from shared.instants import microseconds
 

@@ -12,10 +12,10 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner, Result
 
-from cli.documents import ROOT
 from cli.main import app
-from cli.sending import TOPIC_OF
 from shared.contracts import profiles, purchases, redemptions, referrals
+from shared.contracts.catalogue import TOPIC_OF
+from tools.documents import ROOT
 
 PROGRAM = """
 program: corner-shop

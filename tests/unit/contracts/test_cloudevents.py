@@ -9,13 +9,13 @@ import pytest
 from cloudevents.core.bindings import kafka as sdk
 from cloudevents.core.v1.event import CloudEvent
 
-from cli.rehearsal import Rehearsal
 from shared.contracts.envelope import seal
 from shared.contracts.points import EARNED, POINTS_EARNED
 from shared.contracts.purchases import COMPLETED, PURCHASE_COMPLETED
 from shared.instants import microseconds
-from shared.stream.handler import Mark
-from shared.stream.records import Record
+from shared.runtime.handler import Mark
+from shared.runtime.records import Record
+from shared.simulation.simulator import Rehearsal
 from tests.support.build import (
     FRESH_MARKET,
     SOURCE,

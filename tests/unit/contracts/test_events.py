@@ -12,9 +12,6 @@ import pytest
 from cloudevents.core.bindings import kafka as sdk
 from cloudevents.core.v1.event import CloudEvent
 
-from cli import asyncapi
-from cli.compatibility import breaks
-from cli.documents import schema_of
 from shared.contracts import (
     control,
     dead_letters,
@@ -31,6 +28,9 @@ from shared.contracts import (
 from shared.contracts.catalogue import EVENTS, TOPICS, Event
 from shared.contracts.contract import Contract
 from shared.contracts.envelope import open_record, seal
+from tools import asyncapi
+from tools.compatibility import breaks
+from tools.documents import schema_of
 
 MODULES = (
     control, dead_letters, members, notifications, points, profiles, purchases, redemptions, referrals, rewards, tiers,

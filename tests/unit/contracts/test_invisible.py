@@ -13,8 +13,8 @@ from cli.output import console, show
 from services.earn.handler import EarnHandler
 from shared.contracts import purchases
 from shared.invisible import escaped, is_invisible
-from shared.stream.decode import decode
-from shared.stream.records import Decoded, Record
+from shared.runtime.decode import decode
+from shared.runtime.records import Decoded, Record
 from tests.support.events import SOURCE, event, purchase
 
 #: What must never be in an id, with what it is called.

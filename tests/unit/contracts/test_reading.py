@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 
 from shared.contracts.purchases import COMPLETED, Line, PurchaseCompleted, Tender
 from shared.instants import iso, microseconds
-from shared.stream.decode import FUTURE_TOLERANCE, refuse_future
-from shared.stream.records import Received, Record
+from shared.runtime.decode import FUTURE_TOLERANCE, refuse_future
+from shared.runtime.records import Received, Record
 from tests.support.build import (
     RECORD_BYTES,
     SOURCE,

@@ -14,7 +14,7 @@ from prometheus_client import REGISTRY
 from ruamel.yaml import YAML
 
 import cli.main
-import shared.stream.metrics  # noqa: F401 - importing it registers the metrics
+import shared.runtime.metrics  # noqa: F401 - importing it registers the metrics
 from shared.database.roles import RIGHTS, role_of
 from shared.settings import Settings
 from tests.support.installation import ROOT, arguments, dockerfile, image_environment

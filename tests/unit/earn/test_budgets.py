@@ -11,7 +11,7 @@ from services.earn.handler import EarnHandler
 from services.earn.state import Parked, State
 from shared.contracts.purchases import AMENDED, COMPLETED
 from shared.errors import InvariantBroken
-from shared.stream.decode import decode
+from shared.runtime.decode import decode
 from tests.support.build import program
 from tests.support.histories import Told, Worker
 from tests.support.shop import Shop, as_record

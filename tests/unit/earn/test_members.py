@@ -11,10 +11,10 @@ from services.earn.awards import Verdict
 from services.earn.rating import rate
 from shared.contracts.members import MEMBER_UPDATED
 from shared.errors import PoisonEvent
-from shared.program.calendar import expiry_instant
-from shared.program.grammar import Expiry
-from shared.program.occasions import Known, Member
-from shared.program.phrases_of_time import Around
+from shared.program.compiled.calendar import expiry_instant
+from shared.program.compiled.occasions import Known, Member
+from shared.program.language.grammar import Expiry
+from shared.program.language.phrases_of_time import Around
 from tests.support.build import as_bytes, event, program
 from tests.support.shop import Shop
 

@@ -13,8 +13,8 @@ from services.earn.rating import rate
 from services.earn.sharing import split
 from shared.contracts.fields import minor_digits
 from shared.instants import microseconds
-from shared.program.compiled import Program, compile_program, in_force
-from shared.program.loader import load
+from shared.program.compiled.program import Program, compile_program, in_force
+from shared.program.language.loader import load
 from tests.support.build import FRESH_MARKET, event, line, program
 from tests.support.examples import examples
 

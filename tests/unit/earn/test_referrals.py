@@ -7,8 +7,8 @@ from datetime import datetime
 import pytest
 
 from shared.contracts.referrals import REGISTERED
-from shared.stream.handler import Mark
-from shared.stream.records import Record
+from shared.runtime.handler import Mark
+from shared.runtime.records import Record
 from tests.support.build import as_bytes, headers
 from tests.support.shop import NOW, Shop, what_was_said
 

@@ -8,7 +8,7 @@ import pytest
 from services.earn import deciding_orders
 from shared.contracts.contract import business_key
 from shared.ledger.operations import REVERSALS
-from shared.stream.handler import Mark
+from shared.runtime.handler import Mark
 from tests.support.build import SOURCE
 from tests.support.shop import NOW, Shop
 

@@ -8,8 +8,8 @@ import pytest
 
 from services.earn.awards import Verdict
 from services.earn.rating import rate
-from shared.program.compiled import Program
-from shared.program.occasions import Known
+from shared.program.compiled.occasions import Known
+from shared.program.compiled.program import Program
 from tests.support.build import event, line, program
 
 BASE = "give: 1 point per whole USD"

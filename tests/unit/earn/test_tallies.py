@@ -18,9 +18,9 @@ from shared.contracts.purchases import PURCHASE_RETURNED
 from shared.instants import microseconds
 from shared.ledger.book import Book
 from shared.ledger.model import Account, Posting
-from shared.program.compiled import Program
-from shared.program.occasions import Known
-from shared.program.tallies import Per, period_of
+from shared.program.compiled.occasions import Known
+from shared.program.compiled.program import Program
+from shared.program.compiled.tallies import Per, period_of
 from tests.support.build import as_bytes, event, line, program
 from tests.support.examples import examples
 

@@ -7,7 +7,7 @@ import itertools
 import pytest
 
 from shared.errors import ProgramFileError
-from shared.program.loader import load
+from shared.program.language.loader import load
 from tests.support.build import program_text
 from tests.support.shop import Shop
 from tests.unit.earn.test_returns import REWARDS

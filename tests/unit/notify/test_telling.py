@@ -9,9 +9,9 @@ from typing import Any
 import prometheus_client
 import pytest
 
-from services.notify.deciding import State
 from services.notify.handler import Effects, NotifyHandler
-from services.notify.news import news_of
+from services.notify.processor import State
+from services.notify.triggers import news_of
 from shared.contracts import points, profiles, rewards, tiers
 from shared.instants import microseconds
 from shared.program.templates import PARAMETERS

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from services.notify.timing import not_before
 from shared.contracts import rewards
 from shared.instants import NEVER, microseconds
-from shared.program.phrases_of_time import Hours
+from shared.program.language.phrases_of_time import Hours
 from tests.support.examples import examples
 from tests.support.notify import (
     DAY,

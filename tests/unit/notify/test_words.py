@@ -11,7 +11,7 @@ from jinja2 import TemplateSyntaxError
 from services.notify.handler import NotifyHandler
 from shared.contracts import points, rewards
 from shared.errors import UsageError
-from shared.program.loader import load
+from shared.program.language.loader import load
 from shared.program.templates import check_templates, compile_template, read_templates
 from shared.settings import Clock
 from tests.support.build import program_text

@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from cli.documents import ROOT
 from cli.main import app
-from shared.program.loader import doubts_about
+from shared.program.language.loader import doubts_about
 from tests.support.build import program_text
+from tools.documents import ROOT
 
 GIVE = "give: 1 point per whole USD"
 CAPPED = "{points: {name: P, unit: point, expiry: never, cap: 50 points per day}}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from shared.errors import ProgramFileError
-from shared.program.loader import load
+from shared.program.language.loader import load
 from tests.support.build import program_text
 
 GIVE = "give: 1 point per whole USD"

@@ -9,7 +9,7 @@ import jsonschema
 import pytest
 from ruamel.yaml import YAML
 
-from shared.program.loader import json_schema, load
+from shared.program.language.loader import json_schema, load
 from tests.support.build import FRESH_MARKET, program_text
 from tests.support.program_texts import SECTIONS, TEXT, with_line
 

@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.instants import microseconds
-from shared.program.calendar import expiry_instant, start_of_day
-from shared.program.grammar import Expiry
+from shared.program.compiled.calendar import expiry_instant, start_of_day
+from shared.program.language.grammar import Expiry
 from tests.support.build import program
 from tests.support.examples import examples
 

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.program.grammar import Expiry, Give, Rounding
-from shared.program.phrases import Money, Points, Threshold
-from shared.program.phrases_of_time import Duration, Hours, Pending
+from shared.program.language.grammar import Expiry, Give, Rounding
+from shared.program.language.phrases import Money, Points, Threshold
+from shared.program.language.phrases_of_time import Duration, Hours, Pending
 from tests.support.examples import examples
 
 properties = examples(60)

@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 import pytest
 
-from shared.program.loader import load
+from shared.program.language.loader import load
 from tests.support.build import program_text
 from tests.support.program_texts import problems_of
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from shared.program.loader import load
+from shared.program.language.loader import load
 from tests.support.program_texts import SECTIONS, TEXT, problems_of, with_line
 
 # ---- mistakes: (line that is replaced, by what, line that is named, field that is named, hint)

@@ -10,11 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.errors import ProgramFileError
-from shared.program.compiled import compile_program
-from shared.program.grammar import Rounding
-from shared.program.loader import load
-from shared.program.phrases import Money, Points
-from shared.program.phrases_of_time import Hours
+from shared.program.compiled.program import compile_program
+from shared.program.language.grammar import Rounding
+from shared.program.language.loader import load
+from shared.program.language.phrases import Money, Points
+from shared.program.language.phrases_of_time import Hours
 from tests.support.build import FRESH_MARKET, program_text
 from tests.support.examples import examples
 from tests.support.program_texts import SECTIONS, TEXT, problems_of

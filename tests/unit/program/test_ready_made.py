@@ -9,8 +9,8 @@ import pytest
 from ruamel.yaml import YAML
 from typer.testing import CliRunner
 
-from cli.documents import ROOT
 from cli.main import app
+from tools.documents import ROOT
 
 PROGRAMS = ROOT / "programs"
 EXAMPLES = sorted(PROGRAMS.glob("*.example.jsonl"))

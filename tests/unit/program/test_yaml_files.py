@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from shared.errors import ProgramFileError
-from shared.program.loader import load
+from shared.program.language.loader import load
 from tests.support.build import program_text
 from tests.support.program_texts import TEXT, problems_of, with_line
 

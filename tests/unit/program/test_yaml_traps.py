@@ -11,11 +11,11 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from shared.errors import ProgramFileError
-from shared.program.grammar import Give
-from shared.program.loader import load
-from shared.program.model import ProgramFile
-from shared.program.phrases import Money
-from shared.program.phrases_of_time import Hours
+from shared.program.language.grammar import Give
+from shared.program.language.loader import load
+from shared.program.language.model import ProgramFile
+from shared.program.language.phrases import Money
+from shared.program.language.phrases_of_time import Hours
 from tests.support.build import program_text
 from tests.support.examples import examples
 from tests.support.program_texts import problems_of

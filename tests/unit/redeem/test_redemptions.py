@@ -5,10 +5,10 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any
 
-from cli.rehearsal import Rehearsal
 from shared.contracts.rewards import REWARD_GRANTED, REWARD_REJECTED
-from shared.stream.handler import Mark
-from shared.stream.records import Decisions
+from shared.runtime.handler import Mark
+from shared.runtime.records import Decisions
+from shared.simulation.simulator import Rehearsal
 from tests.support.shop import NOW, Shop, as_record
 
 REWARDS = """rewards:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from shared.stream.claiming import decide_claim
-from shared.stream.journal import Claim
+from shared.runtime.journal import Claim
+from shared.runtime.leases import decide_claim
 
 
 def test_where_a_worker_goes_on() -> None:

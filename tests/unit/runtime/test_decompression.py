@@ -18,11 +18,11 @@ from aiokafka.record.default_records import DefaultRecordBatchBuilder
 from aiokafka.record.legacy_records import LegacyRecordBatchBuilder
 from aiokafka.record.util import calc_crc32c
 
-from shared.stream import decompression
-from shared.stream.decode import decode
-from shared.stream.decompression import TooLarge, bound_decompression
-from shared.stream.headers import tolerate
-from shared.stream.records import Record
+from shared.runtime import decompression
+from shared.runtime.decode import decode
+from shared.runtime.decompression import TooLarge, bound_decompression
+from shared.runtime.headers import tolerate
+from shared.runtime.records import Record
 
 MEGABYTE = 1_000_000
 CODECS = {"gzip": 1, "snappy": 2, "lz4": 3, "zstd": 4}

@@ -8,13 +8,13 @@ from datetime import UTC, datetime
 import msgpack
 import pytest
 
-from cli.comparing import let_lapse, paid_in, rehearsal_of, tier_at
 from shared.contracts.members import UPDATED
 from shared.contracts.purchases import COMPLETED
 from shared.instants import microseconds
-from shared.program.compiled import compile_program
-from shared.program.loader import load
-from shared.stream.handler import Mark
+from shared.program.compiled.program import compile_program
+from shared.program.language.loader import load
+from shared.runtime.handler import Mark
+from shared.simulation.comparison import let_lapse, paid_in, rehearsal_of, tier_at
 from tests.support.build import program_text
 from tests.support.histories import Told
 

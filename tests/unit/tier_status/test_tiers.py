@@ -14,18 +14,19 @@ from dateutil.relativedelta import relativedelta
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.tiers.announcing import Announced, Standing, treat
 from services.tiers.handler import Moved, State, TiersHandler
+from services.tiers.tier_events import Announced, Standing, treat
 from shared.contracts.tiers import TIER_CHANGED
 from shared.errors import InvariantBroken
 from shared.instants import NEVER, iso, microseconds
 from shared.ledger.operations import Operation
-from shared.program.compiled import Program
-from shared.standings import fold as standings
-from shared.standings.fold import Change, Ladders, Step, advance, dump, fold, load, next_due, tier_at
-from shared.standings.read import Loaded, tier_number_at, tier_slug_at
-from shared.stream.handler import Due, Mark
-from shared.stream.records import Origin, Received, Record
+from shared.program.compiled.ladders import Ladders
+from shared.program.compiled.program import Program
+from shared.runtime.handler import Due, Mark
+from shared.runtime.records import Origin, Received, Record
+from shared.tier_status import fold as standings
+from shared.tier_status.fold import Change, Step, advance, dump, fold, load, next_due, tier_at
+from shared.tier_status.read import Loaded, tier_number_at, tier_slug_at
 from tests.support.build import program
 from tests.support.examples import examples
 

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from cli.compatibility import breaks
-from cli.documents import schema_of
 from shared.contracts.catalogue import EVENTS, Event
+from tools.compatibility import breaks
+from tools.documents import schema_of
 
 OLD: dict[str, Any] = {
     "type": "object",

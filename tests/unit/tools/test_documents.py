@@ -13,15 +13,15 @@ import pytest
 import typer.main
 from typer.testing import CliRunner
 
-import cli.documents
-from cli.documents import ROOT, documents, promises_broken, schema_of, schema_path
+import tools.documents
 from cli.main import app
-from cli.progress import SERVICES
+from devstack.progress import SERVICES
 from shared.contracts.catalogue import EVENTS, Event
-from shared.program.compiled import compile_program
-from shared.program.grammar import Give
-from shared.program.loader import load
+from shared.program.compiled.program import compile_program
+from shared.program.language.grammar import Give
+from shared.program.language.loader import load
 from shared.program.templates import PARAMETERS, check_templates
+from tools.documents import ROOT, documents, promises_broken, schema_of, schema_path
 
 README = (ROOT / "README.md").read_text()
 LANGUAGE = (ROOT / "docs/program-file.md").read_text()
@@ -57,15 +57,15 @@ def test_a_broken_promise_is_refused_and_nothing_is_written(event: Event, monkey
         held["properties"]["gone"] = {"type": "string"}
     else:
         held["required"].remove("currency")
-    monkeypatch.setattr(cli.documents, "committed", lambda _revision: {schema_path(event): held})
-    monkeypatch.setattr(cli.documents, "ROOT", Path("/nowhere"))
+    monkeypatch.setattr(tools.documents, "committed", lambda _revision: {schema_path(event): held})
+    monkeypatch.setattr(tools.documents, "ROOT", Path("/nowhere"))
     with pytest.raises(SystemExit, match=f"{event.type}, since HEAD: (gone: is gone|currency: may be missing)"):
-        cli.documents.main()
+        tools.documents.main()
 
 
 def test_an_event_type_may_not_vanish(monkeypatch: pytest.MonkeyPatch) -> None:
     gone = Path("docs/events/loyalty.points.lent.v1.schema.json")
-    monkeypatch.setattr(cli.documents, "committed", lambda revision: {gone: {}} if revision == "HEAD" else {})
+    monkeypatch.setattr(tools.documents, "committed", lambda revision: {gone: {}} if revision == "HEAD" else {})
     assert promises_broken() == ["loyalty.points.lent.v1, since HEAD: the event type is gone"]
 
 

@@ -1,0 +1,1 @@
+"""The embedded stack, the data sets that it replays, and the demonstration."""

@@ -1,0 +1,45 @@
+"""Runs the stack's broker and makes its topics each time it comes up: the embedded one forgets them at a restart.
+
+``python -m devstack.embedded.broker {tansu|kafka} PORT FOLDER`` becomes the broker: the supervisor's process id is the
+broker's own, so that nothing is left behind when it is killed. A child makes the topics once the port answers.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import sys
+from pathlib import Path
+
+from devstack.embedded import kafka, tansu
+from devstack.embedded.process import Command, accepts, wait_for
+from shared.runtime.brokers import Admin
+from shared.settings import Settings
+
+_READY_SECONDS = 60.0
+
+
+def broker_command(kind: str, port: int, folder: Path) -> Command:
+    """Return how to start a broker of a kind ("tansu" or "kafka")."""
+    return kafka.prepare(folder, port) if kind == "kafka" else tansu.command(port)
+
+
+def make_topics(port: int) -> None:
+    """Wait for the broker and make the topics that are missing."""
+    wait_for("the broker", lambda: accepts(port), _READY_SECONDS)
+    settings = Settings()
+    admin = Admin(settings.kafka_brokers)
+    admin.create_topics(settings)
+    admin.close()
+
+
+def main() -> None:
+    """Become the broker named by the arguments."""
+    kind, port, folder = sys.argv[1], int(sys.argv[2]), Path(sys.argv[3])
+    command = broker_command(kind, port, folder)
+    multiprocessing.get_context("spawn").Process(target=make_topics, args=(port,)).start()
+    os.execve(command.argv[0], command.argv, {**os.environ, **command.environment})  # noqa: S606 - the point of it
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,200 @@
+"""How far the services are behind Kafka, and waiting until they are not."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import time
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from aiokafka import TopicPartition
+
+from devstack.ends import Ends
+from shared.contracts import members, points, profiles, purchases, redemptions, referrals, rewards, tiers
+from shared.database.pool import Connection
+from shared.errors import UsageError
+from shared.runtime import journal
+from shared.runtime.brokers import Admin, Topic
+from shared.settings import Settings
+
+#: Which service reads which topic, upstream first.
+READERS = (
+    ("earn", purchases.TOPIC),
+    ("earn", referrals.TOPIC),
+    ("earn", members.TOPIC),
+    ("redeem", redemptions.TOPIC),
+    ("tiers", points.TOPIC),
+    ("tiers", rewards.TOPIC),
+    ("notify", profiles.TOPIC),
+    ("notify", points.TOPIC),
+    ("notify", rewards.TOPIC),
+    ("notify", tiers.TOPIC),
+)
+SERVICES = tuple(dict.fromkeys(service for service, _topic in READERS))
+#: What a sweep of the service has still to do, up to an instant.
+_DUE = {
+    "redeem": "select count(*) from account where next_due <= $1",
+    "tiers": """
+        select (select count(*) from standing where next_due <= $1)
+             + (select count(*) from standing s join account a using (account) where a.version > s.version)
+    """,
+}
+#: Something was sent that is not handled, or handled and not published: cheap to ask, and mostly so.
+_BUSY = """
+select exists(select from outbox) or exists(
+    select from unnest($1::text[], $2::text[], $3::int[], $4::bigint[]) as sent(service, topic, partition, next_offset)
+    left join watermark w using (service, topic, partition)
+    where w.next_offset is null or w.next_offset < sent.next_offset)
+"""
+_POLL_SECONDS = 0.01
+#: How often to ask whether topics are still those that they were.
+_TOPICS_SECONDS = 5.0
+_PATIENCE_SECONDS = 120.0
+
+
+@dataclass(slots=True)
+class Behind:
+    """What is left to do.
+
+    Attributes:
+        records: Waiting in Kafka, by service.
+        outbox: Batches whose messages are not acknowledged yet.
+        unclaimed: Partitions that no worker has claimed since their topic was made.
+        due: Accounts and tiers that a sweep has not treated yet.
+    """
+
+    records: dict[str, int] = field(default_factory=dict)
+    outbox: int = 0
+    unclaimed: int = 0
+    due: int = 0
+
+    @property
+    def idle(self) -> bool:
+        """Whether nothing is left to do."""
+        return not (sum(self.records.values()) or self.outbox or self.unclaimed or self.due)
+
+
+class Watcher:
+    """Compares watermarks with the ends of the topics.
+
+    One look is enough. Postgres is read first, all of it in one snapshot, and Kafka afterwards. A batch that is in
+    hand when the snapshot is taken shows itself: before its commit by its records, which lie between the watermark
+    and the end; after it by its row in the outbox, until Kafka has the messages, and then by the messages. A sweep
+    shows itself by what is due.
+    """
+
+    def __init__(self, settings: Settings, connection: Connection, services: Sequence[str] = SERVICES) -> None:
+        """Watch some services; the others do not run here."""
+        self._readers = [reader for reader in READERS if reader[0] in services]
+        self._due = " + ".join(f"({sql})" for service, sql in _DUE.items() if service in services)
+        self._settings = settings
+        self._connection = connection
+        self._admin = Admin(settings.kafka_brokers)
+        self._ends = Ends(settings.kafka_brokers)
+        self._topics: dict[str, Topic] = {}
+        self._topics_at = -math.inf
+
+    async def __aenter__(self) -> Watcher:
+        return self
+
+    async def __aexit__(self, *_problem: object) -> None:
+        await self._ends.close()
+        await asyncio.to_thread(self._admin.close)
+
+    async def behind(self, *, topics_known: bool = False) -> Behind:
+        """Return what is left to do now.
+
+        Args:
+            topics_known: Whether topics that were looked up some seconds ago are taken for what they were.
+        """
+        if not topics_known or time.monotonic() - self._topics_at > _TOPICS_SECONDS:
+            names = sorted({self._settings.topic(topic) for _service, topic in self._readers})
+            self._topics, self._topics_at = await self._admin.topics(names), time.monotonic()
+        marks, outbox, due = await self._snapshot()
+        positions: dict[TopicPartition, int] = {}
+        unclaimed: list[tuple[str, TopicPartition]] = []
+        claimed: list[tuple[str, TopicPartition, int]] = []
+        for service, topic in self._readers:
+            name = self._settings.topic(topic)
+            known = self._topics.get(name)
+            for partition in range(known.partitions if known else 0):
+                tp = TopicPartition(name, partition)
+                mark = marks.get((service, topic, partition))
+                if known and mark is not None and mark.topic_id == known.id:
+                    claimed.append((service, tp, mark.next_offset))
+                    positions[tp] = max(positions.get(tp, 0), mark.next_offset)
+                else:
+                    unclaimed.append((service, tp))
+                    positions.setdefault(tp, 0)
+        ends = await self._ends.of(positions)
+        found = Behind(dict.fromkeys((service for service, _topic in self._readers), 0), outbox, len(unclaimed), due)
+        for service, tp, next_offset in claimed:
+            found.records[service] += max(0, ends[tp] - next_offset)
+        for service, tp in unclaimed:
+            found.records[service] += ends[tp]
+        return found
+
+    async def _snapshot(self) -> tuple[dict[tuple[str, str, int], _Mark], int, int]:
+        """Return the watermarks, the size of the outbox and the number of what is due, as of one instant."""
+        lateness = round(self._settings.lateness_seconds * 1_000_000)
+        until, _now = await journal.horizon(self._connection, self._settings.clock, lateness)
+        async with self._connection.transaction(isolation="repeatable_read", readonly=True):
+            rows = await self._connection.fetch(
+                "select service, topic, partition, next_offset, topic_id from watermark"
+            )
+            outbox = await self._connection.fetchval("select count(*) from outbox")
+            due = await self._connection.fetchval(f"select {self._due}", until) if self._due else 0
+        marks = {(service, topic, partition): _Mark(*mark) for service, topic, partition, *mark in rows}
+        return marks, outbox, due
+
+    async def settled(
+        self,
+        sent: Mapping[tuple[str, int], int] | None = None,
+        meanwhile: Callable[[], Awaitable[None]] | None = None,
+    ) -> None:
+        """Wait until nothing is left to do: neither of what was sent, nor of what came of it.
+
+        Args:
+            sent: The offset after the last record that was sent, by topic (short name) and partition.
+            meanwhile: Called after each look that found something.
+
+        Raises:
+            UsageError: Nothing has moved for two minutes.
+        """
+        wanted = [
+            (service, topic, partition, end)
+            for (topic, partition), end in (sent or {}).items()
+            for service, read in self._readers if read == topic
+        ]  # fmt: skip
+        columns = [list(column) for column in zip(*wanted, strict=True)] or [[], [], [], []]
+        seen, moved_at = None, time.monotonic()
+        while True:
+            if not await self._connection.fetchval(_BUSY, *columns):
+                behind = await self.behind(topics_known=True)
+                if behind.idle:
+                    return
+                if behind != seen:
+                    seen, moved_at = behind, time.monotonic()
+            if time.monotonic() - moved_at > _PATIENCE_SECONDS:
+                if (behind := await self.behind()) == seen:
+                    raise UsageError("the workers have not moved for two minutes; see `loyalty status` and their logs")
+                seen, moved_at = behind, time.monotonic()
+            if meanwhile is not None:
+                await meanwhile()
+            await asyncio.sleep(_POLL_SECONDS)
+
+    async def wait_idle(self) -> None:
+        """Wait until nothing is left to do."""
+        while True:
+            if (await self.behind()).idle:
+                return
+            await asyncio.sleep(_POLL_SECONDS * 5)
+
+
+class _Mark(NamedTuple):
+    """Where a service stands in a partition, and of which topic."""
+
+    next_offset: int
+    topic_id: str

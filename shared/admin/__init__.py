@@ -1,0 +1,1 @@
+"""What operators change: program versions, the clock, dead letters."""

@@ -1,0 +1,73 @@
+"""Days where a program lives: their first instants, and the last days of points."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Iterable
+from datetime import MAXYEAR, UTC, date, datetime, time, timedelta
+from zoneinfo import ZoneInfo
+
+from dateutil.relativedelta import relativedelta
+
+from shared.program.language.grammar import Expiry
+
+
+def start_of_day(day: date, zone: ZoneInfo) -> datetime:
+    """Return the first instant of a local day, in UTC."""
+    return datetime.combine(day, time(), tzinfo=zone).astimezone(UTC)
+
+
+def expiry_instant(expiry: Expiry, day: date, zone: ZoneInfo, joined_on: date | None = None) -> datetime | None:
+    """Return the instant after the last local day on which points earned on ``day`` live, in UTC; None: not by that.
+
+    31 January + 1 month is the last day of February (``relativedelta``). A midnight that a zone skips
+    (Cairo, Beirut) is the first instant of the day that exists. A membership year ends on the day before the day of
+    the year on which the member joined; where nobody told that, it is the calendar's.
+    """
+    if expiry.count is None or expiry.idle:
+        return None
+    if day.year > MAXYEAR - (102 if expiry.anchor else 101):
+        return None  # the calendar ends before the points do
+    return start_of_day(_last_day(expiry, day, joined_on) + timedelta(days=1), zone)
+
+
+def idle_words(expiry: Expiry, activities: Iterable[str]) -> str:
+    """Return how long a member may do nothing, as it stands with the points: ``18 months without earn or redeem``."""
+    return f"{expiry.count} {expiry.unit}s without {' or '.join(sorted(activities))}" if expiry.idle else ""
+
+
+@functools.lru_cache(maxsize=1_000)
+def idle_terms(words: str) -> tuple[Expiry, bool]:
+    """Read what ``idle_words`` wrote: how long, and whether redeeming is an activity; earning always is."""
+    count, unit, _without, *activities = words.split()
+    return Expiry(int(count), unit.removesuffix("s"), idle=True), "redeem" in activities  # type: ignore[arg-type]
+
+
+def idle_instant(expiry: Expiry, day: date, zone: ZoneInfo) -> datetime | None:
+    """Return when points lapse if nothing is done after a local day, in UTC; None: the calendar ends before."""
+    if day.year > MAXYEAR - 102:
+        return None
+    return start_of_day(_last_day(expiry, day, None) + timedelta(days=1), zone)
+
+
+def _last_day(expiry: Expiry, day: date, joined_on: date | None) -> date:
+    assert expiry.count is not None, "never has no last day"
+    last = day + relativedelta(**{f"{expiry.unit}s": expiry.count})  # type: ignore[arg-type]
+    if expiry.anchor is not None:
+        return _next(expiry.anchor, last)
+    if expiry.to_the_end_of == "membership year" and joined_on is not None:
+        return _next((joined_on.month, joined_on.day), last + timedelta(days=1)) - timedelta(days=1)
+    if expiry.to_the_end_of == "month":
+        return last + relativedelta(day=31)
+    if expiry.to_the_end_of == "quarter":
+        return last + relativedelta(months=(3 - last.month) % 3) + relativedelta(day=31)
+    if expiry.to_the_end_of in {"year", "membership year"}:
+        return date(last.year, 12, 31)
+    return last
+
+
+def _next(anchor: tuple[int, int], day: date) -> date:
+    """Return the first day of that month and number on or after a day; 29 February is 28 in most years."""
+    month, number = anchor
+    this_year = date(day.year, month, 1) + relativedelta(day=number)
+    return this_year if this_year >= day else date(day.year + 1, month, 1) + relativedelta(day=number)

@@ -1,0 +1,1 @@
+"""What is wrong in a program file, and what is odd."""

@@ -1,0 +1,1 @@
+"""The read side: what CLI, API and console show. No printing here."""

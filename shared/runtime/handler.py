@@ -1,0 +1,95 @@
+"""What a service gives to the runtime: load, decide, store, for one batch."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple, Protocol
+
+from shared.contracts.contract import Contract
+from shared.database.pool import Connection
+from shared.runtime.records import Decisions, Received
+
+
+class Mark(NamedTuple):
+    """A batch's place in the history.
+
+    Attributes:
+        seq: Taken after the account locks: batches that share an account sort in the order in which they commit.
+        recorded_at: The wall clock of Postgres.
+        judged_at: The later of the wall clock and the manual clock; what is beyond it lies in the future.
+    """
+
+    seq: int
+    recorded_at: int
+    judged_at: int
+
+
+class Due(NamedTuple):
+    """What a sweep is to look for.
+
+    Attributes:
+        horizon: Apply what is due up to here: the program's clock less ``LOYALTY_LATENESS_SECONDS``.
+        recorded_at: The wall clock of Postgres; what waits for real time goes by it.
+        shard: This sweep's part of the members, of ``shards``: ``account % shards = shard``.
+        limit: Most accounts at a time.
+    """
+
+    horizon: int
+    recorded_at: int
+    shard: int
+    shards: int
+    limit: int
+
+
+class Handler(Protocol):
+    """One service's work on a batch. ``decide`` is pure: rehearsals and property tests call it without a database."""
+
+    @property
+    def service(self) -> str:
+        """The service's name: it owns the watermark and labels the metrics."""
+
+    @property
+    def contracts(self) -> Mapping[str, Contract]:
+        """The event types that this service reads, by CloudEvents type."""
+
+    @property
+    def private(self) -> frozenset[str]:
+        """Short names of topics with personal data: their records are neither archived nor kept in dead letters."""
+
+    @property
+    def answers(self) -> bool:
+        """Whether somebody waits for what this service says, as a till does; else it may take its time."""
+
+    @property
+    def sweeps(self) -> bool:
+        """Whether time alone makes anything happen here."""
+
+    async def load(self, connection: Connection, events: Sequence[Received]) -> Any:
+        """Lock what the events touch, in the order of design §4, and return the state that ``decide`` needs."""
+
+    def decide(self, state: Any, events: Sequence[Received], mark: Mark) -> Decisions:
+        """Decide about the events in offset order."""
+
+    async def store(self, connection: Connection, decisions: Decisions, mark: Mark) -> None:
+        """Write the decisions' effects, in the transaction of ``load``."""
+
+    async def anything_due(self, connection: Connection, due: Due) -> bool:
+        """Tell, without a lock, whether ``load_due`` may find anything."""
+
+    async def load_due(self, connection: Connection, due: Due) -> Any:
+        """Lock (``for update skip locked``) what is due, and return the state for it; None if nothing is."""
+
+    def decide_due(self, state: Any, due: Due, mark: Mark) -> Decisions:
+        """Decide what time alone makes happen. ``facts`` must say of what, for the replay."""
+
+    async def refresh(self, connection: Connection) -> None:
+        """Read ahead what was hinted at on the control topic, so that the next batch need not."""
+
+    def touched(self) -> list[int]:
+        """Return (once) accounts that were written lately, for the running audit."""
+
+    async def audit(self, connection: Connection, accounts: list[int]) -> list[str]:
+        """Check accounts; return the name of the check for each thing that is wrong."""
+
+    def count(self, decisions: Decisions) -> None:
+        """Count what was decided, once it is committed."""

@@ -1,0 +1,130 @@
+"""Finds out where a partition stands when a worker takes it over.
+
+The watermark in Postgres is the truth, but the topic may not be the one that it was written for: deleted and made
+anew, or lost with its broker (the embedded one forgets everything at a restart). Then offsets begin again, and a
+worker that seeks to the old one would wait for ever.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from shared.database.pool import Connection
+from shared.errors import UsageError
+from shared.logs import logger
+from shared.runtime import journal, metrics
+from shared.runtime.journal import Claim
+
+_log = logger(__name__)
+
+
+def decide_claim(
+    known: Claim | None, topic: str, partition: int, topic_id: str, beginning: int, shorter: bool
+) -> tuple[Claim, str | None]:
+    """Decide where to go on, and say what happened if it is not simply where we were.
+
+    Args:
+        known: The watermark, or None if the service was never there.
+        topic: Short name.
+        partition: Its number.
+        topic_id: The topic's present id.
+        beginning: The first offset that Kafka still has.
+        shorter: The pipeline saw that the log now ends before the watermark.
+    """
+    if known is None:
+        return Claim(topic, partition, 0, 0, topic_id), None
+    if known.topic_id != topic_id:
+        return Claim(topic, partition, known.epoch + 1, 0, topic_id), "topic-made-anew"
+    if shorter:
+        return Claim(topic, partition, known.epoch + 1, 0, topic_id), "broker-lost-data"
+    if known.next_offset < beginning:
+        return known, "records-lost"
+    return known, None
+
+
+def handled_beyond(
+    watermarks: Mapping[tuple[str, int], Claim], handled: Mapping[tuple[str, int], int], topic_ids: Mapping[str, str]
+) -> list[tuple[str, int, int, int]]:
+    """Return where Kafka knows of more than the ledger: (topic, partition, offset in the ledger, offset in Kafka).
+
+    A worker tells Kafka after it has stored, so Kafka is never ahead of the ledger that it served. Watermarks of a
+    topic that was recreated since are about other records.
+
+    Args:
+        watermarks: Of the service, by topic (short name) and partition.
+        handled: What the service's group has committed to Kafka, likewise.
+        topic_ids: The topics' present ids, by short name.
+    """
+    beyond = []
+    for (topic, partition), offset in sorted(handled.items()):
+        known = watermarks.get((topic, partition))
+        if known is not None and known.topic_id != topic_ids.get(topic):
+            continue
+        stands_at = known.next_offset if known is not None else 0
+        if offset > stands_at:
+            beyond.append((topic, partition, stands_at, offset))
+    return beyond
+
+
+async def check_not_restored(
+    connection: Connection,
+    service: str,
+    handled: Mapping[tuple[str, int], int],
+    topic_ids: Mapping[str, str],
+    *,
+    accept: bool,
+) -> None:
+    """Refuse to go on with a ledger that knows less than its own workers have handled.
+
+    Args:
+        connection: To the ledger.
+        service: Whose watermarks.
+        handled: What its group has committed to Kafka, read before this is called.
+        topic_ids: The topics' present ids, by short name.
+        accept: Say so and go on nevertheless.
+
+    Raises:
+        UsageError: It was restored from a backup, or is another one.
+    """
+    beyond = handled_beyond(await journal.read_watermarks(connection, service), handled, topic_ids)
+    if not beyond:
+        return
+    topic, partition, stands_at, offset = beyond[0]
+    records = sum(ahead - known for _topic, _partition, known, ahead in beyond)
+    problem = (
+        f"the ledger is older than what {service} has handled: {topic}[{partition}] stands at {stands_at} in the "
+        f"ledger and at {offset} in Kafka; {records:,} records of {len(beyond)} partitions in all. The database was "
+        "restored from a backup, lost its last transactions in a fail-over, or is not the one that this topic prefix "
+        "belongs to. What was answered since would be handled again, and may be answered differently: tills and "
+        "members may have seen other points and rewards"
+    )
+    if not accept:
+        raise UsageError(
+            f"{problem}. Restore the newest state first (docs/operations.md). To go on from where the ledger stands, "
+            "start the workers once with LOYALTY_ACCEPT_RESTORED_LEDGER=true"
+        )
+    _log.error("going on with a restored ledger, as LOYALTY_ACCEPT_RESTORED_LEDGER says", problem=problem)
+
+
+async def claim_partition(
+    pool: Any, consumer: Any, service: str, tp: Any, topic: str, topic_id: str, shorter: bool
+) -> Claim:
+    """Read the watermark, compare it with the topic, and store a new claim where one is needed."""
+    beginning = (await consumer.beginning_offsets([tp]))[tp]
+    async with pool.acquire() as connection:
+        known = await journal.read_watermark(connection, service, topic, tp.partition)
+        claim, happened = decide_claim(known, topic, tp.partition, topic_id, beginning, shorter)
+        if known is None or claim.epoch != known.epoch:
+            await journal.write_claim(connection, service, claim)
+        await journal.take_over(connection, service, claim)
+    where = {"topic": topic, "partition": tp.partition, "epoch": claim.epoch}
+    if happened in {"topic-made-anew", "broker-lost-data"} and known is not None:
+        metrics.TOPICS_MADE_ANEW.labels(service, topic).inc()
+        _log.error("the topic is not the one we knew; reading it from the beginning, business keys guard",
+                   happened=happened, was_at=known.next_offset, **where)  # fmt: skip
+    elif happened == "records-lost":
+        metrics.RECORDS_LOST.labels(service).inc(beginning - claim.next_offset)
+        _log.error("Kafka's retention removed records before they were handled; raise retention.ms",
+                   first=claim.next_offset, last=beginning - 1, **where)  # fmt: skip
+    return claim

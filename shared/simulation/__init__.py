@@ -1,0 +1,1 @@
+"""Programs run over events in memory: rehearsal, replay of the archive, comparison."""

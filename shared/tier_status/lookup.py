@@ -1,0 +1,41 @@
+"""Keeps standings abreast of what a batch posts, so that the next event of the batch sees the tier as it is then."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from shared.errors import InvariantBroken
+from shared.ledger.model import Account, Entry, Posting
+from shared.program.compiled.ladder import Ladder
+from shared.program.compiled.ladders import Ladders
+from shared.tier_status.read import Loaded, step_of, tier_number_at
+
+
+def follow(standings: Mapping[int, Loaded], entries: Iterable[Entry]) -> None:
+    """Append entries to the standings of their accounts; what they know already is passed over."""
+    for entry in entries:
+        loaded = standings.get(entry.account)
+        if loaded is not None:
+            last = loaded.steps[-1].version if loaded.steps else loaded.state.version
+            if entry.version > last:
+                loaded.steps.append(step_of(entry))
+
+
+class Following:
+    """The standings of a batch's accounts, and the entries that the batch has posted so far."""
+
+    def __init__(self, standings: Mapping[int, Loaded], ladders: Mapping[str, Ladders], posting: Posting) -> None:
+        self._standings = standings
+        self._ladders = ladders
+        self._posting = posting
+        self._followed = 0
+
+    def number_at(self, account: Account, ladder: Ladder, instant: int) -> int:
+        """Return the number (from 0) of the tier on a ladder that the account's member has, or had, at an instant."""
+        entries = self._posting.entries
+        follow(self._standings, entries[self._followed :])
+        self._followed = len(entries)
+        loaded = self._standings.get(account.account)
+        if loaded is None:
+            raise InvariantBroken(f"the standing of account {account.account} was not loaded")
+        return tier_number_at(loaded, self._ladders[ladder.wallet], ladder, instant)

@@ -1,0 +1,166 @@
+"""What a state amounts to: the metric of a window, what it reaches, what is missing, in numbers and in words."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from shared.instants import BEGINNING, NEVER
+from shared.program.compiled.ladder import Ladder
+from shared.tier_status.state import Change, Kind, State
+from shared.tier_status.windows import Period, beginning, day_of, gone, in_words, oldest, period
+
+
+class Earned(NamedTuple):
+    """What one period's metric gives: a tier's number, and the day after the last on which it is kept for that."""
+
+    number: int
+    through: int
+    value: int
+    period: Period
+
+
+def which(ladder: Ladder) -> int:
+    """Return which of a day's amounts counts: 0 for minor units, 1 for points."""
+    return int(ladder.metric == "points")
+
+
+def rank(ladder: Ladder, before: Ladder | None, tier: str) -> int:
+    """Return a tier's number on this ladder or, if it is not on it, on the one before."""
+    if before is None or any(one.tier == tier for one in ladder.tiers):
+        return ladder.number_of(tier)
+    return before.number_of(tier)
+
+
+def metric_value(state: State, ladder: Ladder, instant: int) -> int:
+    """Return the metric of the window at an instant, in minor units or points."""
+    counted = which(ladder)
+    if ladder.window == "lifetime":
+        return sum(amounts[counted] for amounts in state.amounts.values())
+    if ladder.window == "rolling 12 months":
+        first = oldest(day_of(instant, ladder.zone))
+        return sum([amounts[counted] for day, amounts in state.amounts.items() if day >= first])
+    return value_of(state, ladder, period(ladder, day_of(instant, ladder.zone), state.first_at))
+
+
+def value_of(state: State, ladder: Ladder, this: Period) -> int:
+    """Return the metric of one period."""
+    first, after = this
+    counted = which(ladder)
+    return sum(amounts[counted] for day, amounts in state.amounts.items() if first <= day < after)
+
+
+def window_at(state: State, ladder: Ladder, instant: int) -> Period | None:
+    """Return the period that an instant lies in; None where there are no periods."""
+    if "year" not in ladder.window:
+        return None
+    return period(ladder, day_of(instant, ladder.zone), state.first_at)
+
+
+def earned(state: State, ladder: Ladder, this: Period) -> Earned:
+    """Return what a period's metric reaches, which is kept to the end of the next one."""
+    value = value_of(state, ladder, this)
+    return Earned(ladder.reached(value), period(ladder, this[1], state.first_at)[1], value, this)
+
+
+def ends(ladder: Ladder, through: int) -> int:
+    """Return when a tier that was earned for the days before ``through`` ends: then, and the days of grace later."""
+    return beginning(through + ladder.grace_days, ladder.zone)
+
+
+def still_valid(state: State, ladder: Ladder, instant: int) -> Iterator[Earned]:
+    """Return what each period gives whose tier is valid after an instant, the latest period first."""
+    day = day_of(instant, ladder.zone)
+    while True:
+        this = period(ladder, day, state.first_at)
+        if ends(ladder, period(ladder, this[1], state.first_at)[1]) <= instant:
+            return
+        yield earned(state, ladder, this)
+        day = this[0] - 1
+
+
+def best(state: State, ladder: Ladder, instant: int) -> Earned:
+    """Return the highest of them; of equals, that of the latest period."""
+    return max(still_valid(state, ladder, instant), key=lambda one: one.number)
+
+
+def leaving(state: State, ladder: Ladder, at: int, number: int, value: int) -> tuple[int, int]:
+    """Return when the days that leave a rolling window first change the tier, and when they first lower it."""
+    counted, first, due = which(ladder), oldest(day_of(at, ladder.zone)), NEVER
+    days = sorted([day for day in state.amounts if day >= first])
+    low = ladder.tiers[number].threshold if number else BEGINNING
+    high = ladder.tiers[number + 1].threshold if number + 1 < len(ladder.tiers) else NEVER
+    for index, day in enumerate(days, 1):
+        value -= state.amounts[day][counted]
+        if low <= value < high:
+            continue
+        leaves = gone(day, ladder.zone)
+        if index < len(days) and gone(days[index], ladder.zone) == leaves:
+            continue  # 28 and 29 February leave together
+        due = min(due, leaves)
+        if value < low:
+            return due, leaves
+    return due, NEVER
+
+
+def to_keep(state: State, ladder: Ladder, instant: int) -> int | None:
+    """Return what the window of an instant still lacks to keep the tier; None if nothing."""
+    number = ladder.number_of(state.tier)
+    missing = ladder.tiers[number].threshold - metric_value(state, ladder, instant)
+    return missing if number and missing > 0 else None
+
+
+def to_next(state: State, ladder: Ladder, instant: int) -> tuple[str, int] | None:
+    """Return the next higher tier, and what the window of an instant lacks to reach it; None at the top."""
+    number = ladder.number_of(state.tier) + 1
+    if number == len(ladder.tiers):
+        return None
+    tier = ladder.tiers[number]
+    return tier.tier, max(tier.threshold - metric_value(state, ladder, instant), 0)
+
+
+def spent(ladder: Ladder, value: int, this: Period | None) -> str:
+    """Return a metric's value in words, such as "spend of 520.00 USD in 2017"."""
+    amount = ladder.in_words(value) if which(ladder) else f"spend of {ladder.in_words(value)}"
+    return f"{amount} {in_words(ladder, this)}"
+
+
+def reached(ladder: Ladder, value: int, this: Period | None, number: int) -> str:
+    """Return the reason of a rise."""
+    return f"{spent(ladder, value, this)} reached {ladder.tiers[number].tier}"
+
+
+def lacking(ladder: Ladder, value: int, this: Period | None, tier: str) -> str:
+    """Return the reason of a fall from a tier."""
+    needs = next((one.threshold for one in ladder.tiers if one.tier == tier), None)
+    if needs is None:
+        return f"{spent(ladder, value, this)}, and {tier} is no tier any more"
+    return f"{spent(ladder, value, this)}, {tier} needs {ladder.in_words(needs)}"
+
+
+def change(state: State, ladder: Ladder, at: int, kind: Kind, old: str, value: int, reason: str) -> Change:
+    """Return what is to be told about a state as it is now."""
+    above = to_next(state, ladder, at)
+    return Change(
+        occurred_at=at,
+        change=kind,
+        old_tier=old,
+        tier=state.tier,
+        version=state.version,
+        metric=ladder.metric,
+        metric_value=value,
+        reason=reason,
+        valid_from=state.since,
+        valid_until=state.valid_until,
+        to_keep=to_keep(state, ladder, at),
+        next_tier=above[0] if above else None,
+        to_next=above[1] if above else None,
+    )
+
+
+def recounted(state: State, ladder: Ladder, told: str) -> Change:
+    """Return the change from a tier that was announced too early: an amount came in late, and now it is another."""
+    kind: Kind = "upgraded" if ladder.number_of(state.tier) > ladder.number_of(told) else "downgraded"
+    value = metric_value(state, ladder, state.as_of)
+    reason = f"counted anew with a late amount: {spent(ladder, value, window_at(state, ladder, state.as_of))}"
+    return change(state, ladder, state.as_of, kind, told, value, reason)

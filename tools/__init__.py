@@ -1,0 +1,1 @@
+"""Generators of documents, and the check that event schemas stay compatible; not installed."""
