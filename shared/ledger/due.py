@@ -1,0 +1,75 @@
+"""Loads, of the lots of locked accounts, those that fall due by an instant.
+
+Where points wait for a while, or live long, an account has a lot for each day of shopping, and few of them are due:
+whoever loaded all of them each time would do work that grows with the square of the time that a member stays.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from shared.database.pool import Connection
+from shared.instants import NEVER
+from shared.ledger.model import Account
+from shared.ledger.store import HOLDS, fill, load_lots
+from shared.program.compiled import Program
+
+_DAY = 86_400_000_000
+#: Reminders are counted in days of the program's zone, and come at the beginning of one.
+_SLACK_DAYS = 2
+
+# Points that lapse without activity (idle) have no instant of their own to compare.
+_IS_NEEDED = "(l.idle <> '' or case when l.pending then l.available_at <= d.until else l.expires_at <= d.soon end)"
+_LOTS = """
+from unnest($1::bigint[], $2::timestamptz[], $3::timestamptz[]) as d(account, until, soon)
+join lot l on l.account = d.account
+where l.remaining > 0
+"""
+_NEEDED = f"""
+select l.account, l.lot, l.remaining, l.available_at, l.expires_at, l.fulfils, l.idle, l.pending {_LOTS}
+  and {_IS_NEEDED}
+"""
+_LATER = f"""
+select l.account, coalesce(min(l.available_at) filter (where l.pending), 'infinity'),
+       coalesce(min(l.expires_at) filter (where not l.pending), 'infinity') {_LOTS}
+  and not {_IS_NEEDED} group by l.account
+"""
+
+
+async def load_due(connection: Connection, accounts: Sequence[Account], until: Sequence[int], program: Program) -> None:
+    """Load what is needed to apply what is due up to an instant.
+
+    Whoever owes points repays with whatever there is, and what is held comes back to any lot: such accounts are loaded
+    whole. Of all others nothing is due before ``unseen_due`` that was not loaded.
+
+    Args:
+        connection: In the transaction that holds the accounts' locks.
+        accounts: Locked.
+        until: For each account, up to which instant things are to be applied.
+        program: The newest version: it says what is announced before points lapse.
+    """
+    parts: list[Account] = []
+    ends: list[int] = []
+    for account, end in zip(accounts, until, strict=True):
+        if not (account.debt or account.reserved):
+            parts.append(account)
+            # What is applied late, is applied at the instant where the account stands.
+            ends.append(max(end, account.as_of))
+    await load_lots(connection, [account for account in accounts if account.debt or account.reserved])
+    if not parts:
+        return
+    numbers = [account.account for account in parts]
+    soon = [end + _reach(program, account.wallet) for account, end in zip(parts, ends, strict=True)]
+    needed = await connection.fetch(_NEEDED, numbers, ends, soon)
+    fill(parts, needed, await connection.fetch(HOLDS, numbers))
+    later = {number: rest for number, *rest in await connection.fetch(_LATER, numbers, ends, soon)}
+    for account in parts:
+        available_at, expires_at = later.get(account.account, (NEVER, NEVER))
+        reminders = program.reminders(account.wallet, expires_at)
+        account.unseen_due = min(available_at, expires_at, *(instant for instant, _days in reminders))
+
+
+def _reach(program: Program, wallet: str) -> int:
+    """Return how long before they lapse points may be announced to do so."""
+    terms = program.terms.get(wallet)
+    return (max(terms.remind, default=0) + _SLACK_DAYS) * _DAY if terms else _SLACK_DAYS * _DAY
