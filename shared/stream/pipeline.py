@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import math
 import time
 from collections.abc import Awaitable, Callable, Iterable
 from typing import Any
@@ -90,7 +91,7 @@ class Pipeline:
         self._private = topic in handler.private
         self._find_claim = claim
         self._shards = shards
-        self._swept_at = 0.0
+        self._swept_at = -math.inf
         self._progress_at = time.monotonic()
         self._claim: Claim | None = None
         self._fetcher = Fetcher(settings, consumer, partition)
@@ -115,7 +116,7 @@ class Pipeline:
     def sweep_soon(self) -> None:
         """Look at once for what is due: the clock was moved."""
         if self._swept_at <= time.monotonic():
-            self._swept_at = 0.0
+            self._swept_at = -math.inf
             self._fetcher.interrupt()
 
     async def run(self) -> None:
