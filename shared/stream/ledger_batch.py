@@ -22,8 +22,9 @@ from shared.stream.lapses import announce
 from shared.stream.programs import Programs
 from shared.stream.records import Decisions, Message, Received, Refusal
 
-#: Accounts that the running audit looks at each time: enough to see a bug at once, cheap enough to run for ever.
-_AUDITED = 2000
+#: Accounts that the running audit looks at each time, and through all of their history, which grows: enough to see a
+#: bug within minutes, cheap enough to run for ever.
+_AUDITED = 200
 
 
 @dataclass(slots=True)
