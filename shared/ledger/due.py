@@ -18,21 +18,21 @@ _DAY = 86_400_000_000
 #: Reminders are counted in days of the program's zone, and come at the beginning of one.
 _SLACK_DAYS = 2
 
-# Points that lapse without activity (idle) have no instant of their own to compare.
-_IS_NEEDED = "(l.idle <> '' or case when l.pending then l.available_at <= d.until else l.expires_at <= d.soon end)"
+# One way through the accounts' lots: any() finds them by index, where a join may read the whole table. What lapses
+# without activity (idle) has no instant of its own to compare. A lot 0 says when the earliest of the others is due.
 _LOTS = """
-from unnest($1::bigint[], $2::timestamptz[], $3::timestamptz[]) as d(account, until, soon)
-join lot l on l.account = d.account
-where l.remaining > 0
-"""
-_NEEDED = f"""
-select l.account, l.lot, l.remaining, l.available_at, l.expires_at, l.fulfils, l.idle, l.pending {_LOTS}
-  and {_IS_NEEDED}
-"""
-_LATER = f"""
-select l.account, coalesce(min(l.available_at) filter (where l.pending), 'infinity'),
-       coalesce(min(l.expires_at) filter (where not l.pending), 'infinity') {_LOTS}
-  and not {_IS_NEEDED} group by l.account
+with held as materialized (
+    select l.account, l.lot, l.remaining, l.available_at, l.expires_at, l.fulfils, l.idle, l.pending,
+           l.idle <> '' or case when l.pending then l.available_at <= d.until else l.expires_at <= d.soon end as needed
+    from unnest($1::bigint[], $2::timestamptz[], $3::timestamptz[]) as d(account, until, soon)
+    join lot l on l.account = d.account
+    where l.account = any($1::bigint[]) and l.remaining > 0
+)
+select account, lot, remaining, available_at, expires_at, fulfils, idle, pending from held where needed
+union all
+select account, 0, 0, coalesce(min(available_at) filter (where pending), 'infinity'),
+       coalesce(min(expires_at) filter (where not pending), 'infinity'), null, '', false
+from held where not needed group by account
 """
 
 
@@ -60,9 +60,9 @@ async def load_due(connection: Connection, accounts: Sequence[Account], until: S
         return
     numbers = [account.account for account in parts]
     soon = [end + _reach(program, account.wallet) for account, end in zip(parts, ends, strict=True)]
-    needed = await connection.fetch(_NEEDED, numbers, ends, soon)
-    fill(parts, needed, await connection.fetch(HOLDS, numbers))
-    later = {number: rest for number, *rest in await connection.fetch(_LATER, numbers, ends, soon)}
+    found = await connection.fetch(_LOTS, numbers, ends, soon)
+    fill(parts, [row for row in found if row["lot"]], await connection.fetch(HOLDS, numbers))
+    later = {row["account"]: (row["available_at"], row["expires_at"]) for row in found if not row["lot"]}
     for account in parts:
         available_at, expires_at = later.get(account.account, (NEVER, NEVER))
         reminders = program.reminders(account.wallet, expires_at)
