@@ -23,7 +23,7 @@ _HELD_BACK_MS = 500
 #: A fetch that leaves partitions out, whose records are still to be handled, must not keep them waiting once they are.
 _SHORT_MS = 25
 #: For the embedded broker: while records come, when none came for some time, and where nobody waits for an answer.
-_BUSY_MS, _QUIET_MS, _PATIENT_MS = 25, 100, 200
+_BUSY_MS, _QUIET_MS, _PATIENT_MS = 25, 100, 400
 #: Where records wait that the last answer did not bring.
 _BEHIND_MS = 500
 _QUIET_AFTER_SECONDS = 1.0
