@@ -188,7 +188,7 @@ class BatchConsumer(Service):
 
     @Service.task
     async def _audit(self) -> None:
-        """Check the invariants of the accounts that were written since the last time, at most a few thousand."""
+        """Check the invariants of the accounts that were written since the last time, at most a few hundred."""
         while not self._halt.is_set():
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._halt.wait(), self.settings.audit_seconds)
@@ -263,7 +263,8 @@ class BatchConsumer(Service):
             auto_offset_reset="earliest",
             max_partition_fetch_bytes=s.batch_bytes,
             session_timeout_ms=int(s.session_seconds * 1000),
-            heartbeat_interval_ms=int(min(3.0, s.session_seconds / 10) * 1000),
+            # Rebalances are heard of by heartbeats; more than one a second would only keep idle brokers busy.
+            heartbeat_interval_ms=int(min(3.0, s.session_seconds / 3, max(1.0, s.session_seconds / 10)) * 1000),
             rebalance_timeout_ms=int(s.rebalance_seconds * 1000),
             # A pipeline that waits for Postgres polls nothing; that is patience, not death.
             max_poll_interval_ms=2**31 - 1,
