@@ -16,7 +16,7 @@ from shared.ledger.operations import Operation
 from shared.program.compiled.program import Program
 
 
-class Lapse(NamedTuple):
+class TimedEffect(NamedTuple):
     """Something that time alone made happen: what an event about it needs."""
 
     what: str
@@ -31,7 +31,7 @@ class Lapse(NamedTuple):
     hold: Hold | None = None
 
 
-class Taken(NamedTuple):
+class ClawbackResult(NamedTuple):
     """What a return took back: from lots, and what was spent already by what the wallet does about it."""
 
     taken: int
@@ -40,7 +40,7 @@ class Taken(NamedTuple):
     withheld: int
 
 
-class Want(NamedTuple):
+class ClawbackRequest(NamedTuple):
     """Points to take back of one award: the cause to write, and the lot that the award went to."""
 
     cause: Cause
@@ -55,20 +55,20 @@ class Book:
         accounts: By (member, wallet).
         posting: Collects the entries.
         program: The newest version: it says what is announced.
-        lapses: What time alone made happen, in order; the service makes events of it.
+        timed_effects: What time alone made happen, in order; the service makes events of it.
     """
 
-    __slots__ = ("accounts", "lapses", "posting", "program")
+    __slots__ = ("accounts", "posting", "program", "timed_effects")
 
     def __init__(self, accounts: Mapping[tuple[str, str], Account], posting: Posting, program: Program) -> None:
         self.accounts = accounts
         self.posting = posting
         self.program = program
-        self.lapses: list[Lapse] = []
+        self.timed_effects: list[TimedEffect] = []
 
     # ---- time
 
-    def bring_to(self, account: Account, instant: int) -> int:
+    def advance_to(self, account: Account, instant: int) -> int:
         """Apply what is due up to an instant and return the instant that an event of then is posted at."""
         if account.next_due <= instant:
             self._apply_due(account, instant)
@@ -102,7 +102,7 @@ class Book:
             if hold.until <= instant:
                 self.release(account, hold, instant, Cause(hold.key, 0, 0))
                 self.posting.timed_out[hold.key] = instant
-                self._lapse("timed-out", account, hold.points, instant, hold=hold)
+                self._record("timed-out", account, hold.points, instant, hold=hold)
         account.as_of = instant
 
     def _next_due(self, account: Account) -> int:
@@ -138,29 +138,29 @@ class Book:
         for expires_at, points in sorted(expiring.items()):
             for at, days in self.program.reminders(account.wallet, expires_at):
                 if account.as_of < at == instant < expires_at:
-                    self._lapse("expiring", account, points, instant, expires_at=expires_at, days_left=days)
+                    self._record("expiring", account, points, instant, expires_at=expires_at, days_left=days)
 
     def _activate(self, account: Account, lot: Lot, instant: int) -> None:
         points = lot.remaining
         self.posting.post(
             account, Operation.ACTIVATE, points, terms=lot.terms, occurred_at=instant, cause=BY_TIME
         )  # fmt: skip
-        self._lapse("activated", account, points, instant, lot=lot.lot)
+        self._record("activated", account, points, instant, lot=lot.lot)
         self.repay(account, instant, BY_TIME)
 
     def expire(self, account: Account, lot: Lot, instant: int) -> None:
         """Let what is left of a lot lapse."""
         points = lot.remaining
         self.posting.post(account, Operation.EXPIRE, points, terms=lot.terms, occurred_at=instant, cause=BY_TIME)
-        self._lapse("expired", account, points, instant, lot=lot.lot, expires_at=self._expires_at(account, lot.terms))
+        self._record("expired", account, points, instant, lot=lot.lot, expires_at=self._expires_at(account, lot.terms))
 
-    def _lapse(
+    def _record(
         self, what: str, account: Account, points: int, instant: int, *, lot: int = 0, expires_at: int = NEVER,
         days_left: int = 0, hold: Hold | None = None,
     ) -> None:  # fmt: skip
         balance = (account.available, account.pending, account.reserved, account.debt)
-        self.lapses.append(
-            Lapse(what, account, account.version, balance, points, instant, lot, expires_at, days_left, hold)
+        self.timed_effects.append(
+            TimedEffect(what, account, account.version, balance, points, instant, lot, expires_at, days_left, hold)
         )
 
     # ---- earning
@@ -171,8 +171,8 @@ class Book:
     ) -> int:  # fmt: skip
         """Post points of one rule at ``account.as_of`` and return how many of them repay a debt.
 
-        Call ``bring_to`` first, and ``settle`` last. Points whose time has come already are available at once; with
-        ``at_once`` also those whose lot was made available, for all of a lot is pending, or nothing of it.
+        Call ``advance_to`` first, and ``apply_overdue`` last. Points whose time has come are available at once. With
+        ``at_once``, so are points whose lot was made available: all of a lot is pending, or none of it.
         """
         pending = terms.available_at > account.as_of and not at_once
         self.posting.post(
@@ -207,9 +207,9 @@ class Book:
         self.posting.post(
             account, Operation.ACTIVATE, points, terms=terms, occurred_at=account.as_of, cause=cause
         )  # fmt: skip
-        self._lapse("activated", account, points, account.as_of, lot=lot_id)
+        self._record("activated", account, points, account.as_of, lot=lot_id)
         self.repay(account, account.as_of, cause)
-        self._look_anew(account)
+        self._reschedule(account)
         return points
 
     def repay(self, account: Account, instant: int, cause: Cause) -> None:
@@ -221,9 +221,9 @@ class Book:
 
     # ---- taking back
 
-    def take_back(
-        self, account: Account, wants: Sequence[Want], *, policy: str, event_at: int, qualifying: int
-    ) -> Taken:
+    def claw_back(
+        self, account: Account, wants: Sequence[ClawbackRequest], *, policy: str, event_at: int, qualifying: int
+    ) -> ClawbackResult:
         """Take back awards: from their own lots, then from others in burn order, then from pending ones.
 
         Reserved points are never taken. What is missing then follows the wallet's policy (design §5).
@@ -237,9 +237,9 @@ class Book:
         """
         left = [want.points for want in wants]
         own = [want.lot for want in wants]
-        searches: tuple[Callable[[Want], list[Lot]], ...] = (
-            lambda want: _picked(account, [want.lot]),
-            lambda _want: _picked(account, own),
+        searches: tuple[Callable[[ClawbackRequest], list[Lot]], ...] = (
+            lambda want: _lots_by_id(account, [want.lot]),
+            lambda _want: _lots_by_id(account, own),
             lambda _want: self._burnable(account),
             lambda _want: sorted((lot for lot in _all_lots(account).values() if lot.pending), key=_burn_order),
         )
@@ -262,7 +262,7 @@ class Book:
                 qualifying = 0
         taken = sum(want.points for want in wants) - missing
         parts = {name: missing if policy == name else 0 for name in ("debt", "clamp", "withhold")}
-        return Taken(taken, parts["debt"], parts["clamp"], parts["withhold"])
+        return ClawbackResult(taken, parts["debt"], parts["clamp"], parts["withhold"])
 
     def _reverse(
         self, account: Account, operation: Operation, points: int, cause: Cause, event_at: int, qualifying: int,
@@ -311,12 +311,12 @@ class Book:
     def cancel(self, account: Account, hold: Hold, cause: Cause) -> None:
         """Release a hold because of an event: what lapsed meanwhile expires at once."""
         self.release(account, hold, account.as_of, cause)
-        self._look_anew(account)
+        self._reschedule(account)
 
     def refund(self, account: Account, parts: Sequence[Part], cause: Cause) -> None:
         """Give spent points back to their own lots: what lapsed meanwhile expires at once."""
         self._give_back(account, Operation.REFUND, parts, account.as_of, cause)
-        self._look_anew(account)
+        self._reschedule(account)
 
     def _give_back(
         self, account: Account, operation: Operation, parts: Sequence[Part], instant: int, cause: Cause
@@ -325,14 +325,14 @@ class Book:
             self.posting.post(account, operation, points, terms=terms, occurred_at=instant, cause=cause)
         self.repay(account, instant, cause)
 
-    def settle(self, account: Account) -> None:
+    def apply_overdue(self, account: Account) -> None:
         """Apply what an event made due at its own instant: points that came so late that they have lapsed."""
         if account.next_due <= account.as_of:
             self._apply_due(account, account.as_of)
 
-    def _look_anew(self, account: Account) -> None:
+    def _reschedule(self, account: Account) -> None:
         account.next_due = self._next_due(account)
-        self.settle(account)
+        self.apply_overdue(account)
 
     def _burnable(self, account: Account) -> list[Lot]:
         return sorted((lot for lot in account.lots.values() if not lot.pending), key=_burn_order)
@@ -343,7 +343,7 @@ def _burn_order(lot: Lot) -> tuple[int, int, int]:
     return (lot.terms.expires_at, lot.terms.available_at, lot.lot)
 
 
-def _picked(account: Account, ids: Sequence[int]) -> list[Lot]:
+def _lots_by_id(account: Account, ids: Sequence[int]) -> list[Lot]:
     lots = _all_lots(account)
     return [lots[lot] for lot in dict.fromkeys(ids) if lot in lots]
 

@@ -14,11 +14,11 @@ from shared.program.compiled.ladder import Ladder
 from shared.program.compiled.ladders import Ladders
 from shared.tier_status import metrics as measure
 from shared.tier_status.metrics import metric_value, recounted, to_keep, to_next
-from shared.tier_status.state import Change, Kind, State, Step, dump, load
+from shared.tier_status.state import Change, Kind, State, TierInput, dump, load
 from shared.tier_status.windows import LONG_AGO, beginning, bucket, day_of, period
 
 __all__ = [
-    "Change", "State", "Step", "advance", "dump", "fold", "load", "metric_value",
+    "Change", "State", "TierInput", "advance", "dump", "fold", "load", "metric_value",
     "next_due", "recounted", "tier_at", "to_keep", "to_next",
 ]  # fmt: skip
 
@@ -26,7 +26,7 @@ __all__ = [
 _KEPT_DAYS = 400
 
 
-def fold(state: State, steps: Sequence[Step], ladder_at: Ladders) -> tuple[State, list[Change]]:
+def fold(state: State, inputs: Sequence[TierInput], ladder_at: Ladders) -> tuple[State, list[Change]]:
     """Fold the entries that follow a state, in version order; the state that was given stays as it is.
 
     Raises:
@@ -34,11 +34,11 @@ def fold(state: State, steps: Sequence[Step], ladder_at: Ladders) -> tuple[State
     """
     state = state.copy()
     changes: list[Change] = []
-    for step in steps:
-        if step.version != state.version + 1:
-            raise InvariantBroken(f"version {step.version} was to be folded after version {state.version}")
-        changes += advance(state, step.occurred_at, ladder_at)
-        changes += _apply(state, step, ladder_at(step.occurred_at))
+    for entry in inputs:
+        if entry.version != state.version + 1:
+            raise InvariantBroken(f"version {entry.version} was to be folded after version {state.version}")
+        changes += advance(state, entry.occurred_at, ladder_at)
+        changes += _apply(state, entry, ladder_at(entry.occurred_at))
     return state, changes
 
 
@@ -74,19 +74,19 @@ def tier_at(state: State, instant: int) -> str:
     return next((tier for since, tier in reversed(state.changes) if since <= instant), "")
 
 
-def _apply(state: State, step: Step, ladder: Ladder | None) -> list[Change]:
-    at = step.occurred_at
+def _apply(state: State, entry: TierInput, ladder: Ladder | None) -> list[Change]:
+    at = entry.occurred_at
     if not state.version:
-        state.first_at, state.as_of = step.event_at, at
-    state.version = step.version
+        state.first_at, state.as_of = entry.event_at, at
+    state.version = entry.version
     if ladder is None:
         return []
     if not state.tier:
         _enter(state, ladder, at)
-    amounts = step.amounts
+    amounts = entry.amounts
     if not any(amounts):
         return []
-    day = day_of(step.event_at, ladder.zone)
+    day = day_of(entry.event_at, ladder.zone)
     key = bucket(ladder, day, state.first_at)
     spend, points = state.amounts.get(key, (0, 0))
     state.amounts[key] = (spend + amounts[0], points + amounts[1])

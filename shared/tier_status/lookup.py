@@ -8,20 +8,20 @@ from shared.errors import InvariantBroken
 from shared.ledger.model import Account, Entry, Posting
 from shared.program.compiled.ladder import Ladder
 from shared.program.compiled.ladders import Ladders
-from shared.tier_status.read import Loaded, step_of, tier_number_at
+from shared.tier_status.read import Loaded, tier_input, tier_number_at
 
 
-def follow(standings: Mapping[int, Loaded], entries: Iterable[Entry]) -> None:
+def append_entries(standings: Mapping[int, Loaded], entries: Iterable[Entry]) -> None:
     """Append entries to the standings of their accounts; what they know already is passed over."""
     for entry in entries:
         loaded = standings.get(entry.account)
         if loaded is not None:
-            last = loaded.steps[-1].version if loaded.steps else loaded.state.version
+            last = loaded.inputs[-1].version if loaded.inputs else loaded.state.version
             if entry.version > last:
-                loaded.steps.append(step_of(entry))
+                loaded.inputs.append(tier_input(entry))
 
 
-class Following:
+class TierLookup:
     """The standings of a batch's accounts, and the entries that the batch has posted so far."""
 
     def __init__(self, standings: Mapping[int, Loaded], ladders: Mapping[str, Ladders], posting: Posting) -> None:
@@ -33,7 +33,7 @@ class Following:
     def number_at(self, account: Account, ladder: Ladder, instant: int) -> int:
         """Return the number (from 0) of the tier on a ladder that the account's member has, or had, at an instant."""
         entries = self._posting.entries
-        follow(self._standings, entries[self._followed :])
+        append_entries(self._standings, entries[self._followed :])
         self._followed = len(entries)
         loaded = self._standings.get(account.account)
         if loaded is None:

@@ -139,7 +139,7 @@ def lacking(ladder: Ladder, value: int, this: Period | None, tier: str) -> str:
 
 
 def change(state: State, ladder: Ladder, at: int, kind: Kind, old: str, value: int, reason: str) -> Change:
-    """Return what is to be told about a state as it is now."""
+    """Return what is to be said about a state as it is now."""
     above = to_next(state, ladder, at)
     return Change(
         occurred_at=at,
@@ -158,9 +158,9 @@ def change(state: State, ladder: Ladder, at: int, kind: Kind, old: str, value: i
     )
 
 
-def recounted(state: State, ladder: Ladder, told: str) -> Change:
+def recounted(state: State, ladder: Ladder, announced: str) -> Change:
     """Return the change from a tier that was announced too early: an amount came in late, and now it is another."""
-    kind: Kind = "upgraded" if ladder.number_of(state.tier) > ladder.number_of(told) else "downgraded"
+    kind: Kind = "upgraded" if ladder.number_of(state.tier) > ladder.number_of(announced) else "downgraded"
     value = metric_value(state, ladder, state.as_of)
     reason = f"counted anew with a late amount: {spent(ladder, value, window_at(state, ladder, state.as_of))}"
-    return change(state, ladder, state.as_of, kind, told, value, reason)
+    return change(state, ladder, state.as_of, kind, announced, value, reason)

@@ -15,7 +15,7 @@ Kind = Literal["upgraded", "downgraded", "retained", "expiring"]
 _LIFETIME = {int(operation): effect.lifetime for operation, effect in EFFECTS.items()}
 
 
-class Step(NamedTuple):
+class TierInput(NamedTuple):
     """What the fold reads of one ledger entry; ``qualifying`` is minor units, negative on a return."""
 
     version: int

@@ -36,7 +36,7 @@ class Calculation(Protocol):
     def currencies(self) -> frozenset[str] | None:
         """The currencies of orders that it can pay for; None: any."""
 
-    def exact(self, basket: Basket, picked: Sequence[int]) -> Fraction:
+    def exact(self, basket: Basket, matched: Sequence[int]) -> Fraction:
         """Return the points for the lines at some positions, taken together; not negative."""
 
 

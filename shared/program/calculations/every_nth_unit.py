@@ -37,7 +37,7 @@ class _Compiled:
         self._rate = rate
         self.currencies = currencies
 
-    def exact(self, basket: Basket, picked: Sequence[int]) -> Fraction:
+    def exact(self, basket: Basket, matched: Sequence[int]) -> Fraction:
         """Return the pay for the free units' price.
 
         A unit's price is its line's amount by its quantity. A free unit that is a part of a cent more than a whole one
@@ -45,7 +45,7 @@ class _Compiled:
         """
         units = sorted(
             (Fraction(basket.amounts[i], line.quantity), line.quantity)
-            for i in picked
+            for i in matched
             if (line := basket.lines[i]).quantity
         )
         free = sum(quantity for _price, quantity in units) // self._n

@@ -32,9 +32,9 @@ class Plain:
         self._by_currency: Mapping[str, Rate] = by_currency
         self.currencies = None if self._anywhere else frozenset(by_currency)
 
-    def exact(self, basket: Basket, picked: Sequence[int]) -> Fraction:
+    def exact(self, basket: Basket, matched: Sequence[int]) -> Fraction:
         """Return the points for some lines together."""
         rate = self._by_currency.get(basket.currency) or self._anywhere
         assert rate is not None, "rules do not pay for orders in currencies that they have no rate for"
         amounts, lines = basket.amounts, basket.lines
-        return rate(sum([amounts[i] for i in picked]), sum([lines[i].quantity for i in picked]))
+        return rate(sum([amounts[i] for i in matched]), sum([lines[i].quantity for i in matched]))

@@ -75,10 +75,10 @@ class _CompiledTable:
         self._rows = rows
         self.currencies = frozenset({currency})
 
-    def exact(self, basket: Basket, picked: Sequence[int]) -> Fraction:
+    def exact(self, basket: Basket, matched: Sequence[int]) -> Fraction:
         """Return the sum of what the rows pay for their lines."""
         sums: dict[int, tuple[int, int]] = {}
-        for i in picked:
+        for i in matched:
             line = basket.lines[i]
             row = next((number for number, row in enumerate(self._rows) if row.takes(line)), None)
             if row is not None:

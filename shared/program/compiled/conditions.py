@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from shared.contracts.fields import in_money
 from shared.contracts.purchases import Tender
 from shared.program.compiled.ladder import Ladder
-from shared.program.compiled.occasions import Occasion
+from shared.program.compiled.rating_context import RatingContext
 from shared.program.compiled.tallies import PURCHASES
 from shared.program.language.earning import WEEKDAYS, Dates, PaidWith, Weekday, When
 from shared.program.language.phrases import Money
@@ -29,8 +29,8 @@ class Condition(NamedTuple):
 
     field: str
     wanted: str
-    holds: Callable[[Occasion], bool]
-    found: Callable[[Occasion], str]
+    holds: Callable[[RatingContext], bool]
+    found: Callable[[RatingContext], str]
 
 
 def compile_conditions(when: When | None, ladder: Ladder | None) -> tuple[Condition, ...]:
@@ -41,9 +41,9 @@ def compile_conditions(when: When | None, ladder: Ladder | None) -> tuple[Condit
 def _conditions(when: When, ladder: Ladder | None) -> Iterator[Condition]:
     kinds: tuple[tuple[Any, Callable[[Any], Condition]], ...] = (
         (when.dates, _dates),
-        (when.channel, lambda values: _told("channel", "channel", values)),
-        (when.store, lambda values: _told("store", "store_id", values)),
-        (when.partner, lambda values: _told("partner", "partner_id", values)),
+        (when.channel, lambda values: _stated("channel", "channel", values)),
+        (when.store, lambda values: _stated("store", "store_id", values)),
+        (when.partner, lambda values: _stated("partner", "partner_id", values)),
         (when.weekday, _weekday),
         (when.hours, _hours),
         (when.tier if ladder else None, lambda tier: _tier(tier, ladder)),  # type: ignore[arg-type]  # there is one
@@ -61,11 +61,13 @@ def _conditions(when: When, ladder: Ladder | None) -> Iterator[Condition]:
             yield make(wanted)
 
 
-def _told(name: str, attribute: str, wanted: tuple[str, ...]) -> Condition:
+def _stated(name: str, attribute: str, wanted: tuple[str, ...]) -> Condition:
     """A condition on something that the purchase tells, or does not tell."""
     values = frozenset(wanted)
-    told = attrgetter(attribute)
-    return Condition(name, _any(wanted), lambda at: told(at.purchase) in values, lambda at: _or_none(told(at.purchase)))
+    stated = attrgetter(attribute)
+    return Condition(
+        name, _any(wanted), lambda at: stated(at.purchase) in values, lambda at: _or_none(stated(at.purchase))
+    )
 
 
 def _weekday(wanted: tuple[Weekday, ...]) -> Condition:
@@ -106,20 +108,20 @@ def _segment(wanted: tuple[str, ...]) -> Condition:
 
 
 def _attributes(wanted: Mapping[str, tuple[str, ...]]) -> Condition:
-    told = [(name, frozenset(values)) for name, values in wanted.items()]
+    stated = [(name, frozenset(values)) for name, values in wanted.items()]
     return Condition(
         "attribute", ", ".join(f"{name} {_any(values)}" for name, values in wanted.items()),
-        lambda at: all(at.known.member.attributes.get(name) in values for name, values in told),
-        lambda at: ", ".join(f"{name} {_or_none(at.known.member.attributes.get(name))}" for name, _values in told),
+        lambda at: all(at.known.member.attributes.get(name) in values for name, values in stated),
+        lambda at: ", ".join(f"{name} {_or_none(at.known.member.attributes.get(name))}" for name, _values in stated),
     )  # fmt: skip
 
 
 def _birthday(around: Around) -> Condition:
-    def holds(at: Occasion) -> bool:
+    def holds(at: RatingContext) -> bool:
         birthday = at.known.member.birthday
         return birthday is not None and around.holds(*birthday, at.local.date()) is not None
 
-    def found(at: Occasion) -> str:
+    def found(at: RatingContext) -> str:
         birthday = at.known.member.birthday
         return f"{birthday[0]:02}-{birthday[1]:02}, bought on {at.local.date()}" if birthday else "none is told"
 
@@ -129,12 +131,12 @@ def _birthday(around: Around) -> Condition:
 def _anniversary(around: Around) -> Condition:
     """The day itself, a year or more after it."""
 
-    def holds(at: Occasion) -> bool:
+    def holds(at: RatingContext) -> bool:
         joined = at.known.member.joined_on
         that = around.holds(joined.month, joined.day, at.local.date()) if joined else None
         return joined is not None and that is not None and that.year > joined.year
 
-    def found(at: Occasion) -> str:
+    def found(at: RatingContext) -> str:
         joined = at.known.member.joined_on
         return f"joined on {joined}, bought on {at.local.date()}" if joined else "none is told"
 
@@ -156,11 +158,11 @@ def _purchase(nth: Nth) -> Condition:
 
 
 def _visits(streak: Streak) -> Condition:
-    def holds(at: Occasion) -> bool:
+    def holds(at: RatingContext) -> bool:
         new, in_a_row = at.visits(streak.per)
         return new and in_a_row % streak.length == 0
 
-    def found(at: Occasion) -> str:
+    def found(at: RatingContext) -> str:
         new, in_a_row = at.visits(streak.per)
         return f"{in_a_row} in a row{'' if new else f', and not the first purchase of the {streak.per}'}"
 
@@ -170,7 +172,7 @@ def _visits(streak: Streak) -> Condition:
 def _paid_with(ways: tuple[PaidWith, ...]) -> Condition:
     tests = [_tender_test(way) for way in ways]
 
-    def holds(at: Occasion) -> bool:
+    def holds(at: RatingContext) -> bool:
         return any(test(tender) for tender in at.purchase.tenders for test in tests)
 
     wanted = " or ".join(", ".join(_any(values) for _, values in way) for way in map(_named, ways))

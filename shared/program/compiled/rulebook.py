@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 
 from shared.contracts.purchases import PurchaseCompleted
 from shared.program.compiled.ladder import Ladder
-from shared.program.compiled.occasions import Asked
+from shared.program.compiled.rating_context import MemberFieldsUsed
 from shared.program.compiled.rules import Rule, compile_limits, compile_rule
 from shared.program.compiled.tallies import Key, Limit, before, visits_key
 from shared.program.language.model import ProgramFile, wallet_of
@@ -77,7 +77,7 @@ class RuleBook:
         plain: Whether every rule pays by itself: none multiplies, replaces, competes or is capped.
         caps: Of all that a wallet gets, by wallet.
         limits: All caps over more than one order, and all budgets.
-        asks: What rules, and the lives of points, ask about members; None: nothing.
+        member_fields: What rules, and the lives of points, ask about members; None: nothing.
         counts_purchases: Whether a rule asks which purchase of the member it is.
         visits: The periods in which rules count visits in a row.
     """
@@ -86,7 +86,7 @@ class RuleBook:
     plain: bool
     caps: Mapping[str, tuple[Limit, ...]]
     limits: tuple[Limit, ...]
-    asks: Asked | None
+    member_fields: MemberFieldsUsed | None
     counts_purchases: bool
     visits: tuple[Literal["day", "week", "month"], ...]
     _of_day: dict[date, _Index] = field(default_factory=dict)
@@ -106,7 +106,7 @@ class RuleBook:
     @property
     def asks_members(self) -> bool:
         """Whether anything depends on what was told of the member."""
-        return self.asks is not None
+        return self.member_fields is not None
 
     @property
     def counts(self) -> bool:
@@ -159,20 +159,20 @@ def compile_rules(program: ProgramFile, ladder: Ladder | None, zone: ZoneInfo) -
         plain=plain and not any(caps.values()),
         caps=caps,
         limits=tuple(limit for limit in limits if limit.per != "order"),
-        asks=_asked(program, rules),
+        member_fields=_member_fields(program, rules),
         counts_purchases=purchases,
         visits=visits,
     )
 
 
-def _asked(program: ProgramFile, rules: Sequence[Rule]) -> Asked | None:
+def _member_fields(program: ProgramFile, rules: Sequence[Rule]) -> MemberFieldsUsed | None:
     conditions = [rule.when for rule in program.earning if rule.when]
     lives = any(one.asks_member for rule in rules for one in rule.lifetimes.values())
     lives = lives or any(wallet.expiry.to_the_end_of == "membership year" for wallet in program.wallets.values())
-    asked = Asked(
+    fields = MemberFieldsUsed(
         joined_on=lives or any(when.anniversary for when in conditions),
         birthday=any(when.birthday for when in conditions),
         segments=frozenset(segment for when in conditions for segment in when.segment or ()),
         attributes=frozenset(name for when in conditions for name in when.attribute or ()),
     )
-    return asked if any(asked) else None
+    return fields if any(fields) else None

@@ -12,7 +12,7 @@ from shared.contracts.purchases import PurchaseCompleted
 from shared.program.compiled.tallies import Count, before, never_counted, visits_key
 
 
-class Asked(NamedTuple):
+class MemberFieldsUsed(NamedTuple):
     """What a program asks about members."""
 
     joined_on: bool
@@ -34,26 +34,26 @@ class Member(NamedTuple):
     segments: frozenset[str] = frozenset()
     attributes: Mapping[str, str] = {}
 
-    def only(self, asked: Asked) -> Member:
+    def only(self, used: MemberFieldsUsed) -> Member:
         """Return what a program asks about, and nothing else: that much is kept with an order."""
         return Member(
-            self.joined_on if asked.joined_on else None, self.birthday if asked.birthday else None,
-            self.segments & asked.segments,
-            {name: value for name, value in self.attributes.items() if name in asked.attributes},
+            self.joined_on if used.joined_on else None, self.birthday if used.birthday else None,
+            self.segments & used.segments,
+            {name: value for name, value in self.attributes.items() if name in used.attributes},
         )  # fmt: skip
 
     @classmethod
-    def told(cls, event: MemberUpdated) -> Self:
+    def from_event(cls, event: MemberUpdated) -> Self:
         """Return a member as an event tells of it."""
         birthday = (int(event.birthday[:2]), int(event.birthday[3:])) if event.birthday else None
         return cls(event.joined_on, birthday, frozenset(event.segments), event.attributes)
 
 
 #: Nothing was ever told of this member.
-UNTOLD = Member()
+UNKNOWN_MEMBER = Member()
 
 
-class Known(NamedTuple):
+class MemberContext(NamedTuple):
     """What rating an order knows beside the order.
 
     Attributes:
@@ -63,14 +63,14 @@ class Known(NamedTuple):
 
     tier: int = 0
     count: Count = never_counted
-    member: Member = UNTOLD
+    member: Member = UNKNOWN_MEMBER
 
 
-NOTHING_KNOWN = Known()
+NOTHING_KNOWN = MemberContext()
 
 
 @dataclass(slots=True)
-class Occasion:
+class RatingContext:
     """A purchase as conditions see it.
 
     Attributes:
@@ -81,7 +81,7 @@ class Occasion:
     purchase: PurchaseCompleted
     local: datetime
     amount: int
-    known: Known
+    known: MemberContext
 
     def visits(self, per: Literal["day", "week", "month"]) -> tuple[bool, int]:
         """Return whether this is the first purchase of its period, and how many periods in a row that makes."""
