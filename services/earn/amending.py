@@ -18,9 +18,10 @@ from services.earn.returning import counted_by, reversed_event
 from shared.contracts.points import PointsEarned, PointsReversed, SpendQualified
 from shared.contracts.purchases import PurchaseAmended
 from shared.instants import moment
-from shared.ledger.book import Book, ClawbackRequest
+from shared.ledger.book import Book
 from shared.ledger.model import NO_RULE, Cause, Terms
 from shared.ledger.operations import Operation
+from shared.ledger.reversal import ClawbackRequest, claw_back
 from shared.program.compiled.program import Program
 from shared.program.compiled.rating_context import MemberContext
 from shared.program.compiled.tallies import Count, Key, is_budget, noting
@@ -164,8 +165,8 @@ def _post(
         ]
         if wants:
             policy = program.terms[wallet].on_return
-            taken = book.claw_back(
-                account, [want for want, _ in wants], policy=policy, event_at=occurred_at, qualifying=0
+            taken = claw_back(
+                book, account, [want for want, _ in wants], policy=policy, event_at=occurred_at, qualifying=0
             )
             taken_back.append(reversed_event(program, account, order, event.amendment_id, wants, taken, occurred_at))
     return earned, taken_back

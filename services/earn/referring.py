@@ -15,8 +15,9 @@ from services.earn.orders import Order
 from shared.contracts.points import PointsEarned, PointsReversed, ReferralChanged
 from shared.contracts.referrals import ReferralRegistered
 from shared.instants import BEGINNING, NEVER, iso, microseconds
-from shared.ledger.book import Book, ClawbackRequest
+from shared.ledger.book import Book
 from shared.ledger.model import FRIEND_RULE, REFERRER_RULE, Account, Cause, Terms
+from shared.ledger.reversal import ClawbackRequest, claw_back
 from shared.program.compiled.calendar import start_of_day
 from shared.program.compiled.program import Program
 from shared.program.compiled.rating_context import UNKNOWN_MEMBER, Member
@@ -220,8 +221,8 @@ def take_back(
         account = book.accounts[member, wallet]
         book.advance_to(account, occurred_at)
         want = ClawbackRequest(Cause(key, program.version, rule), lot, points)
-        taken = book.claw_back(
-            account, [want], policy=program.terms[wallet].on_return, event_at=occurred_at, qualifying=0
+        taken = claw_back(
+            book, account, [want], policy=program.terms[wallet].on_return, event_at=occurred_at, qualifying=0
         )
         events.append({
             "member_id": member, "program_id": program.program_id, "wallet": wallet, "account": account.account,

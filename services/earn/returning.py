@@ -14,9 +14,10 @@ from services.earn.orders import Line, Order, qualifying_back
 from shared.contracts.points import PointsReversed, SpendQualified
 from shared.contracts.purchases import PurchaseCancelled, PurchaseClaimed, PurchaseFulfilled, PurchaseReturned
 from shared.instants import iso
-from shared.ledger.book import Book, ClawbackRequest, ClawbackResult
+from shared.ledger.book import Book
 from shared.ledger.model import NO_RULE, Account, Cause
 from shared.ledger.operations import Operation
+from shared.ledger.reversal import ClawbackRequest, ClawbackResult, claw_back
 from shared.program.compiled.program import Program
 from shared.program.compiled.tallies import Key, is_budget
 
@@ -137,9 +138,9 @@ def take_back(
         book.advance_to(account, occurred_at)
         wants = [(want, name) for want, name in by_wallet.get(wallet, []) if want.points]
         if wants:
-            taken = book.claw_back(
-                account, [want for want, _ in wants], policy=program.terms[wallet].on_return, event_at=occurred_at,
-                qualifying=-qualifying,
+            taken = claw_back(
+                book, account, [want for want, _ in wants], policy=program.terms[wallet].on_return,
+                event_at=occurred_at, qualifying=-qualifying,
             )  # fmt: skip
             events.append(reversed_event(program, account, order, return_id(event), wants, taken, occurred_at))
         elif wallet == ladder_wallet and qualifying:

@@ -6,7 +6,7 @@ from services.redeem import redemption as redeeming
 from services.redeem.redemption import Answer, Redemption, Standing
 from services.redeem.state import Effects, State
 from shared.contracts import redemptions, rewards
-from shared.ledger.book import TimedEffect
+from shared.ledger.due import TimedEffect
 from shared.ledger.model import Hold
 from shared.posting.ledger_batch import LedgerDeciding
 from shared.program.compiled.program import Program, in_force

@@ -12,7 +12,8 @@ from shared.contracts.envelope import seal
 from shared.database.pool import Connection
 from shared.instants import iso
 from shared.ledger.audit.runner import running_audit
-from shared.ledger.book import Book, TimedEffect
+from shared.ledger.book import Book
+from shared.ledger.due import TimedEffect
 from shared.ledger.model import Account, Posting
 from shared.posting.timed_effects import announce
 from shared.program.cache import Programs

@@ -15,7 +15,7 @@ from shared.contracts import points, rewards
 from shared.contracts.envelope import seal
 from shared.contracts.points import Balance
 from shared.instants import iso
-from shared.ledger.book import TimedEffect
+from shared.ledger.due import TimedEffect
 from shared.ledger.operations import Operation
 from shared.program.compiled.program import Program
 from shared.runtime.records import Message

@@ -11,7 +11,8 @@ from typing import NamedTuple
 
 from shared.database.pool import Connection
 from shared.instants import BEGINNING
-from shared.ledger.book import Book, TimedEffect
+from shared.ledger.book import Book
+from shared.ledger.due import TimedEffect
 from shared.ledger.model import Account, Posting
 from shared.ledger.operations import Operation, effects_as_values
 from shared.ledger.store import fill, load_lots

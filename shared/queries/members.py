@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from services.earn.earning import available_at_word
 from shared.database.pool import Connection
 from shared.instants import NEVER
-from shared.ledger.book import TimedEffect
+from shared.ledger.due import TimedEffect
 from shared.ledger.model import Account
 from shared.ledger.operations import REVERSALS, Operation
 from shared.program.compiled.ladders import ladders_by_wallet
