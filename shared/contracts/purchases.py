@@ -9,17 +9,9 @@ from pydantic import Field, TypeAdapter, model_validator
 from pydantic.dataclasses import dataclass
 
 from shared.contracts.contract import Contract
-from shared.contracts.fields import (
-    CONTRACT,
-    MINOR_UNITS_MAX,
-    CurrencyCode,
-    Identifier,
-    Label,
-    MinorUnits,
-    Moment,
-    Source,
-)
+from shared.contracts.fields import CONTRACT, CurrencyCode, Identifier, Label, MinorUnits, Moment, Source
 from shared.contracts.fields import Quantity as QuantityField
+from shared.contracts.order_lines import Line, Tender, check_lines
 
 TOPIC = "purchases"
 COMPLETED = "loyalty.purchase.completed.v1"
@@ -28,45 +20,6 @@ FULFILLED = "loyalty.purchase.fulfilled.v1"
 CANCELLED = "loyalty.purchase.cancelled.v1"
 AMENDED = "loyalty.purchase.amended.v1"
 CLAIMED = "loyalty.purchase.claimed.v1"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, config=CONTRACT)
-class Line:
-    """One line of an order.
-
-    Attributes:
-        line_id: Unique within the order; a return names lines by it.
-        category: The category path, outermost first: ``["GROCERY", "FRZN ICE"]``. An array, for names hold slashes.
-        amount: What was paid for the whole line, after discounts, without tax, in minor units.
-        discount: What was taken off the line, in minor units.
-    """
-
-    line_id: Identifier
-    product_id: Identifier
-    sku: Identifier | None = None
-    category: Annotated[tuple[Label, ...], Field(max_length=16)] = ()
-    brand: Label | None = None
-    tags: Annotated[tuple[Label, ...], Field(max_length=64)] = ()
-    quantity: QuantityField = 1
-    amount: MinorUnits
-    discount: MinorUnits = 0
-    is_gift_card: bool = False
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, config=CONTRACT)
-class Tender:
-    """One way in which an order was paid.
-
-    Attributes:
-        method: Such as card, cash, or gift-card (by that name a program can say that it does not earn).
-        brand: Such as visa.
-        card: The card's own product, such as a shop's co-brand card.
-    """
-
-    method: Label
-    brand: Label | None = None
-    card: Label | None = None
-    amount: MinorUnits
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, config=CONTRACT)
@@ -91,15 +44,8 @@ class PurchaseCompleted:
 
     @model_validator(mode="after")
     def _lines_are_sound(self) -> Self:
-        _check_lines(self.lines)
+        check_lines(self.lines)
         return self
-
-
-def _check_lines(lines: tuple[Line, ...]) -> None:
-    if len({line.line_id for line in lines}) < len(lines):
-        raise ValueError("two lines have the same line_id; a return could not tell them apart")
-    if sum(line.amount for line in lines) > MINOR_UNITS_MAX:
-        raise ValueError(f"the lines add up to more than {MINOR_UNITS_MAX} minor units")
 
 
 PURCHASE_COMPLETED = Contract(
@@ -208,7 +154,7 @@ class PurchaseAmended:
 
     @model_validator(mode="after")
     def _lines_are_sound(self) -> Self:
-        _check_lines(self.lines)
+        check_lines(self.lines)
         return self
 
     def as_bought(self, bought_at: datetime) -> PurchaseCompleted:

@@ -7,7 +7,7 @@ from fractions import Fraction
 from typing import NamedTuple, Protocol
 
 from shared.contracts.fields import minor_digits
-from shared.contracts.purchases import Line
+from shared.contracts.order_lines import Line
 from shared.program.language.fields import Part
 from shared.program.language.grammar import Give
 from shared.program.language.source import Path

@@ -8,7 +8,7 @@ from operator import attrgetter
 from typing import Any, NamedTuple
 
 from shared.contracts.fields import in_money
-from shared.contracts.purchases import Tender
+from shared.contracts.order_lines import Tender
 from shared.program.compiled.ladder import Ladder
 from shared.program.compiled.rating_context import RatingContext
 from shared.program.compiled.tallies import PURCHASES

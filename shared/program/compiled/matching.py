@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from shared.contracts.purchases import Line
+from shared.contracts.order_lines import Line
 from shared.program.language.products import ProductMatch
 
 LineTest = Callable[[Line], bool]
