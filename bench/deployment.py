@@ -66,12 +66,22 @@ class Servers:
             changes: To the settings.
         """
         name = f"bench{next(self._numbers)}"
-        settings = Settings.model_validate({
-            "kafka_brokers": f"127.0.0.1:{self.broker.port}", "kafka_idempotence": False, "topic_prefix": name,
-            "topic_partitions": PARTITIONS, "database_url": self.url, "database_schema": name,
-            "session_seconds": 6, "rebalance_seconds": 2, "data_dir": str(self.folder / name), "log_level": "warning",
-            **changes, **json.loads(os.environ.get("LOYALTY_BENCH_SETTINGS", "{}")),
-        })  # fmt: skip
+        settings = Settings.model_validate(
+            {
+                "kafka_brokers": f"127.0.0.1:{self.broker.port}",
+                "kafka_idempotence": False,
+                "topic_prefix": name,
+                "topic_partitions": PARTITIONS,
+                "database_url": self.url,
+                "database_schema": name,
+                "session_seconds": 6,
+                "rebalance_seconds": 2,
+                "data_dir": str(self.folder / name),
+                "log_level": "warning",
+                **changes,
+                **json.loads(os.environ.get("LOYALTY_BENCH_SETTINGS", "{}")),
+            }
+        )
         admin = Admin(settings.kafka_brokers)
         await asyncio.to_thread(admin.create_topics, settings)
         admin.close()

@@ -32,9 +32,12 @@ def profiles_of(members: int) -> Iterator[Event]:
     """Yield a profile of every member."""
     for number in range(members):
         data: dict[str, object] = {
-            "member_id": _member(number), "occurred_at": _PREPARED.isoformat(), "name": f"Planted {number}",
-            "email": f"planted-{number}@example.invalid", "consent": ["email"],
-        }  # fmt: skip
+            "member_id": _member(number),
+            "occurred_at": _PREPARED.isoformat(),
+            "name": f"Planted {number}",
+            "email": f"planted-{number}@example.invalid",
+            "consent": ["email"],
+        }
         yield event_of(profiles.UPDATED, data, f"profile-{number}", "/crm")
 
 
@@ -53,8 +56,11 @@ def monthly_purchases(members: int, months: int) -> Iterator[Event]:
         occurred_at = datetime(2017, month, 10, tzinfo=UTC).isoformat()
         for number in range(members):
             line: dict[str, object] = {
-                "line_id": "1", "product_id": "0000001", "category": ["GROCERY"], "amount": rng.randrange(1000, 9000),
-            }  # fmt: skip
+                "line_id": "1",
+                "product_id": "0000001",
+                "category": ["GROCERY"],
+                "amount": rng.randrange(1000, 9000),
+            }
             yield order_of(f"{month}-{number}", _member(number), occurred_at, [line])
 
 
@@ -86,24 +92,33 @@ def mixed(events: int) -> Iterator[Event]:
         elif kind < _RETURN:
             order, member = orders.pop(rng.randrange(len(orders)))
             data: dict[str, object] = {
-                "return_id": str(number), "order_id": order, "member_id": member, "occurred_at": occurred_at,
-            }  # fmt: skip
+                "return_id": str(number),
+                "order_id": order,
+                "member_id": member,
+                "occurred_at": occurred_at,
+            }
             yield event_of(purchases.RETURNED, data, f"return-{number}")
         elif kind < _REDEMPTION:
             yield _request(number, member, occurred_at)
         else:
             friends.append(f"friend-{number}")
             data = {
-                "referral_id": str(number), "member_id": friends[-1], "referrer_id": member, "occurred_at": occurred_at,
-            }  # fmt: skip
+                "referral_id": str(number),
+                "member_id": friends[-1],
+                "referrer_id": member,
+                "occurred_at": occurred_at,
+            }
             yield event_of(referrals.REGISTERED, data, f"referral-{number}", "/crm")
 
 
 def _request(number: int, member: str, occurred_at: str) -> Event:
     data: dict[str, object] = {
-        "redemption_id": redemption_id(number), "member_id": member, "reward": "tea", "confirm": True,
+        "redemption_id": redemption_id(number),
+        "member_id": member,
+        "reward": "tea",
+        "confirm": True,
         "occurred_at": occurred_at,
-    }  # fmt: skip
+    }
     return event_of(redemptions.REQUESTED, data, f"request-{number}", "/till")
 
 

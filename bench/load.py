@@ -43,9 +43,14 @@ def purchase(rng: random.Random, order: str, member: str, occurred_at: str) -> E
 def order_of(order: str, member: str, occurred_at: str, lines: list[dict[str, object]]) -> Event:
     """Return an order of some lines."""
     data: dict[str, object] = {
-        "order_id": order, "member_id": member, "occurred_at": occurred_at, "channel": "store", "store_id": "330",
-        "currency": "USD", "lines": lines,
-    }  # fmt: skip
+        "order_id": order,
+        "member_id": member,
+        "occurred_at": occurred_at,
+        "channel": "store",
+        "store_id": "330",
+        "currency": "USD",
+        "lines": lines,
+    }
     return event_of(COMPLETED, data, f"bench-{order}")
 
 

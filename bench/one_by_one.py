@@ -17,7 +17,8 @@ from services.redeem import store as redeem_store
 from services.redeem.handler import RedeemHandler
 from shared.database.pool import open_pool
 from shared.errors import LoadAgain
-from shared.ledger.model import Account, Entry, LotChange
+from shared.ledger.model import Account, Entry
+from shared.ledger.posting import LotChange
 from shared.runtime.decode import decode
 from shared.runtime.handler import Mark
 from shared.runtime.journal import take_mark
@@ -84,9 +85,13 @@ class Naive:
 
     async def _send(self, sent: Message) -> None:
         await self.app.producer.send(
-            self._options.topic(sent.topic), sent.key, sent.value,
-            partition_of(sent.key, self._options.topic_partitions), None, dict(sent.headers),
-        )  # fmt: skip
+            self._options.topic(sent.topic),
+            sent.key,
+            sent.value,
+            partition_of(sent.key, self._options.topic_partitions),
+            None,
+            dict(sent.headers),
+        )
 
     async def _handle(self, handler: Any, batch: Batch) -> list[Message]:
         place = (batch.topic, batch.partition, batch.epoch)
@@ -123,8 +128,9 @@ async def _store_effects(connection: Any, handler: Any, decisions: Decisions, ma
         await connection.execute(
             "update redemption set state = 'released', reason = 'timed-out', settled_at = $2 "
             "where key = $1 and state = 'reserved'",
-            key, instant,
-        )  # fmt: skip
+            key,
+            instant,
+        )
     if isinstance(handler, EarnHandler):
         await earn_store.write(connection, effects)
     else:
@@ -140,21 +146,39 @@ async def _store_batch(
         "insert into archive (seq, kind, service, topic, partition, epoch, first_offset, next_offset, records, "
         "accepted, duplicates, refused, ignored, judged_at, recorded_at, body, facts) "
         "values ($1, 'batch', $2, $3, $4, 0, $5, $6, 1, $7, $8, 0, $9, $10, $10, $11, $12)",
-        mark.seq, handler.service, batch.topic, batch.partition, batch.first_offset, batch.next_offset,
-        decisions.accepted, decisions.duplicates, ignored, mark.recorded_at, pack(records), decisions.facts,
-    )  # fmt: skip
+        mark.seq,
+        handler.service,
+        batch.topic,
+        batch.partition,
+        batch.first_offset,
+        batch.next_offset,
+        decisions.accepted,
+        decisions.duplicates,
+        ignored,
+        mark.recorded_at,
+        pack(records),
+        decisions.facts,
+    )
     await connection.execute(
         "insert into watermark (service, topic, partition, epoch, next_offset, topic_id, updated_at) "
         "values ($1, $2, $3, 0, $4, '', $5) on conflict (service, topic, partition) "
         "do update set next_offset = excluded.next_offset, updated_at = excluded.updated_at",
-        handler.service, batch.topic, batch.partition, batch.next_offset, mark.recorded_at,
-    )  # fmt: skip
+        handler.service,
+        batch.topic,
+        batch.partition,
+        batch.next_offset,
+        mark.recorded_at,
+    )
     # The outbox row in and out, as the real services write it.
     if decisions.messages:
         await connection.execute(
             "insert into outbox (seq, service, topic, partition, body) values ($1, $2, $3, $4, $5)",
-            mark.seq, handler.service, batch.topic, batch.partition, pack(decisions.messages),
-        )  # fmt: skip
+            mark.seq,
+            handler.service,
+            batch.topic,
+            batch.partition,
+            pack(decisions.messages),
+        )
         await connection.execute("delete from outbox where seq = $1", mark.seq)
 
 
@@ -163,9 +187,23 @@ async def _insert_entry(connection: Any, e: Entry, mark: Mark) -> None:
         "insert into entry (account, version, points, lot, available, pending, reserved, debt, qualifying, "
         "occurred_at, event_at, recorded_at, cause, program_version, rule, operation) "
         "values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)",
-        e.account, e.version, e.points, e.lot, e.available, e.pending, e.reserved, e.debt, e.qualifying, e.occurred_at,
-        e.event_at, mark.recorded_at, e.cause, e.program_version, e.rule, e.operation,
-    )  # fmt: skip
+        e.account,
+        e.version,
+        e.points,
+        e.lot,
+        e.available,
+        e.pending,
+        e.reserved,
+        e.debt,
+        e.qualifying,
+        e.occurred_at,
+        e.event_at,
+        mark.recorded_at,
+        e.cause,
+        e.program_version,
+        e.rule,
+        e.operation,
+    )
 
 
 async def _change_lot(connection: Any, lot: LotChange) -> None:
@@ -175,20 +213,39 @@ async def _change_lot(connection: Any, lot: LotChange) -> None:
             "values ($1, $2, $3, $4, $5, $6, $7) on conflict (account, lot) do update "
             "set earned = lot.earned + excluded.earned, remaining = lot.remaining + excluded.remaining, "
             "pending = excluded.pending",
-            lot.account, lot.lot, lot.earned, lot.remaining, lot.terms.available_at, lot.terms.expires_at, lot.pending,
-        )  # fmt: skip
+            lot.account,
+            lot.lot,
+            lot.earned,
+            lot.remaining,
+            lot.terms.available_at,
+            lot.terms.expires_at,
+            lot.pending,
+        )
     else:
         await connection.execute(
             "update lot set earned = earned + $3, remaining = remaining + $4, pending = $5 "
             "where account = $1 and lot = $2",
-            lot.account, lot.lot, lot.earned, lot.remaining, lot.pending,
-        )  # fmt: skip
+            lot.account,
+            lot.lot,
+            lot.earned,
+            lot.remaining,
+            lot.pending,
+        )
 
 
 async def _update_account(connection: Any, account: Account) -> None:
     await connection.execute(
         "update account set available = $2, pending = $3, reserved = $4, debt = $5, lifetime = $6, version = $7, "
         "as_of = $8, next_due = $9, earned_at = $10, redeemed_at = $11 where account = $1",
-        account.account, account.available, account.pending, account.reserved, account.debt, account.lifetime,
-        account.version, account.as_of, account.next_due, account.earned_at, account.redeemed_at,
-    )  # fmt: skip
+        account.account,
+        account.available,
+        account.pending,
+        account.reserved,
+        account.debt,
+        account.lifetime,
+        account.version,
+        account.as_of,
+        account.next_due,
+        account.earned_at,
+        account.redeemed_at,
+    )

@@ -63,9 +63,7 @@ async def backlog(servers: Servers, app: str, number: int, events: int, members:
 
 
 async def _until_done(made: Deployment, events: int, processes: list[Process]) -> None:
-    done = (
-        "select (select coalesce(sum(next_offset), 0) from watermark) >= $1 and not exists (select from outbox)"
-    )  # fmt: skip
+    done = "select (select coalesce(sum(next_offset), 0) from watermark) >= $1 and not exists (select from outbox)"
     await made.until(done, processes, events)
 
 

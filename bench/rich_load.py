@@ -30,8 +30,10 @@ def _offers(rng: random.Random, count: int) -> Iterator[str]:
             day = f"2017-{rng.randrange(1, 13):02d}-{rng.randrange(1, 29):02d}"
             yield f"  - {{ rule: day-{number}, {give}, when: {{ dates: {{ from: {day}, to: {day} }} }} }}"
         else:
-            yield (f"  - {{ rule: twice-{number}, multiply: 2, of: every-dollar, for: {{ sku: S{number} }}, "
-                   "cap: 500 points per month }")  # fmt: skip
+            yield (
+                f"  - {{ rule: twice-{number}, multiply: 2, of: every-dollar, for: {{ sku: S{number} }}, "
+                "cap: 500 points per month }"
+            )
 
 
 def with_returns(count: int, members: int) -> Iterator[Event]:
@@ -43,9 +45,12 @@ def with_returns(count: int, members: int) -> Iterator[Event]:
         if rng.random() < _RETURNED:
             occurred_at = dict(bought[2])["ce_time"].decode()
             data: dict[str, object] = {
-                "return_id": f"back-{number}", "order_id": f"{number:010d}", "member_id": bought[0],
-                "occurred_at": occurred_at, "lines": [{"line_id": "1", "quantity": 1}],
-            }  # fmt: skip
+                "return_id": f"back-{number}",
+                "order_id": f"{number:010d}",
+                "member_id": bought[0],
+                "occurred_at": occurred_at,
+                "lines": [{"line_id": "1", "quantity": 1}],
+            }
             waiting.append(event_of(RETURNED, data, f"back-{number}"))
         if len(waiting) > 100 * _RETURNED:
             yield waiting.pop(0)

@@ -44,8 +44,21 @@ class Sizes(BaseSettings):
 
 #: A run that only shows whether everything works.
 SMALL = {
-    "rounds": 1, "members": 500, "naive_events": 200, "events": 4_000, "same_events": 200, "latency_seconds": 2,
-    "flow_events": 3_000, "naive_flow_events": 160, "same_flow_events": 160, "redemption_seconds": 3,
-    "lapsing_accounts": 1_000, "lapsing_lots": 3, "tier_events": 4_000, "news": 2_000, "look_up_events": 4_000,
-    "rated": 2_000, "rich_events": 4_000,
-}  # fmt: skip
+    "rounds": 1,
+    "members": 500,
+    "naive_events": 200,
+    "events": 4_000,
+    "same_events": 200,
+    "latency_seconds": 2,
+    "flow_events": 3_000,
+    "naive_flow_events": 160,
+    "same_flow_events": 160,
+    "redemption_seconds": 3,
+    "lapsing_accounts": 1_000,
+    "lapsing_lots": 3,
+    "tier_events": 4_000,
+    "news": 2_000,
+    "look_up_events": 4_000,
+    "rated": 2_000,
+    "rich_events": 4_000,
+}

@@ -158,15 +158,21 @@ class Baskets:
             "lines": [self._line(position, line) for position, line in enumerate(rows, start=1)],
         }
         headers = seal(
-            event_id=f"completejourney-{basket.number}", source=f"/stores/{basket.store}", event_type=COMPLETED,
-            time=occurred_at, key=basket.member,
-        )  # fmt: skip
+            event_id=f"completejourney-{basket.number}",
+            source=f"/stores/{basket.store}",
+            event_type=COMPLETED,
+            time=occurred_at,
+            key=basket.member,
+        )
         return Purchase(basket.moment, basket.member, pydantic_core.to_json(data), headers)
 
     def _line(self, position: int, row: Line) -> dict[str, Any]:
         line: dict[str, Any] = {
-            "line_id": str(position), "product_id": str(row.product), "quantity": row.quantity, "amount": row.amount,
-        }  # fmt: skip
+            "line_id": str(position),
+            "product_id": str(row.product),
+            "quantity": row.quantity,
+            "amount": row.amount,
+        }
         if row.discount:
             line["discount"] = row.discount
         known = self._products.get(row.product)

@@ -82,12 +82,17 @@ def _write_mail(home: Path) -> None:
     console.print("writing mails")
     subprocess.run(  # noqa: S603
         [
-            sys.executable, str(_SUBSCRIBER), "--brokers", settings.kafka_brokers,
-            "--prefix", settings.topic_prefix, "--mail-folder", str(home / "mail"), "--now", "--until-idle", "3",
-            "--state", str(home / "mail.db"),
+            sys.executable,
+            str(_SUBSCRIBER),
+            f"--brokers={settings.kafka_brokers}",
+            f"--prefix={settings.topic_prefix}",
+            f"--mail-folder={home / 'mail'}",
+            f"--state={home / 'mail.db'}",
+            "--now",
+            "--until-idle=3",
         ],
         check=True,
-    )  # fmt: skip
+    )
 
 
 def _show_next(home: Path, seconds: float) -> None:
@@ -111,8 +116,10 @@ def _loyalty(home: Path, *arguments: str, capture: bool = False) -> str:
     """Run a command as a user would; ends this process with its status if it fails."""
     done = subprocess.run(  # noqa: S603
         [sys.executable, "-m", "cli", *arguments, "--home", str(home)],
-        check=False, text=True, stdout=subprocess.PIPE if capture else None,
-    )  # fmt: skip
+        check=False,
+        text=True,
+        stdout=subprocess.PIPE if capture else None,
+    )
     if done.returncode:
         raise SystemExit(done.returncode)
     return done.stdout or ""

@@ -166,8 +166,9 @@ class Watcher:
         wanted = [
             (service, topic, partition, end)
             for (topic, partition), end in (sent or {}).items()
-            for service, read in self._readers if read == topic
-        ]  # fmt: skip
+            for service, read in self._readers
+            if read == topic
+        ]
         columns = [list(column) for column in zip(*wanted, strict=True)] or [[], [], [], []]
         seen, moved_at = None, time.monotonic()
         while True:

@@ -36,9 +36,12 @@ class Sender:
 
     async def __aenter__(self) -> Sender:
         self._producer = AIOKafkaProducer(
-            bootstrap_servers=self._settings.kafka_brokers, acks="all", linger_ms=5, max_batch_size=512 * 1024,
+            bootstrap_servers=self._settings.kafka_brokers,
+            acks="all",
+            linger_ms=5,
+            max_batch_size=512 * 1024,
             enable_idempotence=self._settings.kafka_idempotence,
-        )  # fmt: skip
+        )
         try:
             await self._producer.start()
             self._all = sorted(await self._producer.partitions_for(self._settings.topic(purchases.TOPIC)))

@@ -70,8 +70,11 @@ def start(home: Path, programs: Iterable[Program], environment: dict[str, str]) 
     configuration.write_text(_configuration(home, logs, programs, environment))
     done = subprocess.run(  # noqa: S603
         [sys.executable, "-W", "ignore", "-m", "supervisor.supervisord", "-c", str(configuration.resolve())],
-        capture_output=True, text=True, check=False, timeout=60,
-    )  # fmt: skip
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
     if done.returncode:
         raise UsageError(f"the supervisor did not start: {(done.stderr or done.stdout).strip()[-800:]}")
     wait_for("the supervisor", lambda: is_running(home), _READY_SECONDS, logs / "supervisord.log")

@@ -32,9 +32,14 @@ def main(o: argparse.Namespace) -> int:
     db = sqlite3.connect(o.state)
     db.execute("create table if not exists mail (id text primary key, not_before real, use_by real, content blob)")
     consumer = KafkaConsumer(
-        f"{o.prefix}.notifications", bootstrap_servers=o.brokers.split(","), group_id=f"{o.prefix}.email-subscriber",
-        enable_auto_commit=False, auto_offset_reset="earliest", session_timeout_ms=6000, heartbeat_interval_ms=2000,
-    )  # fmt: skip
+        f"{o.prefix}.notifications",
+        bootstrap_servers=o.brokers.split(","),
+        group_id=f"{o.prefix}.email-subscriber",
+        enable_auto_commit=False,
+        auto_offset_reset="earliest",
+        session_timeout_ms=6000,
+        heartbeat_interval_ms=2000,
+    )
     end = time.monotonic() + o.until_idle + 60  # it may take a minute to join the group
     joined, waiting = False, 0
     with closing(db), closing(consumer), suppress(KeyboardInterrupt):

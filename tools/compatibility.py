@@ -18,14 +18,14 @@ Schema = dict[str, Any]
 
 #: (keyword, whether a smaller number is the narrower one)
 _BOUNDS = {
-    "minimum": False, "exclusiveMinimum": False, "minLength": False, "minItems": False, "minProperties": False,
-    "maximum": True, "exclusiveMaximum": True, "maxLength": True, "maxItems": True, "maxProperties": True,
-}  # fmt: skip
+    **dict.fromkeys(("minimum", "exclusiveMinimum", "minLength", "minItems", "minProperties"), False),
+    **dict.fromkeys(("maximum", "exclusiveMaximum", "maxLength", "maxItems", "maxProperties"), True),
+}
 #: What two of mean nothing to each other unless they are equal.
 _EXACT = ("pattern", "format", "multipleOf", "uniqueItems")
 _TALK = {"$schema", "$id", "$defs", "title", "description", "default", "examples", "deprecated"}
-_KNOWN = {*_BOUNDS, *_EXACT, *_TALK, "type", "enum", "const", "anyOf", "properties", "required", "items",
-          "additionalProperties", "$ref"}  # fmt: skip
+_STRUCTURE = {"type", "enum", "const", "anyOf", "properties", "required", "items", "additionalProperties", "$ref"}
+_KNOWN = {*_BOUNDS, *_EXACT, *_TALK, *_STRUCTURE}
 _TYPES = {
     str: "string",
     bool: "boolean",

@@ -132,14 +132,36 @@ def others(measured: Sequence[Measured]) -> float:
 
 
 PURCHASES_ROW = Row(
-    "one earn worker drains a backlog of purchases", 30_000, "wall", _WAIT_MS, lambda _folder: PURCHASES,
-    purchase_load, prepare_purchases, _drain_purchases, _purchase_outcome,
-)  # fmt: skip
+    "one earn worker drains a backlog of purchases",
+    30_000,
+    "wall",
+    _WAIT_MS,
+    lambda _folder: PURCHASES,
+    purchase_load,
+    prepare_purchases,
+    _drain_purchases,
+    _purchase_outcome,
+)
 RICH_ROW = Row(
-    f"the same under two wallets, caps and {_RULES} rules, 5 % returns", 20_000, "wall", _WAIT_MS, _rich_program,
-    _rich_load, _prepare_rich, _drain_all, _rich_outcome,
-)  # fmt: skip
+    f"the same under two wallets, caps and {_RULES} rules, 5 % returns",
+    20_000,
+    "wall",
+    _WAIT_MS,
+    _rich_program,
+    _rich_load,
+    _prepare_rich,
+    _drain_all,
+    _rich_outcome,
+)
 FLOW_ROW = Row(
-    "earn, redeem, tiers and notify drain a backlog of everything mixed", 12_000, "manual", _WAIT_MS,
-    lambda _folder: FLOW, _flow_load, _prepare_flow, _drain_all, _flow_outcome, parts=2,
-)  # fmt: skip
+    "earn, redeem, tiers and notify drain a backlog of everything mixed",
+    12_000,
+    "manual",
+    _WAIT_MS,
+    lambda _folder: FLOW,
+    _flow_load,
+    _prepare_flow,
+    _drain_all,
+    _flow_outcome,
+    parts=2,
+)

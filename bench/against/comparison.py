@@ -111,8 +111,9 @@ def _print_notes(outcomes: Sequence[Outcome], console: Console) -> None:
     shares = [100 * outcome.others for outcome in outcomes]
     console.print(
         f"other processes had {statistics.median(shares):.0f} % of the machine's CPU "
-        f"({min(shares):.0f} to {max(shares):.0f} %)", highlight=False,
-    )  # fmt: skip
+        f"({min(shares):.0f} to {max(shares):.0f} %)",
+        highlight=False,
+    )
 
 
 def _short(name: str) -> str:

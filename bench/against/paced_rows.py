@@ -97,11 +97,26 @@ def _outcome(measured: Sequence[Measured], results: dict[str, int]) -> Outcome:
 
 
 LATENCY_ROW = Row(
-    "from a purchase to its points event, at half the rate of the row purchases", _PURCHASE_SECONDS, "wall", _WAIT_MS,
-    lambda _folder: PURCHASES, purchase_load, prepare_purchases, _time_purchases, _purchase_outcome,
+    "from a purchase to its points event, at half the rate of the row purchases",
+    _PURCHASE_SECONDS,
+    "wall",
+    _WAIT_MS,
+    lambda _folder: PURCHASES,
+    purchase_load,
+    prepare_purchases,
+    _time_purchases,
+    _purchase_outcome,
     half_rate_of="purchases",
-)  # fmt: skip
+)
 REDEMPTIONS_ROW = Row(
-    "from a redemption to its answer, by redeem alone", _REDEMPTION_SECONDS, "manual", _WAIT_MS,
-    lambda _folder: FLOW, _redemption_load, _prepare_redemptions, _time_redemptions, _redemption_outcome, rate=100,
-)  # fmt: skip
+    "from a redemption to its answer, by redeem alone",
+    _REDEMPTION_SECONDS,
+    "manual",
+    _WAIT_MS,
+    lambda _folder: FLOW,
+    _redemption_load,
+    _prepare_redemptions,
+    _time_redemptions,
+    _redemption_outcome,
+    rate=100,
+)

@@ -36,10 +36,8 @@ def interpreter_for(repository: Path, tree: Path, say: Callable[[str], None]) ->
         shutil.rmtree(folder, ignore_errors=True)
         python = str(folder / "bin" / "python")
         _run(sys.executable, "-m", "venv", str(folder))
-        _run(
-            python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--require-hashes",
-            "-r", str(wanted),
-        )  # fmt: skip
+        quietly = ("--quiet", "--disable-pip-version-check")
+        _run(python, "-m", "pip", "install", *quietly, "--require-hashes", "-r", str(wanted))
         (folder / "installed").touch()
     return folder / "bin" / "python"
 

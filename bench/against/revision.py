@@ -60,5 +60,8 @@ def checked_out(repository: Path, commit: str) -> Iterator[Path]:
 def _git(repository: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(  # noqa: S603
         ["git", "-C", str(repository), *arguments],  # noqa: S607 - whichever git the user works with
-        capture_output=True, text=True, check=False, timeout=_SECONDS,
-    )  # fmt: skip
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=_SECONDS,
+    )

@@ -53,12 +53,18 @@ class Site:
     def of(cls, tree: Tree, servers: Running, clock: str) -> Site:
         """Return the site of a tree on servers; ``clock`` is ``wall`` or ``manual``."""
         values = {
-            "kafka_brokers": f"127.0.0.1:{servers.broker.port}", "kafka_idempotence": "false",
-            "topic_prefix": _PREFIX, "topic_partitions": str(PARTITIONS), "database_url": servers.url,
-            "database_schema": _PREFIX, "session_seconds": str(_SESSION_SECONDS), "rebalance_seconds": "2",
-            "clock": clock, "log_level": "warning",
+            "kafka_brokers": f"127.0.0.1:{servers.broker.port}",
+            "kafka_idempotence": "false",
+            "topic_prefix": _PREFIX,
+            "topic_partitions": str(PARTITIONS),
+            "database_url": servers.url,
+            "database_schema": _PREFIX,
+            "session_seconds": str(_SESSION_SECONDS),
+            "rebalance_seconds": "2",
+            "clock": clock,
+            "log_level": "warning",
             **{name: str(value) for name, value in json.loads(os.environ.get("LOYALTY_BENCH_SETTINGS", "{}")).items()},
-        }  # fmt: skip
+        }
         variables = {f"LOYALTY_{name.upper()}": value for name, value in values.items()}
         # A stack that runs in the tree must not lend its settings.
         variables["LOYALTY_HOME"] = str(servers.folder / "home")

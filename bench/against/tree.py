@@ -38,9 +38,14 @@ class Tree:
             RunFailed: It did not succeed, or ran code that is not this tree's.
         """
         done = subprocess.run(  # noqa: S603
-            self._command(report, module, arguments), env=self._environment(variables), cwd=self.root,
-            capture_output=True, text=True, check=False, timeout=_COMMAND_SECONDS,
-        )  # fmt: skip
+            self._command(report, module, arguments),
+            env=self._environment(variables),
+            cwd=self.root,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=_COMMAND_SECONDS,
+        )
         if done.returncode:
             said = (done.stderr or done.stdout).strip()[-_SHOWN_CHARACTERS:]
             raise RunFailed(f"{self.name}: {module} {' '.join(arguments)} failed: {said}")

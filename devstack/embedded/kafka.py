@@ -99,11 +99,21 @@ def fetch() -> Path:
         pom.write_text(_POM)
         done = subprocess.run(  # noqa: S603
             [
-                shutil.which("mvn") or "mvn", "-B", "-ntp", "-q", "-f", str(pom), "dependency:copy-dependencies",
-                "-DincludeScope=runtime", f"-DoutputDirectory={jars}",
+                shutil.which("mvn") or "mvn",
+                "-B",
+                "-ntp",
+                "-q",
+                "-f",
+                str(pom),
+                "dependency:copy-dependencies",
+                "-DincludeScope=runtime",
+                f"-DoutputDirectory={jars}",
             ],
-            capture_output=True, text=True, check=False, timeout=600,
-        )  # fmt: skip
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=600,
+        )
         if done.returncode:
             raise UsageError(f"Maven could not fetch Apache Kafka {VERSION}: {done.stdout.strip()[-800:]}")
         done_mark.touch()
@@ -123,14 +133,20 @@ def prepare(folder: Path, port: int) -> Command:
     logging = folder / "log4j2.properties"
     logging.write_text(_LOGGING)
     java = (
-        shutil.which("java") or "java", *_JAVA, f"-Dlog4j2.configurationFile={logging}",
-        "-cp", f"{jars}/*",
-    )  # fmt: skip
+        shutil.which("java") or "java",
+        *_JAVA,
+        f"-Dlog4j2.configurationFile={logging}",
+        "-cp",
+        f"{jars}/*",
+    )
     if not (data / "meta.properties").exists():
         done = subprocess.run(  # noqa: S603
             [*java, "kafka.tools.StorageTool", "format", "-t", _CLUSTER_ID, "-c", str(properties)],
-            capture_output=True, text=True, check=False, timeout=120,
-        )  # fmt: skip
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=120,
+        )
         if done.returncode:
             raise UsageError(f"Kafka's storage could not be formatted: {done.stderr.strip()[-800:]}")
     return Command((*java, "kafka.Kafka", str(properties)))

@@ -53,11 +53,21 @@ def prepare(home: Path) -> Path:
                 shutil.chown(path, _UNPRIVILEGED)
         done = subprocess.run(  # noqa: S603 - our own binary, our own arguments
             [
-                str(_programs(home) / "initdb"), "--pgdata", str(data), "--username", _USER, "--encoding", "UTF8",
-                "--locale", "C", "--auth", "scram-sha-256", "--pwfile", str(secret), "--data-checksums",
+                str(_programs(home) / "initdb"),
+                f"--pgdata={data}",
+                f"--username={_USER}",
+                "--encoding=UTF8",
+                "--locale=C",
+                "--auth=scram-sha-256",
+                f"--pwfile={secret}",
+                "--data-checksums",
             ],
-            capture_output=True, text=True, check=False, cwd=folder, user=_UNPRIVILEGED if is_root() else None,
-        )  # fmt: skip
+            capture_output=True,
+            text=True,
+            check=False,
+            cwd=folder,
+            user=_UNPRIVILEGED if is_root() else None,
+        )
     if done.returncode:
         shutil.rmtree(data, ignore_errors=True)
         raise UsageError(f"initdb failed: {done.stderr.strip()[-800:]}")

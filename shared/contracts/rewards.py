@@ -17,9 +17,14 @@ RELEASED = "loyalty.redemption.released.v1"
 REFUNDED = "loyalty.redemption.refunded.v1"
 
 Reason = Literal[
-    "no-program", "unknown-reward", "not-enough-points", "tier-too-low", "limit-reached", "reservation-timed-out",
+    "no-program",
+    "unknown-reward",
+    "not-enough-points",
+    "tier-too-low",
+    "limit-reached",
+    "reservation-timed-out",
     "cancelled",
-]  # fmt: skip
+]
 
 
 @with_config(CLOSED)

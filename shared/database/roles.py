@@ -88,13 +88,15 @@ def _grants(schema: str, service: str, rights: Mapping[str, str]) -> str:
     Messages of notify hold addresses and wait in the outbox: a service sees its own rows only.
     """
     role = role_of(schema, service)
-    return "\n".join([
-        f'revoke all on all tables in schema "{schema}" from "{role}";',
-        f'revoke all on all sequences in schema "{schema}" from "{role}";',
-        f'revoke all on schema "{schema}" from "{role}";',
-        f'grant usage on schema "{schema}" to "{role}";',
-        f'grant usage on sequence "{schema}".archive_seq to "{role}";',
-        *(f'grant {verbs} on "{schema}"."{table}" to "{role}";' for table, verbs in rights.items()),
-        f'drop policy if exists "{service}" on "{schema}".outbox;',
-        f'create policy "{service}" on "{schema}".outbox to "{role}" using (service = \'{service}\');',
-    ])  # fmt: skip
+    return "\n".join(
+        [
+            f'revoke all on all tables in schema "{schema}" from "{role}";',
+            f'revoke all on all sequences in schema "{schema}" from "{role}";',
+            f'revoke all on schema "{schema}" from "{role}";',
+            f'grant usage on schema "{schema}" to "{role}";',
+            f'grant usage on sequence "{schema}".archive_seq to "{role}";',
+            *(f'grant {verbs} on "{schema}"."{table}" to "{role}";' for table, verbs in rights.items()),
+            f'drop policy if exists "{service}" on "{schema}".outbox;',
+            f'create policy "{service}" on "{schema}".outbox to "{role}" using (service = \'{service}\');',
+        ]
+    )

@@ -12,8 +12,9 @@ from shared.errors import InvariantBroken
 from shared.instants import NEVER
 from shared.ledger.due import TimedEffect, announcements, expiry_of, first_due, next_due
 from shared.ledger.lots import all_lots, available_lots, burn_order
-from shared.ledger.model import BY_TIME, Account, Cause, Hold, Lot, Part, Posting, Terms
+from shared.ledger.model import BY_TIME, Account, Cause, Hold, Lot, Part, Terms
 from shared.ledger.operations import Operation
+from shared.ledger.posting import Posting
 from shared.program.compiled.program import Program
 
 

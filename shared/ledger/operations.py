@@ -69,10 +69,15 @@ EFFECT_OF: tuple[Effect, ...] = tuple(
 )
 
 #: What a return writes; together they are the points that it took back.
-REVERSALS = frozenset({
-    Operation.REVERSE, Operation.REVERSE_PENDING, Operation.REVERSE_OWED, Operation.REVERSE_WAIVED,
-    Operation.REVERSE_WITHHELD,
-})  # fmt: skip
+REVERSALS = frozenset(
+    {
+        Operation.REVERSE,
+        Operation.REVERSE_PENDING,
+        Operation.REVERSE_OWED,
+        Operation.REVERSE_WAIVED,
+        Operation.REVERSE_WITHHELD,
+    }
+)
 
 
 def effects_as_values() -> str:

@@ -9,7 +9,8 @@ from typing import Any
 from shared.database.pool import Connection
 from shared.errors import LoadAgain
 from shared.instants import BEGINNING, NEVER
-from shared.ledger.model import Account, Hold, Lot, Part, Posting, Terms
+from shared.ledger.model import Account, Hold, Lot, Part, Terms
+from shared.ledger.posting import Posting
 
 _COLUMNS = """a.account, a.member, a.wallet, a.available, a.pending, a.reserved, a.debt, a.lifetime, a.version, a.as_of,
        a.next_due, a.earned_at, a.redeemed_at"""
@@ -161,10 +162,11 @@ def fill(accounts: Sequence[Account], lots: Sequence[Sequence[Any]], holds: Sequ
 
 def parts_to_json(parts: Sequence[Part]) -> str:
     """Return the parts of a redemption as they stand in its row."""
-    return json.dumps([
+    rows = [
         [terms.available_at, terms.expires_at, terms.fulfils.hex(), points, *([terms.idle] if terms.idle else [])]
         for terms, points in parts
-    ])  # fmt: skip
+    ]
+    return json.dumps(rows)
 
 
 def parts_from_json(text: str) -> tuple[Part, ...]:

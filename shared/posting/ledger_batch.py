@@ -14,7 +14,8 @@ from shared.instants import iso
 from shared.ledger.audit.runner import running_audit
 from shared.ledger.book import Book
 from shared.ledger.due import TimedEffect
-from shared.ledger.model import Account, Posting
+from shared.ledger.model import Account
+from shared.ledger.posting import Posting
 from shared.posting.timed_effects import announce
 from shared.program.cache import Programs
 from shared.program.compiled.ladders import Ladders

@@ -95,12 +95,18 @@ async def publish(
         await connection.execute(
             "insert into program (version, program_id, effective_at, content, content_hash, templates) "
             "values ($1, $2, $3, $4, $5, $6)",
-            version, program_file.program, microseconds(program.effective_at), text, content_hash, words,
-        )  # fmt: skip
+            version,
+            program_file.program,
+            microseconds(program.effective_at),
+            text,
+            content_hash,
+            words,
+        )
         await connection.execute(
             "insert into archive (seq, kind, service, topic, partition, epoch, first_offset, next_offset, records, "
             "accepted, duplicates, refused, ignored, judged_at, recorded_at, body, facts) values "
             "(nextval('archive_seq'), 'program', '', '', 0, 0, 0, 0, 0, 0, 0, 0, 0, now(), now(), $1, $2)",
-            text.encode(), words.encode(),
-        )  # fmt: skip
+            text.encode(),
+            words.encode(),
+        )
     return Published(version, program, fresh=True)

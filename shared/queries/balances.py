@@ -13,8 +13,9 @@ from shared.database.pool import Connection
 from shared.instants import BEGINNING
 from shared.ledger.book import Book
 from shared.ledger.due import TimedEffect
-from shared.ledger.model import Account, Posting
+from shared.ledger.model import Account
 from shared.ledger.operations import Operation, effects_as_values
+from shared.ledger.posting import Posting
 from shared.ledger.store import fill, load_lots
 from shared.program.compiled.program import Program
 

@@ -24,7 +24,8 @@ from services.tiers import handler as tiers
 from services.tiers.tier_events import TierStatus
 from shared.contracts import referrals
 from shared.instants import BEGINNING
-from shared.ledger.model import Account, Entry, Posting
+from shared.ledger.model import Account, Entry
+from shared.ledger.posting import Posting
 from shared.program.compiled.ladders import ladders_by_wallet
 from shared.program.compiled.program import Program, compile_program
 from shared.program.language.loader import load

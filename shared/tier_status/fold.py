@@ -18,9 +18,20 @@ from shared.tier_status.state import Change, Kind, State, TierInput, dump, load
 from shared.tier_status.windows import LONG_AGO, beginning, bucket, day_of, period
 
 __all__ = [
-    "Change", "State", "TierInput", "advance", "dump", "fold", "load", "metric_value",
-    "next_due", "recounted", "tier_at", "to_keep", "to_next",
-]  # fmt: skip
+    "Change",
+    "State",
+    "TierInput",
+    "advance",
+    "dump",
+    "fold",
+    "load",
+    "metric_value",
+    "next_due",
+    "recounted",
+    "tier_at",
+    "to_keep",
+    "to_next",
+]
 
 #: So many days of a rolling window are kept each by itself: more than any window counts.
 _KEPT_DAYS = 400

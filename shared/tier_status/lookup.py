@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from shared.errors import InvariantBroken
-from shared.ledger.model import Account, Entry, Posting
+from shared.ledger.model import Account, Entry
+from shared.ledger.posting import Posting
 from shared.program.compiled.ladder import Ladder
 from shared.program.compiled.ladders import Ladders
 from shared.tier_status.read import Loaded, tier_input, tier_number_at

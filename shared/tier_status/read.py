@@ -63,9 +63,7 @@ async def load_inputs(connection: Connection, after: dict[int, int]) -> dict[int
 
 def tier_input(entry: Entry) -> TierInput:
     """Return what the fold reads of an entry that was just posted."""
-    return TierInput(
-        entry.version, entry.occurred_at, entry.event_at, entry.points, entry.qualifying, entry.operation
-    )  # fmt: skip
+    return TierInput(entry.version, entry.occurred_at, entry.event_at, entry.points, entry.qualifying, entry.operation)
 
 
 def tier_slug_at(loaded: Loaded, ladder_at: Ladders, instant: int) -> str:

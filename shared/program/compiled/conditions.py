@@ -79,9 +79,7 @@ def _weekday(wanted: tuple[Weekday, ...]) -> Condition:
 
 def _dates(dates: Dates) -> Condition:
     first, last = dates.from_ or date.min, dates.to or date.max
-    wanted = " ".join(
-        [*([f"from {dates.from_}"] if dates.from_ else []), *([f"to {dates.to}"] if dates.to else [])]
-    )  # fmt: skip
+    wanted = " ".join([*([f"from {dates.from_}"] if dates.from_ else []), *([f"to {dates.to}"] if dates.to else [])])
     return Condition("dates", wanted, lambda at: first <= at.local.date() <= last, lambda at: str(at.local.date()))
 
 
@@ -102,18 +100,21 @@ def _tier(tier: str, ladder: Ladder) -> Condition:
 def _segment(wanted: tuple[str, ...]) -> Condition:
     segments = frozenset(wanted)
     return Condition(
-        "segment", _any(wanted), lambda at: not segments.isdisjoint(at.known.member.segments),
+        "segment",
+        _any(wanted),
+        lambda at: not segments.isdisjoint(at.known.member.segments),
         lambda at: ", ".join(sorted(at.known.member.segments)) or "none is told",
-    )  # fmt: skip
+    )
 
 
 def _attributes(wanted: Mapping[str, tuple[str, ...]]) -> Condition:
     stated = [(name, frozenset(values)) for name, values in wanted.items()]
     return Condition(
-        "attribute", ", ".join(f"{name} {_any(values)}" for name, values in wanted.items()),
+        "attribute",
+        ", ".join(f"{name} {_any(values)}" for name, values in wanted.items()),
         lambda at: all(at.known.member.attributes.get(name) in values for name, values in stated),
         lambda at: ", ".join(f"{name} {_or_none(at.known.member.attributes.get(name))}" for name, _values in stated),
-    )  # fmt: skip
+    )
 
 
 def _birthday(around: Around) -> Condition:
@@ -152,9 +153,11 @@ def _order_of_at_least(money: Money) -> Condition:
 
 def _purchase(nth: Nth) -> Condition:
     return Condition(
-        "purchase", str(nth), lambda at: nth.holds(at.known.count(PURCHASES) + 1),
+        "purchase",
+        str(nth),
+        lambda at: nth.holds(at.known.count(PURCHASES) + 1),
         lambda at: str(Nth(at.known.count(PURCHASES) + 1, every=False)),
-    )  # fmt: skip
+    )
 
 
 def _visits(streak: Streak) -> Condition:

@@ -37,10 +37,11 @@ class Member(NamedTuple):
     def only(self, used: MemberFieldsUsed) -> Member:
         """Return what a program asks about, and nothing else: that much is kept with an order."""
         return Member(
-            self.joined_on if used.joined_on else None, self.birthday if used.birthday else None,
+            self.joined_on if used.joined_on else None,
+            self.birthday if used.birthday else None,
             self.segments & used.segments,
             {name: value for name, value in self.attributes.items() if name in used.attributes},
-        )  # fmt: skip
+        )
 
     @classmethod
     def from_event(cls, event: MemberUpdated) -> Self:

@@ -53,8 +53,11 @@ class _Index(NamedTuple):
     def met_by(self, purchase: PurchaseCompleted) -> set[int]:
         """Return the numbers of the rules of which an order, or a line of it, has a key."""
         _always, products, skus, brands, categories, tags, stores, partners, channels = self
-        found = {*stores.get(purchase.store_id or "", ()), *partners.get(purchase.partner_id or "", ()),
-                 *channels.get(purchase.channel or "", ())}  # fmt: skip
+        found = {
+            *stores.get(purchase.store_id or "", ()),
+            *partners.get(purchase.partner_id or "", ()),
+            *channels.get(purchase.channel or "", ()),
+        }
         for line in purchase.lines:
             found.update(products.get(line.product_id, ()))
             if line.sku is not None:
@@ -146,9 +149,9 @@ def compile_rules(program: ProgramFile, ladder: Ladder | None, zone: ZoneInfo) -
     paying = {wallet: frozenset(found) for wallet, found in by_wallet.items()}
     rules = tuple(compile_rule(program, rule, numbers, paying, ladder, zone) for rule in program.earning)
     plain = not any(
-        rule.factor or rule.replaces or rule.best_of or rule.caps or rule.split or rule.least_amount
-        or rule.least_items for rule in rules
-    )  # fmt: skip
+        rule.factor or rule.replaces or rule.best_of or rule.caps or rule.split or rule.least_amount or rule.least_items
+        for rule in rules
+    )
     caps = {slug: compile_limits(program, slug, f"wallet {slug}", wallet) for slug, wallet in program.wallets.items()}
     conditions = [rule.when for rule in program.earning if rule.when]
     limits = [limit for of in (*(rule.caps for rule in rules), *caps.values()) for limit in of]

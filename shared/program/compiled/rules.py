@@ -71,9 +71,13 @@ class Rule:
 
 
 def compile_rule(
-    program: ProgramFile, rule: EarningRule, numbers: Mapping[str, int], paying: Mapping[str, frozenset[int]],
-    ladder: Ladder | None, zone: ZoneInfo,
-) -> Rule:  # fmt: skip
+    program: ProgramFile,
+    rule: EarningRule,
+    numbers: Mapping[str, int],
+    paying: Mapping[str, frozenset[int]],
+    ladder: Ladder | None,
+    zone: ZoneInfo,
+) -> Rule:
     """Compile one rule of a file without contradictions.
 
     Args:

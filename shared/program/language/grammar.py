@@ -14,9 +14,19 @@ from typing import ClassVar, Literal, Self
 #: Above this a rate is a typing mistake, and an order could overflow a balance.
 POINTS_MAX = 1_000_000
 MONTHS = (
-    "January", "February", "March", "April", "May", "June", "July", "August", "September", "October", "November",
+    "January",
+    "February",
+    "March",
+    "April",
+    "May",
+    "June",
+    "July",
+    "August",
+    "September",
+    "October",
+    "November",
     "December",
-)  # fmt: skip
+)
 #: A phrase is short; a longer one would keep the pattern busy.
 _LENGTH_MAX = 200
 _NUMBER = r"\d+(?:\.\d+)?(?:/\d+)?"

@@ -128,11 +128,23 @@ _PLAINLY = {
     "union_tag_invalid": "is no kind of calculation",
 }
 _SECTIONS: dict[str, type[BaseModel]] = {
-    "wallets": Wallet, "earning": EarningRule, "for": ProductMatch, "except": ProductMatch,
-    "never_earns": ProductMatch, "when": When, "dates": Dates, "paid_with": PaidWith, "spend": Spend, "rows": Row,
+    "wallets": Wallet,
+    "earning": EarningRule,
+    "for": ProductMatch,
+    "except": ProductMatch,
+    "never_earns": ProductMatch,
+    "when": When,
+    "dates": Dates,
+    "paid_with": PaidWith,
+    "spend": Spend,
+    "rows": Row,
     "bands": Band,
-    "referral": Referral, "rewards": Reward, "ladder": Ladder, "tiers": Tier, "notifications": Notifications,
-}  # fmt: skip
+    "referral": Referral,
+    "rewards": Reward,
+    "ladder": Ladder,
+    "tiers": Tier,
+    "notifications": Notifications,
+}
 
 
 def load(text: str, filename: str = "program.yaml") -> ProgramFile:
@@ -182,9 +194,10 @@ def _describe(error: ErrorDetails, source: Source) -> str:
 def _as_written(place: Path) -> Path:
     """Return a place as the file has it: pydantic adds "[key]", and the kind of a calculation."""
     return tuple(
-        part for number, part in enumerate(place)
+        part
+        for number, part in enumerate(place)
         if part != "[key]" and not (number and place[number - 1] == "calculate" and part in KINDS)
-    )  # fmt: skip
+    )
 
 
 def _allowed(path: Path) -> str | None:

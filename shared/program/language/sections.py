@@ -98,8 +98,13 @@ class Notifications(Part):
     tell: Annotated[
         tuple[Kind, ...], Field(min_length=1), BeforeValidator(many, json_schema_input_type=Kind | tuple[Kind, ...])
     ] = (
-        "points-expiring", "tier-upgraded", "tier-expiring", "points-earned", "referral-rewarded", "redemption-done",
-    )  # fmt: skip
+        "points-expiring",
+        "tier-upgraded",
+        "tier-expiring",
+        "points-earned",
+        "referral-rewarded",
+        "redemption-done",
+    )
     channels: Annotated[
         tuple[Channel, ...],
         Field(min_length=1),

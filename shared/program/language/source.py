@@ -136,9 +136,11 @@ def _only_document(events: Sequence[Event]) -> list[Event]:
     begins = [event for event in events if isinstance(event, DocumentStartEvent)]
     if len(begins) > 1:
         raise ComposerError(
-            "expected a single document in the stream", begins[0].start_mark,
-            "but found another document", begins[1].start_mark,
-        )  # fmt: skip
+            "expected a single document in the stream",
+            begins[0].start_mark,
+            "but found another document",
+            begins[1].start_mark,
+        )
     return [event for event in events if isinstance(event, NodeEvent | CollectionEndEvent)]
 
 
@@ -191,9 +193,8 @@ def _plain(event: Event, events: Iterator[Event], path: Path, source: Source, pr
         return _text_of(event)
     if isinstance(event, SequenceStartEvent):
         return [
-            _plain(child, events, (*path, index), source, problems)
-            for index, child in enumerate(_children(events))
-        ]  # fmt: skip
+            _plain(child, events, (*path, index), source, problems) for index, child in enumerate(_children(events))
+        ]
     mapping: dict[str, Any] = {}
     for key_event in _children(events):
         line, column = _position(key_event)

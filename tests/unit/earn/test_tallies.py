@@ -17,7 +17,8 @@ from services.earn.returning import Returned, take_back
 from shared.contracts.purchases import PURCHASE_RETURNED
 from shared.instants import microseconds
 from shared.ledger.book import Book
-from shared.ledger.model import Account, Posting
+from shared.ledger.model import Account
+from shared.ledger.posting import Posting
 from shared.program.compiled.program import Program
 from shared.program.compiled.rating_context import MemberContext
 from shared.program.compiled.tallies import Per, period_of

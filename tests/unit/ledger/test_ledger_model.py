@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 from shared.errors import InvariantBroken
 from shared.instants import BEGINNING, NEVER
 from shared.ledger.book import Book
-from shared.ledger.model import Account, Cause, Entry, Posting, Terms
+from shared.ledger.model import Account, Cause, Entry, Terms
 from shared.ledger.operations import EFFECTS, Operation, effects_as_values
+from shared.ledger.posting import Posting
 from tests.support.build import program
 from tests.support.examples import examples
 
