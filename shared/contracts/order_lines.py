@@ -16,10 +16,10 @@ class Line:
     """One line of an order.
 
     Attributes:
-        line_id: Unique within the order; a return names lines by it.
-        category: The category path, outermost first: ``["GROCERY", "FRZN ICE"]``. An array, for names hold slashes.
+        line_id: Unique within the order; returns refer to lines by it.
+        category: The category path, outermost first: ``["GROCERY", "FRZN ICE"]``. An array, since names have slashes.
         amount: What was paid for the whole line, after discounts, without tax, in minor units.
-        discount: What was taken off the line, in minor units.
+        discount: The discount on the line, in minor units.
     """
 
     line_id: Identifier
@@ -39,7 +39,7 @@ class Tender:
     """One way in which an order was paid.
 
     Attributes:
-        method: Such as card, cash, or gift-card (by that name a program can say that it does not earn).
+        method: Such as card, cash, or gift-card (the method for which a program can say that it does not earn).
         brand: Such as visa.
         card: The card's own product, such as a shop's co-brand card.
     """
@@ -51,10 +51,10 @@ class Tender:
 
 
 def check_lines(lines: tuple[Line, ...]) -> None:
-    """Check what no line shows by itself.
+    """Check what concerns all lines together.
 
     Raises:
-        ValueError: Two lines have the same id, or the amounts add up to more than can be kept.
+        ValueError: Two lines have the same id, or the sum of the amounts is too large.
     """
     if len({line.line_id for line in lines}) < len(lines):
         raise ValueError("two lines have the same line_id; a return could not tell them apart")

@@ -12,18 +12,18 @@ from typing import NamedTuple
 
 from shared.instants import BEGINNING, NEVER
 
-#: The cause of what time alone makes happen.
+#: The key of the cause of timed effects.
 TIME = bytes(16)
 
 
 class Terms(NamedTuple):
-    """What makes points alike: points of one account with the same terms gather in one lot.
+    """The terms of points: points of one account with the same terms are in one lot.
 
     Attributes:
-        available_at: BEGINNING: at once; NEVER: when what they wait for happens.
-        expires_at: NEVER also for points that lapse without activity.
-        fulfils: The key of what they wait for: an order that is fulfilled, or claimed; they gather with nobody else's.
-        idle: How long the member may do nothing, such as ``18 months without earn or redeem``; empty: for ever.
+        available_at: BEGINNING: at once; NEVER: when the event for which they wait happens.
+        expires_at: NEVER also for points that expire by inactivity.
+        fulfils: The key of the order whose fulfilment or claim they wait for; no other order shares their lot.
+        idle: The inactivity term, such as ``18 months without earn or redeem``; empty: there is none.
     """
 
     available_at: int
@@ -33,7 +33,7 @@ class Terms(NamedTuple):
 
     @functools.lru_cache(maxsize=10_000)  # noqa: B019 - keyed by the terms' values; few terms, many events
     def lot_id(self) -> int:
-        """Return the lot's id: a function of the terms alone, so that no batching can change it (63 bits)."""
+        """Return the lot's id, a 63-bit hash of the terms: so it does not depend on how events were batched."""
         terms = b"%d|%d" % (self.available_at, self.expires_at)
         digest = hashlib.blake2b(terms + self.fulfils + self.idle.encode(), digest_size=8).digest()
         return int.from_bytes(digest) >> 1
@@ -42,8 +42,8 @@ class Terms(NamedTuple):
 class Entry(NamedTuple):
     """One immutable row of the ledger: what was done, and the four balances after it.
 
-    ``occurred_at`` never goes back within an account; ``event_at`` is the event's own time, earlier if it came late.
-    ``lot`` is 0 where no lot is concerned, ``rule`` and ``program_version`` are below 1 where no rule paid.
+    ``occurred_at`` never decreases within an account; ``event_at`` is the event's own time, earlier if it came late.
+    ``lot`` is 0 where the operation concerns no lot; ``rule`` and ``program_version`` are below 1 where no rule paid.
     """
 
     account: int
@@ -65,7 +65,7 @@ class Entry(NamedTuple):
 
 @dataclass(slots=True)
 class Lot:
-    """What is left of the points of one account with the same terms; all of it pending, or all of it available."""
+    """What remains of the points of one account with the same terms: either all pending or all available."""
 
     lot: int
     terms: Terms
@@ -74,7 +74,7 @@ class Lot:
 
 
 class Part(NamedTuple):
-    """Points that a redemption took from one lot."""
+    """The points that a redemption took from one lot."""
 
     terms: Terms
     points: int
@@ -82,7 +82,7 @@ class Part(NamedTuple):
 
 @dataclass(slots=True)
 class Hold:
-    """Points reserved for a redemption until an instant; ``key`` is the redemption's."""
+    """The points reserved for a redemption until an instant; ``key`` is the redemption's business key."""
 
     key: bytes
     until: int
@@ -93,7 +93,7 @@ class Hold:
 
     @property
     def points(self) -> int:
-        """All of them."""
+        """The number of points reserved."""
         return sum(part.points for part in self.parts)
 
 
@@ -102,14 +102,14 @@ class Account:
     """A member's wallet: the totals of its entries.
 
     Attributes:
-        as_of: The latest instant up to which everything due was applied; entries never go back behind it.
+        as_of: The instant up to which everything due has been applied; no entry is posted before it.
         next_due: The earliest instant at which time alone changes the account (or announces that it will).
-        earned_at: When points were earned last, as entries tell it.
-        redeemed_at: When points were redeemed last.
-        lots: The lots with something left, by id.
+        earned_at: When points were last earned, according to the entries.
+        redeemed_at: When points were last redeemed.
+        lots: The lots with points left, by id.
         holds: Open reservations, by the redemption's key.
-        complete: False where a batch did without what stood in the database: then ``lots`` has only what it made
-            itself, and nothing of the rest is due before ``unseen_due``, which lies beyond the batch's last event.
+        complete: False if the batch did not load the stored lots and holds: then ``lots`` has only those that the
+            batch itself made, and nothing else is due before ``unseen_due``, which is after the batch's last event.
     """
 
     account: int
@@ -139,7 +139,7 @@ class Cause(NamedTuple):
     rule: int
 
 
-#: Rules that are not in the list of earning rules.
+#: Numbers for causes that are not earning rules.
 BY_TIME = Cause(TIME, 0, 0)
 REFERRER_RULE = -1
 FRIEND_RULE = -2

@@ -11,7 +11,7 @@ from shared.ledger.operations import EFFECT_OF, Effect, Operation
 
 @dataclass(slots=True)
 class LotChange:
-    """What a batch adds to one lot of one account, and whether its points are pending in the end."""
+    """What a batch adds to one lot of one account, and whether its points are pending after the batch."""
 
     account: int
     lot: int
@@ -22,7 +22,7 @@ class LotChange:
 
 
 class Posting:
-    """Collects what a batch posts: entries in order, changed accounts and lots, holds that timed out and when."""
+    """Collects what a batch posts: entries in order, changed accounts and lots, and when holds timed out."""
 
     __slots__ = ("accounts", "entries", "lots", "timed_out")
 
@@ -44,16 +44,16 @@ class Posting:
         qualifying: int = 0,
         event_at: int | None = None,
     ) -> Entry:
-        """Append one entry, and change the account and the lot by the operation's effect.
+        """Append one entry, and apply the operation's effect to the account and the lot.
 
         Args:
             account: The account, locked by the caller; changed in place.
             operation: What is done.
-            points: In the wallet's smallest unit; 0 only where a qualifying amount is all that the entry tells.
-            occurred_at: The instant that it is posted at, not before any earlier entry's.
+            points: In the wallet's smallest unit; 0 only for an entry that records just a qualifying amount.
+            occurred_at: The instant of the posting, not before that of any earlier entry.
             cause: The business key and the rule behind it.
-            terms: Of the points, where the operation concerns a lot.
-            qualifying: Minor units that count towards a tier (negative: taken back); on one entry an event.
+            terms: The terms of the points, if the operation concerns a lot.
+            qualifying: Minor units that count towards a tier (negative: taken back); on one entry per event.
             event_at: The event's own time, if that is earlier.
 
         Raises:

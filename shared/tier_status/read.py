@@ -1,7 +1,7 @@
-"""A standing as anybody may read it: tiers' last checkpoint and the ledger entries after it, folded by the reader.
+"""Reads a tier status: the last checkpoint of tiers and the ledger entries after it, folded by the reader.
 
-tiers alone stores. Earn and redeem load what it has stored and fold the few entries that follow, so that the tier is
-exact even when tiers is minutes behind.
+Only tiers stores checkpoints. earn and redeem load them and fold the few entries that follow, so the tier is exact
+even when tiers is minutes behind.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from shared.tier_status.state import load as load_state
 
 _CHECKPOINTS = "select account, fold from standing where account = any($1::bigint[])"
 
-# Account by account, along the index: "offset 0" keeps Postgres, which knows not how few entries are new, from
+# Account by account, along the index: Postgres does not know how few entries are new, and "offset 0" keeps it from
 # reading the whole table instead.
 _INPUTS = """
 select e.*
@@ -33,7 +33,7 @@ order by e.account, e.version
 
 @dataclass(slots=True)
 class Loaded:
-    """A checkpoint, and the entries after it in version order; whoever posts more appends them as inputs."""
+    """A checkpoint, and the entries after it in version order; whoever posts more entries appends them."""
 
     state: State = field(default_factory=State)
     inputs: list[TierInput] = field(default_factory=list)
@@ -42,7 +42,7 @@ class Loaded:
 async def load(connection: Connection, accounts: Sequence[int]) -> dict[int, Loaded]:
     """Return every account's checkpoint and the entries after it, in two statements.
 
-    Reads no more than is committed; call it after the account locks if the entries must be all there are.
+    It reads committed data; call it after the accounts are locked if no entry may be missing.
     """
     loaded = {account: Loaded() for account in accounts}
     for account, text in await connection.fetch(_CHECKPOINTS, list(loaded)):
@@ -62,14 +62,14 @@ async def load_inputs(connection: Connection, after: dict[int, int]) -> dict[int
 
 
 def tier_input(entry: Entry) -> TierInput:
-    """Return what the fold reads of an entry that was just posted."""
+    """Return what the fold reads of an entry."""
     return TierInput(entry.version, entry.occurred_at, entry.event_at, entry.points, entry.qualifying, entry.operation)
 
 
 def tier_slug_at(loaded: Loaded, ladder_at: Ladders, instant: int) -> str:
     """Return the tier that a member has, or had, at an instant; empty if there was no ladder then.
 
-    The inputs are folded into ``loaded`` once and for all; time beyond them is not.
+    The entries are folded into ``loaded``; time after them is applied to a copy.
     """
     if loaded.inputs:
         loaded.state, _ = fold(loaded.state, loaded.inputs, ladder_at)
@@ -79,10 +79,10 @@ def tier_slug_at(loaded: Loaded, ladder_at: Ladders, instant: int) -> str:
         state = state.copy()
         advance(state, instant, ladder_at)
     ladder = ladder_at(instant)
-    # Before the first entry everybody stands on the lowest tier.
+    # Before the first entry everybody has the lowest tier.
     return tier_at(state, instant) or (ladder.tiers[0].tier if ladder else "")
 
 
 def tier_number_at(loaded: Loaded, ladder_at: Ladders, ladder: Ladder, instant: int) -> int:
-    """Return the number of that tier on a ladder, from 0; of a tier that is not on it, 0."""
+    """Return the number of that tier on a ladder, from 0; 0 for a tier that is not on it."""
     return ladder.number_of(tier_slug_at(loaded, ladder_at, instant))

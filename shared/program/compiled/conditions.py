@@ -1,4 +1,4 @@
-"""Conditions that an order must meet for a rule to apply. Each can say what it wanted and what it found."""
+"""Conditions that an order must meet for a rule to apply. Each can say what it requires and what it found."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ class Condition(NamedTuple):
 
     Attributes:
         field: Its name in the file.
-        wanted: What the file asks for, in words.
+        wanted: What the file requires, for people.
         holds: Whether a purchase meets it.
-        found: What the purchase has instead, in words.
+        found: What the purchase has instead, for people.
     """
 
     field: str
@@ -34,7 +34,7 @@ class Condition(NamedTuple):
 
 
 def compile_conditions(when: When | None, ladder: Ladder | None) -> tuple[Condition, ...]:
-    """Return the conditions of an order (those of a rule's own lines are the rule's), the cheapest first."""
+    """Return the conditions on the order, the cheapest first; those on a rule's own lines are part of the rule."""
     return tuple(_conditions(when, ladder)) if when else ()
 
 
@@ -62,7 +62,7 @@ def _conditions(when: When, ladder: Ladder | None) -> Iterator[Condition]:
 
 
 def _stated(name: str, attribute: str, wanted: tuple[str, ...]) -> Condition:
-    """A condition on something that the purchase tells, or does not tell."""
+    """Return a condition on an attribute that a purchase may state."""
     values = frozenset(wanted)
     stated = attrgetter(attribute)
     return Condition(
@@ -130,7 +130,7 @@ def _birthday(around: Around) -> Condition:
 
 
 def _anniversary(around: Around) -> Condition:
-    """The day itself, a year or more after it."""
+    """Return a condition on the anniversary of joining, one year or more later."""
 
     def holds(at: RatingContext) -> bool:
         joined = at.known.member.joined_on

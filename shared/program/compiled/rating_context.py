@@ -1,4 +1,4 @@
-"""A purchase as the conditions of rules see it: the order itself, and what is known beside it."""
+"""What the conditions of rules see: the purchase, and what is known about the member."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from shared.program.compiled.tallies import Count, before, never_counted, visits
 
 
 class MemberFieldsUsed(NamedTuple):
-    """What a program asks about members."""
+    """The member fields that a program uses."""
 
     joined_on: bool
     birthday: bool
@@ -22,11 +22,11 @@ class MemberFieldsUsed(NamedTuple):
 
 
 class Member(NamedTuple):
-    """What a program may ask about a member: never who it is.
+    """What a program may know about a member: never who it is.
 
     Attributes:
         joined_on: The day on which the membership began.
-        birthday: Month and day.
+        birthday: (month, day).
     """
 
     joined_on: date | None = None
@@ -35,7 +35,7 @@ class Member(NamedTuple):
     attributes: Mapping[str, str] = {}
 
     def only(self, used: MemberFieldsUsed) -> Member:
-        """Return what a program asks about, and nothing else: that much is kept with an order."""
+        """Return the fields that a program uses and no others: these are stored with an order."""
         return Member(
             self.joined_on if used.joined_on else None,
             self.birthday if used.birthday else None,
@@ -45,21 +45,21 @@ class Member(NamedTuple):
 
     @classmethod
     def from_event(cls, event: MemberUpdated) -> Self:
-        """Return a member as an event tells of it."""
+        """Return the member that an event describes."""
         birthday = (int(event.birthday[:2]), int(event.birthday[3:])) if event.birthday else None
         return cls(event.joined_on, birthday, frozenset(event.segments), event.attributes)
 
 
-#: Nothing was ever told of this member.
+#: No event has described this member.
 UNKNOWN_MEMBER = Member()
 
 
 class MemberContext(NamedTuple):
-    """What rating an order knows beside the order.
+    """What rating an order knows about the member.
 
     Attributes:
-        tier: The number of the member's tier then; 0, the lowest, where there is no ladder.
-        count: How much was counted of the member before, see ``shared.program.compiled.tallies``.
+        tier: The number of the member's tier at the time; 0, the lowest, where there is no ladder.
+        count: Looks up what was counted before the purchase, see ``shared.program.compiled.tallies``.
     """
 
     tier: int = 0
@@ -72,11 +72,11 @@ NOTHING_KNOWN = MemberContext()
 
 @dataclass(slots=True)
 class RatingContext:
-    """A purchase as conditions see it.
+    """A purchase, and its member at the time.
 
     Attributes:
-        local: When it happened, where the program lives.
-        amount: What the lines that may earn come to, in minor units of the program's currency.
+        local: When it happened, in the program's time zone.
+        amount: The sum of the lines that may earn, in minor units of the program's currency.
     """
 
     purchase: PurchaseCompleted
@@ -85,7 +85,7 @@ class RatingContext:
     known: MemberContext
 
     def visits(self, per: Literal["day", "week", "month"]) -> tuple[bool, int]:
-        """Return whether this is the first purchase of its period, and how many periods in a row that makes."""
+        """Return whether this is the first purchase of its period, and how many periods in a row have had one."""
         key = visits_key(per, self.local.date())
         in_a_row = self.known.count(key)
         return not in_a_row, in_a_row or self.known.count(before(per, key)) + 1

@@ -1,4 +1,4 @@
-"""All rules of a version, and which of them a purchase could meet."""
+"""All rules of a version, and an index of which of them could pay for a purchase."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _Rules = dict[str, tuple[int, ...]]
 
 
 class _Index(NamedTuple):
-    """The rules of a day, by what an order or one of its lines must have to be paid for.
+    """The rules of a day, by the attributes that an order, or one of its lines, must have for them to pay.
 
     Attributes:
         always: Rules that could pay for any order.
@@ -40,7 +40,7 @@ class _Index(NamedTuple):
 
     @classmethod
     def of(cls, rules: Iterable[Rule]) -> Self:
-        """Sort rules by their keys."""
+        """Index rules by their keys."""
         always: list[Rule] = []
         keyed: dict[str, _Rules] = {kind: {} for kind in cls._fields[1:]}
         for rule in rules:
@@ -51,7 +51,7 @@ class _Index(NamedTuple):
         return cls(tuple(always), **keyed)
 
     def met_by(self, purchase: PurchaseCompleted) -> set[int]:
-        """Return the numbers of the rules of which an order, or a line of it, has a key."""
+        """Return the numbers of the rules that share a key with the order or one of its lines."""
         _always, products, skus, brands, categories, tags, stores, partners, channels = self
         found = {
             *stores.get(purchase.store_id or "", ()),
@@ -73,15 +73,15 @@ class _Index(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class RuleBook:
-    """All rules of a version, and which of them a purchase could meet.
+    """All rules of a version, and an index of which of them could pay for a purchase.
 
     Attributes:
         rules: In the file's order.
         plain: Whether every rule pays by itself: none multiplies, replaces, competes or is capped.
-        caps: Of all that a wallet gets, by wallet.
+        caps: The caps on everything that a wallet gets, by wallet.
         limits: All caps over more than one order, and all budgets.
-        member_fields: What rules, and the lives of points, ask about members; None: nothing.
-        counts_purchases: Whether a rule asks which purchase of the member it is.
+        member_fields: The member fields that rules and expiries use; None: none.
+        counts_purchases: Whether a rule depends on which purchase of the member it is.
         visits: The periods in which rules count visits in a row.
     """
 
@@ -95,7 +95,7 @@ class RuleBook:
     _of_day: dict[date, _Index] = field(default_factory=dict)
 
     def that_could_pay(self, purchase: PurchaseCompleted, local: datetime) -> Sequence[Rule]:
-        """Return the rules that could pay for a purchase of a local time, in the file's order; no others matter."""
+        """Return the rules that could pay for a purchase at a local time, in the file's order. No other rule can."""
         if len(self.rules) <= _FEW:
             return self.rules
         day = local.date()
@@ -108,16 +108,16 @@ class RuleBook:
 
     @property
     def asks_members(self) -> bool:
-        """Whether anything depends on what was told of the member."""
+        """Whether anything depends on the member's fields."""
         return self.member_fields is not None
 
     @property
     def counts(self) -> bool:
-        """Whether anything is counted of members."""
+        """Whether anything is counted per member."""
         return bool(self.limits or self.counts_purchases or self.visits)
 
     def limits_of(self, rules: Iterable[Rule]) -> Iterator[Limit]:
-        """Yield the caps over more than one order, and the budgets, of some rules and of the wallets that they pay."""
+        """Yield the limits over more than one order of some rules and of the wallets that they pay."""
         wallets: set[str] = set()
         for rule in rules:
             wallets.update(rule.lifetimes)
@@ -126,13 +126,13 @@ class RuleBook:
             yield from (limit for limit in self.caps[wallet] if limit.per != "order")
 
     def visits_around(self, day: date) -> Iterator[Key]:
-        """Yield the tallies of visits that rating a purchase of a local day looks up."""
+        """Yield the visit tallies that rating a purchase on a local day looks up."""
         for per in self.visits:
             key = visits_key(per, day)
             yield from (key, before(per, key))
 
     def _index(self, day: date) -> _Index:
-        """Purchases come about in the order of time, so an index for each day is made about once a day."""
+        """Build the index of a day. Purchases come roughly in order of time, so this happens about once a day."""
         if len(self._of_day) >= _DAYS_KEPT:
             self._of_day.clear()
         index = self._of_day[day] = _Index.of(rule for rule in self.rules if rule.days[0] <= day <= rule.days[1])
@@ -140,7 +140,7 @@ class RuleBook:
 
 
 def compile_rules(program: ProgramFile, ladder: Ladder | None, zone: ZoneInfo) -> RuleBook:
-    """Compile the rules of a file without contradictions."""
+    """Compile the rules of a valid file."""
     numbers = {rule.rule: index for index, rule in enumerate(program.earning)}
     by_wallet: dict[str, set[int]] = {}
     for rule in program.earning:
