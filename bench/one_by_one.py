@@ -1,7 +1,7 @@
-"""What one would write first: Faust agents, one transaction an event, the same tables and the same result.
+"""The naive version: Faust agents, one transaction per event, the same tables and the same results.
 
-It is as exact as the real services under duplicates (the business keys), but it loops over single rows, and Faust
-acknowledges what its handlers did.
+Business keys make it as exact as the real services under duplicates, but it writes row by row, and Faust acknowledges
+the records that its handlers have processed.
 """
 
 from __future__ import annotations
@@ -31,10 +31,10 @@ _RECORD_BYTES = 1_000_000
 
 
 class Naive:
-    """A Faust app in which every event of every service is handled by itself."""
+    """A Faust app that handles the events of every service one by one."""
 
     def __init__(self, name: str, connections: int) -> None:
-        """Make the app; ``serve`` adds what it does."""
+        """Create the app; ``serve`` adds services."""
         self._options = settings()
         self._connections = connections
         self._pool: Any = None
@@ -56,7 +56,7 @@ class Naive:
         )
 
     def serve(self, handler: Any, topic: str) -> None:
-        """Add an agent that lets a service's handler handle one record of a topic after the other."""
+        """Add an agent that passes the records of a topic to a service's handler, one by one."""
 
         async def handle(stream: Any) -> None:
             await self._open()
@@ -74,7 +74,7 @@ class Naive:
         self.app.agent(channel, name=f"{handler.service}.{topic}")(handle)
 
     async def _open(self) -> None:
-        """Open the pool, and find out what was done before: where a run was prepared, its beginning was."""
+        """Open the pool, and read how far the preparation of a run came."""
         async with self._opening:
             if self._pool is None:
                 url = self._options.database_url.get_secret_value()
@@ -107,13 +107,13 @@ class Naive:
                         await _store_batch(connection, handler, batch, decisions, mark, decoded.ignored.total())
                         return decisions.messages
                 except LoadAgain as again:
-                    # As the real services do: rows are made first where some are missing; else loading again is all.
+                    # As in the real services: missing rows are created first; otherwise loading again is enough.
                     if again.prepare is not None:
                         await again.prepare(connection)
 
 
 async def _store_effects(connection: Any, handler: Any, decisions: Decisions, mark: Mark) -> None:
-    """Write row by row. The stores of the services have one row at most of each kind, for there is one event."""
+    """Write row by row; the services' own stores get at most one row of each kind, because there is one event."""
     effects = decisions.effects
     if not isinstance(handler, (EarnHandler, RedeemHandler)):
         await handler.store(connection, decisions, mark)
@@ -169,7 +169,7 @@ async def _store_batch(
         batch.next_offset,
         mark.recorded_at,
     )
-    # The outbox row in and out, as the real services write it.
+    # Insert and delete the outbox row, as the real services do.
     if decisions.messages:
         await connection.execute(
             "insert into outbox (seq, service, topic, partition, body) values ($1, $2, $3, $4, $5)",

@@ -1,4 +1,4 @@
-"""The load of a rich program: two wallets, caps and many rules, and purchases of which some come back (seeded)."""
+"""The load of a rich program: two wallets, caps and many rules, and purchases of which some are returned (seeded)."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _RETURNED = 0.05
 
 
 def offers(count: int) -> str:
-    """Return so many rules, to be written behind those of ``RICH``."""
+    """Return a number of rules, to be appended to those of ``RICH``."""
     return "\n".join(_offers(random.Random(count), count))
 
 
@@ -37,7 +37,7 @@ def _offers(rng: random.Random, count: int) -> Iterator[str]:
 
 
 def with_returns(count: int, members: int) -> Iterator[Event]:
-    """Yield purchases; of every twentieth, a line comes back after the next hundred."""
+    """Yield purchases; a line of every twentieth is returned after the next hundred."""
     rng = random.Random(9)
     waiting: list[Event] = []
     for number, bought in enumerate(purchases(count, members)):

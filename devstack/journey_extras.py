@@ -1,15 +1,15 @@
-"""What the Complete Journey does not tell, made up reproducibly beside it.
+"""Events that the Complete Journey does not contain, generated reproducibly from it.
 
-- returns: 4 % of the baskets, drawn by a hash of the basket id, come back 1 to 14 days later, at the same time of
-  day: half of them whole, of the others one line;
-- referrals: 5 % of the households, drawn the same way, were brought by one that had bought before; registered an
-  hour before their first basket;
-- redemptions: each coupon redemption of the data (household, day) is a request for the fuel voucher at noon; of ten,
-  five are confirmed at once, four 5 minutes later, one never;
+- returns: 4 % of the baskets, drawn by a hash of the basket id, are returned 1 to 14 days later, at the same time of
+  day: half of them whole, the others one line;
+- referrals: 5 % of the households, drawn the same way, were referred by one that had bought before; they are
+  registered an hour before their first basket;
+- redemptions: each coupon redemption of the data (household, day) is a request for the fuel voucher at noon; five of
+  ten are confirmed at once, four 5 minutes later, one never;
 - profiles: every household has an address ``member-<id>@example.invalid`` and no name;
 - amendments: 2 % of the baskets are changed 10 minutes later: half of the first line, or one line less;
-- cancellations: 1 % of the baskets are called off an hour later;
-- members: every household joined in 2015 or 2016 and has a birthday; every fifth one is a student's.
+- cancellations: 1 % of the baskets are cancelled an hour later;
+- members: every household joined in 2015 or 2016 and has a birthday; one in five is a student's.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ class Extra(NamedTuple):
 
 
 def extras(baskets: Baskets, kinds: Iterable[str]) -> list[Extra]:
-    """Return the events of some kinds that go with a part of the year, in the order of time."""
+    """Return the events of some kinds for a part of the year, in order of time."""
     makers = {
         "returns": _returns,
         "referrals": _referrals,
@@ -62,7 +62,7 @@ def extras(baskets: Baskets, kinds: Iterable[str]) -> list[Extra]:
 
 
 def _draw(kind: str, number: object, sides: int) -> int:
-    """Draw a number below ``sides``: the same for ever, whatever part of the year is replayed."""
+    """Draw a number below ``sides``: always the same one, whatever part of the year is replayed."""
     return zlib.crc32(f"{kind} {number}".encode()) % sides
 
 

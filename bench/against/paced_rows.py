@@ -60,15 +60,15 @@ async def _redemption_outcome(stage: Stage, _load: Load, measured: Sequence[Meas
 async def _timed(
     stage: Stage, load: Load, part: Sequence[Event], topic: str, field: str, expected: set[str]
 ) -> Measured:
-    """Publish events at their rate, and time their answers from the moment at which each event is sent.
+    """Publish events at their rate, and measure the time from sending each event to its answer.
 
     Args:
-        stage: Whose turn it is.
-        load: Names the rate.
+        stage: The side whose turn it is.
+        load: The load, for its rate.
         part: The events.
-        topic: Of the answers (short name).
-        field: Of the data of both: what an event and its answer have in common.
-        expected: The events that have an answer, by that field.
+        topic: The topic of the answers (short name).
+        field: The field that an event and its answer have in common.
+        expected: The values of that field for which an answer is expected.
     """
     names = [_field(event[1], field) for event in part]
     before = stage.outputs.count(topic)

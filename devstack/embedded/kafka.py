@@ -1,4 +1,4 @@
-"""Apache Kafka (KRaft, one node) from Maven artifacts and a JDK: the real broker, without Docker."""
+"""Apache Kafka (KRaft, one node) from Maven artifacts and a JDK, without Docker."""
 
 from __future__ import annotations
 
@@ -42,8 +42,8 @@ rootLogger.level=warn
 rootLogger.appenderRef.c.ref=C
 """
 
-#: Sessions and registrations are short, for tests kill members and brokers; the cleaner's buffer and the index
-#: sizes are small, for the default heap would not hold them.
+#: Sessions and registrations are short, because tests kill consumers and brokers; the cleaner's buffer and the indexes
+#: are small, because the heap could not hold the default sizes.
 _PROPERTIES = """process.roles=broker,controller
 node.id=1
 controller.quorum.voters=1@127.0.0.1:{controller}
@@ -71,7 +71,7 @@ log.index.size.max.bytes=1048576
 
 
 def why_not() -> str | None:
-    """Return what is missing to run Apache Kafka here, as something to do; None if nothing is."""
+    """Return what to do before Apache Kafka can run here; None if nothing is missing."""
     missing = [name for name in ("java", "mvn") if shutil.which(name) is None]
     if not missing:
         return None
@@ -83,7 +83,7 @@ def why_not() -> str | None:
 
 
 def fetch() -> Path:
-    """Fetch the artifacts once and return the folder of jars.
+    """Download the artifacts once, and return the folder of jars.
 
     Raises:
         UsageError: Java or Maven is missing, or Maven failed.
@@ -121,9 +121,9 @@ def fetch() -> Path:
 
 
 def prepare(folder: Path, port: int) -> Command:
-    """Write the settings, format the storage once, and return how to start the broker.
+    """Write the settings, format the storage once, and return the command that starts the broker.
 
-    Data that is already in ``folder`` is kept: topics and records survive a restart.
+    Existing data in ``folder`` is kept: topics and records survive a restart.
     """
     jars = fetch()
     folder.mkdir(parents=True, exist_ok=True)

@@ -1,6 +1,6 @@
 """Starts a server as a child of this process and stops it by its process id: for tests and benchmarks.
 
-The stack that users start is supervised instead, see ``devstack.supervision``.
+The stack that users start is supervised instead: see ``devstack.supervision``.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ class Server:
         self._end(self._stop_signal)
 
     def kill(self) -> None:
-        """Kill it as a power cut would."""
+        """Kill it without any warning."""
         self._end(signal.SIGKILL)
 
     def _end(self, how: int) -> None:
@@ -79,14 +79,14 @@ class Server:
 
 
 def broker_server(kind: str, folder: Path, port: int | None = None) -> Server:
-    """Return a broker of a kind ("tansu" or "kafka") that keeps its files in ``folder``; not started yet."""
+    """Return a broker of a kind ("tansu" or "kafka") with its files in ``folder``, not started yet."""
     port = port or free_port()
     folder.mkdir(parents=True, exist_ok=True)
     return Server(kind, broker_command(kind, port, folder / kind), port, folder / f"{kind}.log")
 
 
 def postgres_server(home: Path, port: int | None = None) -> Server:
-    """Return a PostgreSQL whose data is in ``home``; not started yet."""
+    """Return a PostgreSQL with its data in ``home``, not started yet."""
     port = port or free_port()
     home.mkdir(parents=True, exist_ok=True)
     postgres.prepare(home)
@@ -95,7 +95,7 @@ def postgres_server(home: Path, port: int | None = None) -> Server:
 
 
 def start_postgres(home: Path) -> tuple[Server, str]:
-    """Start a PostgreSQL with our database in it; returns the server and the URL."""
+    """Start a PostgreSQL with our database in it; return the server and the URL."""
     server = postgres_server(home).start()
     wait_for("PostgreSQL", lambda: postgres.answers(home, server.port), _READY_SECONDS, home / "postgres.log")
     asyncio.run(postgres.create_database(home, server.port))
