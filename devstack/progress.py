@@ -15,8 +15,8 @@ from devstack.ends import Ends
 from shared.contracts import members, points, profiles, purchases, redemptions, referrals, rewards, tiers
 from shared.database.pool import Connection
 from shared.errors import UsageError
-from shared.runtime import journal
 from shared.runtime.brokers import Admin, Topic
+from shared.runtime.clock import horizon
 from shared.settings import Settings
 
 #: Which service reads which topic, upstream first.
@@ -139,7 +139,7 @@ class Watcher:
     async def _snapshot(self) -> tuple[dict[tuple[str, str, int], _Mark], int, int]:
         """Return the watermarks, the size of the outbox and the number of what is due, as of one instant."""
         lateness = round(self._settings.lateness_seconds * 1_000_000)
-        until, _now = await journal.horizon(self._connection, self._settings.clock, lateness)
+        until, _now = await horizon(self._connection, self._settings.clock, lateness)
         async with self._connection.transaction(isolation="repeatable_read", readonly=True):
             rows = await self._connection.fetch(
                 "select service, topic, partition, next_offset, topic_id from watermark"

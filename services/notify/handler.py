@@ -24,7 +24,7 @@ from shared.instants import iso
 from shared.logs import logger
 from shared.program.cache import Programs
 from shared.program.compiled.program import Program
-from shared.runtime import journal
+from shared.runtime.clock import horizon
 from shared.runtime.handler import Due, Mark
 from shared.runtime.records import Decisions, Message, Received
 from shared.settings import Clock
@@ -84,7 +84,7 @@ class NotifyHandler:
         news = [one for received in heard for one in news_of(programs[-1], received.type, received.event)]
         members = {one.member for one in news} | {r.event.member_id for r in events if r.type == profiles.UPDATED}
         await store.lock_members(connection, sorted(members))
-        now, _recorded_at = await journal.horizon(connection, self._clock, 0)
+        now, _recorded_at = await horizon(connection, self._clock, 0)
         state = State(programs, now)
         if members:
             state.profiles = await store.read_profiles(connection, list(members))

@@ -26,12 +26,12 @@ from shared.runtime.brokers import Admin
 from shared.runtime.clock import hear_clock
 from shared.runtime.decompression import bound_decompression
 from shared.runtime.handler import Handler
-from shared.runtime.journal import Claim
 from shared.runtime.leases import check_not_restored, claim_partition
 from shared.runtime.pipeline import Pipeline
 from shared.runtime.polls import PatientConsumer
 from shared.runtime.publisher import Publisher
 from shared.runtime.retries import attempts
+from shared.runtime.watermark import Claim
 from shared.settings import Clock, Settings
 
 _log = logger(__name__)

@@ -13,8 +13,8 @@ from typing import Any
 from shared.database.pool import Connection
 from shared.errors import UsageError
 from shared.logs import logger
-from shared.runtime import journal, metrics
-from shared.runtime.journal import Claim
+from shared.runtime import metrics, watermark
+from shared.runtime.watermark import Claim
 
 _log = logger(__name__)
 
@@ -87,7 +87,7 @@ async def check_not_restored(
     Raises:
         UsageError: It was restored from a backup, or is another one.
     """
-    beyond = handled_beyond(await journal.read_watermarks(connection, service), handled, topic_ids)
+    beyond = handled_beyond(await watermark.read_watermarks(connection, service), handled, topic_ids)
     if not beyond:
         return
     topic, partition, stands_at, offset = beyond[0]
@@ -113,11 +113,11 @@ async def claim_partition(
     """Read the watermark, compare it with the topic, and store a new claim where one is needed."""
     beginning = (await consumer.beginning_offsets([tp]))[tp]
     async with pool.acquire() as connection:
-        known = await journal.read_watermark(connection, service, topic, tp.partition)
+        known = await watermark.read_watermark(connection, service, topic, tp.partition)
         claim, happened = decide_claim(known, topic, tp.partition, topic_id, beginning, shorter)
         if known is None or claim.epoch != known.epoch:
-            await journal.write_claim(connection, service, claim)
-        await journal.take_over(connection, service, claim)
+            await watermark.write_claim(connection, service, claim)
+        await watermark.take_over(connection, service, claim)
     where = {"topic": topic, "partition": tp.partition, "epoch": claim.epoch}
     if happened in {"topic-made-anew", "broker-lost-data"} and known is not None:
         metrics.TOPICS_MADE_ANEW.labels(service, topic).inc()

@@ -16,17 +16,18 @@ from typing import Any
 from shared.contracts.catalogue import EVENTS
 from shared.errors import Fenced, InvariantBroken
 from shared.logs import logger
-from shared.runtime import journal, metrics
+from shared.runtime import metrics
 from shared.runtime.counters import count_batch
 from shared.runtime.decode import decode
 from shared.runtime.failpoints import reach
 from shared.runtime.fetcher import Fetcher
 from shared.runtime.headers import tolerate
-from shared.runtime.journal import Claim, OutboxRow
+from shared.runtime.outbox import OutboxRow, forget_published, left_behind
 from shared.runtime.publisher import Publisher
 from shared.runtime.records import Batch
 from shared.runtime.retries import attempts, is_transient
 from shared.runtime.transaction import Committed, sweep, transact
+from shared.runtime.watermark import Claim
 from shared.settings import Settings
 
 _log = logger(__name__)
@@ -319,13 +320,13 @@ class Pipeline:
         forget = self._published[:]
         if forget:
             async with self._pool.acquire() as connection:
-                await journal.forget_published(connection, forget)
+                await forget_published(connection, forget)
             # Meanwhile another batch may have been acknowledged: that one is not forgotten yet.
             self._published = self._published[len(forget) :]
 
     async def _left_behind(self) -> list[OutboxRow]:
         async with self._pool.acquire() as connection:
-            return await journal.left_behind(connection, self._handler.service, self._topic, self._tp.partition)
+            return await left_behind(connection, self._handler.service, self._topic, self._tp.partition)
 
     async def _commit_offset(self) -> None:
         assert self._claim is not None

@@ -7,12 +7,15 @@ from typing import NamedTuple, TypeVar
 
 from shared.database.pool import Connection, Pool
 from shared.errors import LoadAgain
-from shared.runtime import journal
+from shared.runtime.archive import Counts, archive_batch, archive_sweep, take_mark
+from shared.runtime.clock import horizon
 from shared.runtime.decode import refuse_future
 from shared.runtime.failpoints import reach
 from shared.runtime.handler import Due, Handler
-from shared.runtime.journal import Claim, Counts, OutboxRow
+from shared.runtime.outbox import OutboxRow, add_to_outbox, forget_published
 from shared.runtime.records import Batch, Decisions, Decoded
+from shared.runtime.refusals import store_dead_letters
+from shared.runtime.watermark import Claim, lock_watermark, move_watermark
 from shared.settings import Settings
 
 #: New members, and at the same moment a program with a new wallet, need three; more is a race that a pause ends.
@@ -87,9 +90,9 @@ async def _in_transaction(
 ) -> Committed:
     # Each of these is a statement of its own: one that waits for a lock goes on with the snapshot from before
     # the wait, so what must be fresh is read by a later statement.
-    await journal.lock_watermark(connection, handler.service, claim)
+    await lock_watermark(connection, handler.service, claim)
     state = await handler.load(connection, decoded.events)
-    mark = await journal.take_mark(connection)
+    mark = await take_mark(connection)
     reach("loaded")
     events, from_the_future = refuse_future(decoded.events, mark.judged_at)
     decisions = handler.decide(state, events, mark)
@@ -97,11 +100,18 @@ async def _in_transaction(
     await handler.store(connection, decisions, mark)
     refused = [*decoded.refused, *from_the_future, *decisions.refused]
     counts = Counts(decisions.accepted, decisions.duplicates, len(refused), decoded.ignored.total())
-    outbox = await journal.store(
-        connection, handler.service, source, batch, mark, counts, [*refused, *decisions.refused_later],
-        decisions.messages, forget, decisions.latest_at, decisions.facts, batch.topic in handler.private,
-        decoded.unread,
-    )  # fmt: skip
+    service, private = handler.service, batch.topic in handler.private
+    letters = await store_dead_letters(
+        connection, service, source, batch, mark, [*refused, *decisions.refused_later], private=private
+    )
+    await archive_batch(
+        connection, service, batch, mark, counts, decisions.facts, private=private, unread=decoded.unread
+    )
+    outbox = await add_to_outbox(
+        connection, service, batch.topic, batch.partition, mark.seq, decisions.messages + letters
+    )
+    await forget_published(connection, forget)
+    await move_watermark(connection, service, batch, mark, decisions.latest_at)
     return Committed(decisions, counts, outbox, [refusal.reason for refusal in refused])
 
 
@@ -140,24 +150,29 @@ async def _sweep(
     shards: int,
     forget: list[int],
 ) -> Swept | None:
-    await journal.lock_watermark(connection, handler.service, claim)
+    await lock_watermark(connection, handler.service, claim)
     due = await _due(connection, settings, claim, shards)
     state = await handler.load_due(connection, due)
     if state is None:
         return None
-    mark = await journal.take_mark(connection)
+    mark = await take_mark(connection)
     reach("loaded")
     decisions = handler.decide_due(state, due, mark)
     reach("decided")
     await handler.store(connection, decisions, mark)
-    outbox = await journal.store_sweep(
-        connection, handler.service, source, claim, mark, decisions.messages, decisions.refused_later,
-        decisions.facts, due.horizon, forget,
-    )  # fmt: skip
+    service = handler.service
+    # Parked records may become dead letters; each of them has its origin.
+    nothing = Batch(claim.topic, claim.partition, claim.epoch, [], claim.next_offset)
+    letters = await store_dead_letters(connection, service, source, nothing, mark, decisions.refused_later)
+    await archive_sweep(connection, service, claim, mark, decisions.facts, due.horizon)
+    outbox = await add_to_outbox(
+        connection, service, claim.topic, claim.partition, mark.seq, decisions.messages + letters
+    )
+    await forget_published(connection, forget)
     return Swept(decisions, outbox)
 
 
 async def _due(connection: Connection, settings: Settings, claim: Claim, shards: int) -> Due:
     lateness = round(settings.lateness_seconds * 1_000_000)
-    horizon, recorded_at = await journal.horizon(connection, settings.clock, lateness)
-    return Due(horizon, recorded_at, claim.partition, shards, settings.sweep_accounts)
+    until, recorded_at = await horizon(connection, settings.clock, lateness)
+    return Due(until, recorded_at, claim.partition, shards, settings.sweep_accounts)

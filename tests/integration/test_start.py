@@ -11,8 +11,8 @@ from aiokafka import AIOKafkaProducer
 from shared.contracts import purchases
 from shared.errors import UsageError
 from shared.runtime.consumer import BatchConsumer
-from shared.runtime.journal import Claim
 from shared.runtime.leases import handled_beyond
+from shared.runtime.watermark import Claim
 from tests.support.deployment import Deployment
 from tests.support.events import event, partition_of, purchase
 
