@@ -15,8 +15,9 @@ from typing import Any, NamedTuple
 from bench.load import PARTITIONS, Event
 from bench.running import Process, Usage, Used, check_alive, workers
 from devstack.embedded.servers import Server
-from devstack.progress import SERVICES, Watcher
+from devstack.progress import Watcher
 from devstack.sender import Sender
+from shared.contracts.catalogue import SERVICES
 from shared.database.migrate import migrate
 from shared.database.pool import Connection, connect
 from shared.program import store

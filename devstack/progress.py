@@ -12,27 +12,13 @@ from typing import NamedTuple
 from aiokafka import TopicPartition
 
 from devstack.ends import Ends
-from shared.contracts import members, points, profiles, purchases, redemptions, referrals, rewards, tiers
+from shared.contracts.catalogue import READERS, SERVICES
 from shared.database.pool import Connection
 from shared.errors import UsageError
 from shared.runtime.brokers import Admin, Topic
 from shared.runtime.clock import horizon
 from shared.settings import Settings
 
-#: Which service reads which topic, upstream first.
-READERS = (
-    ("earn", purchases.TOPIC),
-    ("earn", referrals.TOPIC),
-    ("earn", members.TOPIC),
-    ("redeem", redemptions.TOPIC),
-    ("tiers", points.TOPIC),
-    ("tiers", rewards.TOPIC),
-    ("notify", profiles.TOPIC),
-    ("notify", points.TOPIC),
-    ("notify", rewards.TOPIC),
-    ("notify", tiers.TOPIC),
-)
-SERVICES = tuple(dict.fromkeys(service for service, _topic in READERS))
 #: What a sweep of the service has still to do, up to an instant.
 _DUE = {
     "redeem": "select count(*) from account where next_due <= $1",

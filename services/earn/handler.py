@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Final
 
 import msgpack
 
@@ -14,6 +14,7 @@ from services.earn.deciding import Deciding
 from services.earn.state import Effects, Parked, State
 from shared.contracts import members as told
 from shared.contracts import purchases, referrals
+from shared.contracts.catalogue import EVENTS, contracts_of
 from shared.contracts.contract import Contract
 from shared.database.pool import Connection
 from shared.errors import LoadAgain
@@ -26,26 +27,16 @@ from shared.runtime.handler import Due, Mark
 from shared.runtime.records import Decisions, Received
 from shared.tier_status.read import load as load_standings
 
-SERVICE = "earn"
-_ABOUT_AN_ORDER = frozenset({
-    purchases.RETURNED, purchases.CANCELLED, purchases.AMENDED, purchases.FULFILLED, purchases.CLAIMED,
-})  # fmt: skip
+SERVICE: Final = "earn"
+_ABOUT_AN_ORDER = frozenset(event.type for event in EVENTS.values() if event.of_order)
 
 
 class EarnHandler(LedgerHandler):
     """Turns purchases into points, takes them back for returns, and rewards referrals."""
 
     service = SERVICE
-    contracts: Mapping[str, Contract] = {
-        purchases.COMPLETED: purchases.PURCHASE_COMPLETED,
-        purchases.RETURNED: purchases.PURCHASE_RETURNED,
-        purchases.FULFILLED: purchases.PURCHASE_FULFILLED,
-        purchases.CANCELLED: purchases.PURCHASE_CANCELLED,
-        purchases.AMENDED: purchases.PURCHASE_AMENDED,
-        purchases.CLAIMED: purchases.PURCHASE_CLAIMED,
-        referrals.REGISTERED: referrals.REFERRAL_REGISTERED,
-        told.UPDATED: told.MEMBER_UPDATED,
-    }
+    contracts: Mapping[str, Contract] = contracts_of(SERVICE)
+    contested = frozenset({"purchase_pkey", "accepted_key_pkey", "referral_friend"})
 
     def __init__(self, source: str, parked_seconds: float = 7 * 86_400) -> None:
         """Make the handler.

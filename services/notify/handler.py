@@ -6,15 +6,17 @@ import hashlib
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Final
 
 import prometheus_client
 import pydantic_core
 
 from services.notify import store
-from services.notify.consumed_events import CONTRACTS
+from services.notify.consumed_events import HEARD
 from services.notify.processor import Decision, Profile, State, Used, decide_news
 from services.notify.triggers import news_of
 from shared.contracts import notifications, profiles
+from shared.contracts.catalogue import PRIVATE_TOPICS, contracts_of
 from shared.contracts.contract import Contract
 from shared.contracts.envelope import seal
 from shared.contracts.notifications import NotificationRequested
@@ -29,7 +31,7 @@ from shared.runtime.handler import Due, Mark
 from shared.runtime.records import Decisions, Message, Received
 from shared.settings import Clock
 
-SERVICE = "notify"
+SERVICE: Final = "notify"
 NOTIFICATIONS = prometheus_client.Counter(
     "loyalty_notifications", "News decided: sent, or suppressed for a reason", ["kind", "state", "reason"]
 )
@@ -54,8 +56,9 @@ class NotifyHandler:
     """
 
     service = SERVICE
-    contracts: Mapping[str, Contract] = CONTRACTS
-    private = frozenset({profiles.TOPIC})
+    contracts: Mapping[str, Contract] = contracts_of(SERVICE, HEARD.__getitem__)
+    contested = frozenset({"notification_pkey"})
+    private = PRIVATE_TOPICS
     answers = False
     sweeps = False
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Final
 
 import msgpack
 
 from services.redeem import store
 from services.redeem.processor import Deciding
 from services.redeem.state import Effects, State
-from shared.contracts import redemptions
+from shared.contracts.catalogue import contracts_of
 from shared.contracts.contract import Contract
 from shared.database.pool import Connection
 from shared.ledger import store as ledger
@@ -19,14 +20,15 @@ from shared.runtime.handler import Due, Mark
 from shared.runtime.records import Decisions, Received
 from shared.tier_status.read import load as load_standings
 
-SERVICE = "redeem"
+SERVICE: Final = "redeem"
 
 
 class RedeemHandler(LedgerHandler):
     """Turns points into rewards, and lets lapse what is due."""
 
     service = SERVICE
-    contracts: Mapping[str, Contract] = redemptions.CONTRACTS
+    contracts: Mapping[str, Contract] = contracts_of(SERVICE)
+    contested = frozenset({"redemption_pkey"})
 
     async def load(self, connection: Connection, events: Sequence[Received]) -> State:
         """Lock the members' accounts, then read what is known (the order matters: design §4 step 3)."""

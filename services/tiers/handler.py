@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Final
 
 import msgpack
 import prometheus_client
@@ -14,7 +15,8 @@ from pydantic.dataclasses import dataclass as contract
 
 from services.tiers import store
 from services.tiers.tier_events import Standing, Treated, event_of, message_id, treat
-from shared.contracts import points, rewards, tiers
+from shared.contracts import tiers
+from shared.contracts.catalogue import contracts_of
 from shared.contracts.contract import Contract
 from shared.contracts.envelope import seal
 from shared.contracts.fields import CONTRACT, Identifier, Moment
@@ -27,7 +29,7 @@ from shared.runtime.handler import Due, Mark
 from shared.runtime.records import Decisions, Message, Received
 from shared.tier_status.state import Change, Kind
 
-SERVICE = "tiers"
+SERVICE: Final = "tiers"
 #: How often a shard's accounts are compared with the ledger, in microseconds: messages may be lost, entries are not.
 _CATCH_UP = 30_000_000
 
@@ -52,10 +54,6 @@ class Moved:
 
 
 _MOVED = TypeAdapter(Moved)
-_HINTS = (
-    points.EARNED, points.REVERSED, points.ACTIVATED, points.EXPIRED, points.EXPIRING, points.QUALIFIED,
-    rewards.RESERVED, rewards.REDEEMED, rewards.RELEASED, rewards.REFUNDED,
-)  # fmt: skip
 
 
 @dataclass(slots=True)
@@ -93,9 +91,10 @@ class TiersHandler:
     """Keeps every member's tier, and announces each change."""
 
     service = SERVICE
-    contracts: Mapping[str, Contract] = {
-        hint: Contract(hint, _MOVED, lambda moved: f"{moved.account} {moved.version}") for hint in _HINTS
-    }
+    contracts: Mapping[str, Contract] = contracts_of(
+        SERVICE, lambda hint: Contract(hint, _MOVED, lambda moved: f"{moved.account} {moved.version}")
+    )
+    contested: frozenset[str] = frozenset()
     private: frozenset[str] = frozenset()
     answers = False
     sweeps = True

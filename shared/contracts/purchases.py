@@ -8,7 +8,7 @@ from typing import Annotated, Self
 from pydantic import Field, TypeAdapter, model_validator
 from pydantic.dataclasses import dataclass
 
-from shared.contracts.contract import Contract
+from shared.contracts.contract import Contract, OwnId
 from shared.contracts.fields import (
     CONTRACT,
     MINOR_UNITS_MAX,
@@ -105,7 +105,7 @@ def _check_lines(lines: tuple[Line, ...]) -> None:
 PURCHASE_COMPLETED = Contract(
     type=COMPLETED,
     adapter=TypeAdapter(PurchaseCompleted),
-    business_key=lambda purchase: purchase.order_id,
+    business_key=OwnId("order_id"),
 )
 
 
@@ -230,7 +230,7 @@ AboutAnOrder = PurchaseReturned | PurchaseCancelled | PurchaseAmended | Purchase
 PURCHASE_RETURNED = Contract(
     type=RETURNED,
     adapter=TypeAdapter(PurchaseReturned),
-    business_key=lambda event: f"return\x1f{event.return_id}",
+    business_key=OwnId("return_id", "return"),
 )
 PURCHASE_FULFILLED = Contract(
     type=FULFILLED,
@@ -240,15 +240,15 @@ PURCHASE_FULFILLED = Contract(
 PURCHASE_CANCELLED = Contract(
     type=CANCELLED,
     adapter=TypeAdapter(PurchaseCancelled),
-    business_key=lambda event: f"cancellation\x1f{event.cancellation_id}",
+    business_key=OwnId("cancellation_id", "cancellation"),
 )
 PURCHASE_AMENDED = Contract(
     type=AMENDED,
     adapter=TypeAdapter(PurchaseAmended),
-    business_key=lambda event: f"amendment\x1f{event.amendment_id}",
+    business_key=OwnId("amendment_id", "amendment"),
 )
 PURCHASE_CLAIMED = Contract(
     type=CLAIMED,
     adapter=TypeAdapter(PurchaseClaimed),
-    business_key=lambda event: f"claim\x1f{event.claim_id}",
+    business_key=OwnId("claim_id", "claim"),
 )

@@ -57,6 +57,10 @@ class Handler(Protocol):
         """Short names of topics with personal data: their records are neither archived nor kept in dead letters."""
 
     @property
+    def contested(self) -> frozenset[str]:
+        """The unique constraints on which two partitions may race; the second one tries again and sees the key."""
+
+    @property
     def answers(self) -> bool:
         """Whether somebody waits for what this service says, as a till does; else it may take its time."""
 

@@ -141,7 +141,7 @@ class Pipeline:
                 if not tolerate():
                     raise
             except Exception as problem:
-                if not is_transient(problem):
+                if not is_transient(problem, self._handler.contested):
                     if self._private:
                         # What a database says of a value that it does not take may hold the value.
                         raise InvariantBroken(f"a batch of {self._topic} failed: {type(problem).__name__}") from None
@@ -309,7 +309,7 @@ class Pipeline:
                 await self._forget()
                 await self._commit_offset()
         except Exception as problem:
-            if not is_transient(problem):
+            if not is_transient(problem, self._handler.contested):
                 raise
             _log.warning("stopped with messages in the outbox; the next owner publishes them", cause=repr(problem))
         with contextlib.suppress(KeyError):
@@ -341,7 +341,7 @@ class Pipeline:
         reach("offset-committed")
 
     async def _retried(self, work: Callable[[], Awaitable[Any]]) -> Any:
-        async for attempt in attempts(self._stopping, self._on_retry):
+        async for attempt in attempts(self._stopping, self._on_retry, self._handler.contested):
             with attempt:
                 return await work()
         raise AssertionError("tenacity ended without a result")

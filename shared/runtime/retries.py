@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Set
 
 import asyncpg
 from aiokafka.errors import KafkaError
@@ -15,11 +15,6 @@ from shared.errors import Transient
 
 #: First wait, longest wait and jitter in seconds: fast enough after a lost race, gentle on a server that comes back.
 _FIRST, _LONGEST, _JITTER = 0.05, 3.0, 0.25
-
-#: Unique constraints on which two partitions may race.
-BUSINESS_KEYS = frozenset({
-    "purchase_pkey", "accepted_key_pkey", "referral_friend", "redemption_pkey", "notification_pkey",
-})  # fmt: skip
 
 _POSTGRES_IS_AWAY = (
     asyncpg.PostgresConnectionError,  # class 08, among them ConnectionDoesNotExist
@@ -35,21 +30,28 @@ _POSTGRES_IS_AWAY = (
 )
 
 
-def is_transient(problem: BaseException) -> bool:
-    """Tell whether the same work can succeed later."""
+def is_transient(problem: BaseException, contested: Set[str] = frozenset()) -> bool:
+    """Tell whether the same work can succeed later.
+
+    Args:
+        problem: What was raised.
+        contested: The unique constraints on which two partitions may race.
+    """
     if isinstance(problem, asyncpg.UniqueViolationError):
         # A race on a business key: the second pass sees the key. Any other key twice is damage, and must be loud.
-        return problem.constraint_name in BUSINESS_KEYS
+        return problem.constraint_name in contested
     if isinstance(problem, asyncpg.InterfaceError) and isinstance(problem, ValueError):
         return False  # asyncpg could not encode a value: no later attempt can
     return isinstance(problem, (Transient, *_POSTGRES_IS_AWAY, KafkaError, AdminKafkaError, OSError, TimeoutError))
 
 
-def attempts(stopping: asyncio.Event, on_retry: Callable[[BaseException, int], None]) -> AsyncRetrying:
+def attempts(
+    stopping: asyncio.Event, on_retry: Callable[[BaseException, int], None], contested: Set[str] = frozenset()
+) -> AsyncRetrying:
     """Try one piece of work until it succeeds; to be used as tenacity's asynchronous loop.
 
     Transient errors are tried again until they stop or ``stopping`` is set; then the last error is raised, as
-    every other error is at once.
+    every other error is at once. ``contested``: as for ``is_transient``.
     """
 
     async def sleep(seconds: float) -> None:
@@ -65,7 +67,7 @@ def attempts(stopping: asyncio.Event, on_retry: Callable[[BaseException, int], N
 
     return AsyncRetrying(
         sleep=sleep,
-        retry=retry_if_exception(is_transient),
+        retry=retry_if_exception(lambda problem: is_transient(problem, contested)),
         wait=wait_exponential_jitter(multiplier=_FIRST, max=_LONGEST, jitter=_JITTER),
         stop=lambda _state: stopping.is_set(),
         before_sleep=before_sleep,

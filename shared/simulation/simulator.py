@@ -36,8 +36,6 @@ from shared.tier_status.lookup import follow
 from shared.tier_status.read import Loaded, step_of
 from shared.tier_status.state import Change
 
-SERVICES = (earn.SERVICE, redeem.SERVICE, tiers.SERVICE, notify.SERVICE)
-
 
 class Rehearsal:
     """A deployment in memory.

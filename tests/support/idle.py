@@ -12,7 +12,7 @@ import asyncio
 from collections.abc import Collection
 from typing import Any
 
-from devstack.progress import READERS
+from shared.contracts.catalogue import READERS
 from shared.runtime.clock import horizon
 from shared.settings import Settings
 from tests.support.kafka import Kafka
