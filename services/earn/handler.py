@@ -31,7 +31,7 @@ SERVICE: Final = "earn"
 _ABOUT_AN_ORDER = frozenset(event.type for event in EVENTS.values() if event.of_order)
 
 
-class EarnHandler(LedgerHandler):
+class EarnHandler(LedgerHandler[State, Effects]):
     """Turns purchases into points, takes them back for returns, and rewards referrals."""
 
     service = SERVICE
@@ -151,16 +151,16 @@ class EarnHandler(LedgerHandler):
         if accounts:
             state.standings = await load_standings(connection, accounts)
 
-    def decide(self, state: State, events: Sequence[Received], mark: Mark) -> Decisions:
+    def decide(self, state: State, events: Sequence[Received], mark: Mark) -> Decisions[Effects]:
         """Decide about events in offset order; pure but for the state, which belongs to this batch."""
         deciding = Deciding(state, mark, self._source, self.verdicts)
         for received in events:
             deciding.one(received)
         return deciding.decisions
 
-    async def store(self, connection: Connection, decisions: Decisions, mark: Mark) -> None:
+    async def store(self, connection: Connection, decisions: Decisions[Effects], mark: Mark) -> None:
         """Write orders, returns, referrals, entries, lots and accounts."""
-        effects: Effects = decisions.effects
+        effects = decisions.effects
         await store.write(connection, effects)
         await ledger.write(connection, effects.posting, mark.recorded_at)
 
@@ -181,20 +181,34 @@ class EarnHandler(LedgerHandler):
         state.parked = await store_parked.parked_of(connection, self.contracts, members, before, due.limit)
         return state if state.parked else None
 
-    def decide_due(self, state: State, due: Due, mark: Mark) -> Decisions:
+    def decide_due(self, state: State, due: Due, mark: Mark) -> Decisions[Effects]:
         """Give up on what has waited too long; ``facts`` are the keys of what waited and of its order."""
         del due
+        return self._give_up(state, [parked for of_order in state.parked.values() for parked in of_order], mark)
+
+    def replay_sweep(self, state: State, due: Due, facts: bytes, mark: Mark) -> Decisions[Effects]:
+        """Give up again on what the facts name."""
+        del due
+        keys = [tuple(one) for one in msgpack.unpackb(facts)["given_up"]]
+        given_up = {
+            (order_key, parked.received.key): parked
+            for order_key, _key in keys
+            for parked in state.parked.get(order_key, ())
+        }
+        return self._give_up(state, [given_up[one] for one in keys if one in given_up], mark)
+
+    def _give_up(self, state: State, given_up: Sequence[Parked], mark: Mark) -> Decisions[Effects]:
         deciding = Deciding(state, mark, self._source)
-        given_up: list[Parked] = [parked for of_order in state.parked.values() for parked in of_order]
         for parked in given_up:
+            state.parked[parked.order_key] = [one for one in state.parked[parked.order_key] if one is not parked]
             deciding.give_up(parked)
         keys = [[parked.order_key, parked.received.key] for parked in given_up]
         deciding.decisions.facts = msgpack.packb({"given_up": keys})
         return deciding.decisions
 
-    def count(self, decisions: Decisions) -> None:
+    def count(self, decisions: Decisions[Effects]) -> None:
         """Count points issued and taken back by wallet and rule; remember some accounts for the running audit."""
-        effects: Effects = decisions.effects
+        effects = decisions.effects
         self._remember(effects.posting)
         for (wallet, rule), issued in effects.issued.items():
             metrics.POINTS_ISSUED.labels(wallet, rule).inc(issued)

@@ -23,7 +23,7 @@ from shared.tier_status.read import load as load_standings
 SERVICE: Final = "redeem"
 
 
-class RedeemHandler(LedgerHandler):
+class RedeemHandler(LedgerHandler[State, Effects]):
     """Turns points into rewards, and lets lapse what is due."""
 
     service = SERVICE
@@ -45,16 +45,16 @@ class RedeemHandler(LedgerHandler):
         state.standings = await load_standings(connection, ladders)
         return state
 
-    def decide(self, state: State, events: Sequence[Received], mark: Mark) -> Decisions:
+    def decide(self, state: State, events: Sequence[Received], mark: Mark) -> Decisions[Effects]:
         """Decide about events in offset order; pure but for the state, which belongs to this batch."""
         deciding = Deciding(state, mark, self._source)
         for received in events:
             deciding.one(received)
         return deciding.decisions
 
-    async def store(self, connection: Connection, decisions: Decisions, mark: Mark) -> None:
+    async def store(self, connection: Connection, decisions: Decisions[Effects], mark: Mark) -> None:
         """Write redemptions, entries, lots and accounts."""
-        effects: Effects = decisions.effects
+        effects = decisions.effects
         await ledger.write(connection, effects.posting, mark.recorded_at)
         await store.write(connection, effects.new, list(effects.changed.values()))
 
@@ -72,17 +72,24 @@ class RedeemHandler(LedgerHandler):
         await self._programs.catch_up(connection)
         return State({(a.member, a.wallet): a for a in locked}, self._programs.versions)
 
-    def decide_due(self, state: State, due: Due, mark: Mark) -> Decisions:
+    def decide_due(self, state: State, due: Due, mark: Mark) -> Decisions[Effects]:
         """Apply what is due; ``facts`` are the accounts and up to when."""
+        return self._apply_due(state, list(state.accounts), due, mark)
+
+    def replay_sweep(self, state: State, due: Due, facts: bytes, mark: Mark) -> Decisions[Effects]:
+        """Apply what was due to the accounts that the facts name."""
+        named = [(member, wallet) for member, wallet in msgpack.unpackb(facts)["swept"]]
+        return self._apply_due(state, [key for key in named if key in state.accounts], due, mark)
+
+    def _apply_due(self, state: State, swept: Sequence[tuple[str, str]], due: Due, mark: Mark) -> Decisions[Effects]:
         deciding = Deciding(state, mark, self._source)
-        deciding.apply_due(due.horizon)
-        swept = [[member, wallet] for member, wallet in state.accounts]
+        deciding.apply_due([state.accounts[key] for key in swept], due.horizon)
         deciding.decisions.facts = msgpack.packb({"swept": swept, "horizon": due.horizon})
         return deciding.decisions
 
-    def count(self, decisions: Decisions) -> None:
+    def count(self, decisions: Decisions[Effects]) -> None:
         """Count answers and lapses; remember some accounts for the running audit."""
-        effects: Effects = decisions.effects
+        effects = decisions.effects
         self._remember(effects.posting)
         for (state, reason), number in effects.answered.items():
             metrics.REDEMPTIONS.labels(state, reason).inc(number)

@@ -126,7 +126,7 @@ class TiersHandler:
         await self._programs.stay(connection)
         return self._state(standings)
 
-    def decide(self, state: State, events: Sequence[Received], mark: Mark) -> Decisions:
+    def decide(self, state: State, events: Sequence[Received], mark: Mark) -> Decisions[Effects]:
         """Treat every standing that a hint names and that has entries to fold; pure but for the state."""
         decisions = Decisions(Effects(state.program_version))
         touched: dict[tuple[str, str], Standing] = {}
@@ -158,24 +158,33 @@ class TiersHandler:
         standings = await store.lock(connection, sorted(set(accounts)), self._programs.version)
         return self._state(standings) if standings else None
 
-    def decide_due(self, state: State, due: Due, mark: Mark) -> Decisions:
+    def decide_due(self, state: State, due: Due, mark: Mark) -> Decisions[Effects]:
         """Treat, up to the horizon, every standing that has anything to treat."""
         decisions = Decisions(Effects(state.program_version))
         waiting = [one for one in state.standings.values() if one.steps or one.next_due <= due.horizon]
         self._decide(decisions, state, [(one, due.horizon, None) for one in waiting], mark)
         return decisions
 
-    def replay(self, state: State, facts: bytes, mark: Mark) -> Decisions:
-        """Decide what the ``facts`` of an archived batch or sweep say, whatever the entries that wait."""
+    def replay(self, state: State, events: Sequence[Received], facts: bytes, mark: Mark) -> Decisions[Effects]:
+        """Fold what the facts say: when a batch was handled, other entries may have waited than wait in a replay."""
+        del events
+        return self._replay(state, facts, mark)
+
+    def replay_sweep(self, state: State, due: Due, facts: bytes, mark: Mark) -> Decisions[Effects]:
+        """Fold what the facts say."""
+        del due
+        return self._replay(state, facts, mark)
+
+    def _replay(self, state: State, facts: bytes, mark: Mark) -> Decisions[Effects]:
         decisions = Decisions(Effects(state.program_version))
         folds = msgpack.unpackb(facts)["folds"] if facts else []
         work = [(state.standings[member, wallet], until, version) for member, version, until, wallet in folds]
         self._decide(decisions, state, work, mark)
         return decisions
 
-    async def store(self, connection: Connection, decisions: Decisions, mark: Mark) -> None:
+    async def store(self, connection: Connection, decisions: Decisions[Effects], mark: Mark) -> None:
         """Write standings and history."""
-        effects: Effects = decisions.effects
+        effects = decisions.effects
         await store.write(connection, effects.treated, effects.program_version, mark.recorded_at)
 
     def touched(self) -> list[int]:
@@ -186,14 +195,14 @@ class TiersHandler:
         """Return nothing: this service writes no ledger."""
         return []
 
-    def count(self, decisions: Decisions) -> None:
+    def count(self, decisions: Decisions[Effects]) -> None:
         """Count what was announced."""
         told = Counter(change.change for one in decisions.effects.treated for _, change in one.news)
         for change, times in told.items():
             CHANGES.labels(change).inc(times)
 
     def _decide(
-        self, decisions: Decisions, state: State, work: Sequence[tuple[Standing, int, int | None]], mark: Mark
+        self, decisions: Decisions[Effects], state: State, work: Sequence[tuple[Standing, int, int | None]], mark: Mark
     ) -> None:
         time = iso(mark.recorded_at)
         folds: list[tuple[str, int, int, str]] = []

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import time
+from typing import Any
 
 from shared.runtime import metrics
 from shared.runtime.records import Batch
 from shared.runtime.transaction import Committed
 
 
-def count_batch(service: str, batch: Batch, committed: Committed, seconds: float) -> None:
+def count_batch(service: str, batch: Batch, committed: Committed[Any], seconds: float) -> None:
     """Count a batch's records by outcome, its size, its duration and the age of its oldest record."""
     counts = committed.counts
     metrics.EVENTS.labels(service, "accepted").inc(counts.accepted)

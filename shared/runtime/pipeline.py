@@ -14,6 +14,7 @@ from collections.abc import Awaitable, Callable, Iterable
 from typing import Any
 
 from shared.contracts.catalogue import EVENTS
+from shared.database.pool import Pool
 from shared.errors import Fenced, InvariantBroken
 from shared.logs import logger
 from shared.runtime import metrics
@@ -21,6 +22,7 @@ from shared.runtime.counters import count_batch
 from shared.runtime.decode import decode
 from shared.runtime.failpoints import reach
 from shared.runtime.fetcher import Fetcher
+from shared.runtime.handler import Handler
 from shared.runtime.headers import tolerate
 from shared.runtime.outbox import OutboxRow, forget_published, left_behind
 from shared.runtime.publisher import Publisher
@@ -54,9 +56,9 @@ class Pipeline:
         self,
         *,
         settings: Settings,
-        handler: Any,
+        handler: Handler,
         source: str,
-        pool: Any,
+        pool: Pool,
         turns: asyncio.Semaphore,
         publisher: Publisher,
         consumer: Any,
@@ -251,12 +253,12 @@ class Pipeline:
             async with self._turns:
                 await self._commit(Batch(self._topic, self._tp.partition, self._claim.epoch, [], position))
 
-    async def _commit(self, batch: Batch) -> Committed:
+    async def _commit(self, batch: Batch) -> Committed[Any]:
         place = (batch.topic, batch.partition, batch.epoch)
         contracts = self._handler.contracts
         decoded = decode(batch.records, contracts, self._settings.record_bytes, place, self._handler.private)
 
-        async def once() -> Committed:
+        async def once() -> Committed[Any]:
             assert self._claim is not None
             forget = self._published[:]
             committed = await transact(self._pool, self._handler, self._source, self._claim, batch, decoded, forget)
@@ -264,7 +266,7 @@ class Pipeline:
             return committed
 
         self._warn_of_ignored(decoded.ignored)
-        committed: Committed = await self._retried(once)
+        committed: Committed[Any] = await self._retried(once)
         self._progress_at = time.monotonic()
         return committed
 

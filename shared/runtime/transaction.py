@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from typing import NamedTuple, TypeVar
+from typing import Generic, NamedTuple, TypeVar
 
 from shared.database.pool import Connection, Pool
 from shared.errors import LoadAgain
@@ -23,27 +23,35 @@ _LOADS = 5
 
 
 _Result = TypeVar("_Result")
+_State = TypeVar("_State")
+_Effects = TypeVar("_Effects")
 
 
-class Committed(NamedTuple):
+class Committed(NamedTuple, Generic[_Effects]):
     """What a committed batch leaves to do."""
 
-    decisions: Decisions
+    decisions: Decisions[_Effects]
     counts: Counts
     outbox: OutboxRow | None
     reasons: list[str]
 
 
-class Swept(NamedTuple):
+class Swept(NamedTuple, Generic[_Effects]):
     """What a committed sweep leaves to do."""
 
-    decisions: Decisions
+    decisions: Decisions[_Effects]
     outbox: OutboxRow | None
 
 
 async def transact(
-    pool: Pool, handler: Handler, source: str, claim: Claim, batch: Batch, decoded: Decoded, forget: list[int]
-) -> Committed:
+    pool: Pool,
+    handler: Handler[_State, _Effects],
+    source: str,
+    claim: Claim,
+    batch: Batch,
+    decoded: Decoded,
+    forget: list[int],
+) -> Committed[_Effects]:
     """Handle a batch in one transaction and move the claim past it.
 
     Raises:
@@ -51,7 +59,7 @@ async def transact(
         Transient: Try again later; nothing was written.
     """
 
-    async def work(connection: Connection) -> Committed:
+    async def work(connection: Connection) -> Committed[_Effects]:
         return await _in_transaction(connection, handler, source, claim, batch, decoded, forget)
 
     committed = await _loading(pool, work)
@@ -81,13 +89,13 @@ async def _loading(pool: Pool, work: Callable[[Connection], Awaitable[_Result]])
 
 async def _in_transaction(
     connection: Connection,
-    handler: Handler,
+    handler: Handler[_State, _Effects],
     source: str,
     claim: Claim,
     batch: Batch,
     decoded: Decoded,
     forget: list[int],
-) -> Committed:
+) -> Committed[_Effects]:
     # Each of these is a statement of its own: one that waits for a lock goes on with the snapshot from before
     # the wait, so what must be fresh is read by a later statement.
     await lock_watermark(connection, handler.service, claim)
@@ -116,8 +124,14 @@ async def _in_transaction(
 
 
 async def sweep(
-    pool: Pool, handler: Handler, settings: Settings, source: str, claim: Claim, shards: int, forget: list[int]
-) -> Swept | None:
+    pool: Pool,
+    handler: Handler[_State, _Effects],
+    settings: Settings,
+    source: str,
+    claim: Claim,
+    shards: int,
+    forget: list[int],
+) -> Swept[_Effects] | None:
     """Apply what time alone makes happen, for some accounts of one shard, in one transaction.
 
     Returns:
@@ -132,7 +146,7 @@ async def sweep(
         if not await handler.anything_due(connection, await _due(connection, settings, claim, shards)):
             return None
 
-    async def work(connection: Connection) -> Swept | None:
+    async def work(connection: Connection) -> Swept[_Effects] | None:
         return await _sweep(connection, handler, settings, source, claim, shards, forget)
 
     swept = await _loading(pool, work)
@@ -143,13 +157,13 @@ async def sweep(
 
 async def _sweep(
     connection: Connection,
-    handler: Handler,
+    handler: Handler[_State, _Effects],
     settings: Settings,
     source: str,
     claim: Claim,
     shards: int,
     forget: list[int],
-) -> Swept | None:
+) -> Swept[_Effects] | None:
     await lock_watermark(connection, handler.service, claim)
     due = await _due(connection, settings, claim, shards)
     state = await handler.load_due(connection, due)
