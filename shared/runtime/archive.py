@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from shared.database import archive
 from shared.database.archive import Archived
-from shared.database.pool import Connection
+from shared.database.pool import Connection, only_row
 from shared.runtime.handler import Mark
 from shared.runtime.packed import pack
 from shared.runtime.records import Batch, Record
@@ -25,8 +25,8 @@ class Counts(NamedTuple):
 
 async def take_mark(connection: Connection) -> Mark:
     """Take the batch's place in the history; call it after the account locks."""
-    seq, recorded_at, manual = await connection.fetchrow(
-        "select nextval('archive_seq'), clock_timestamp(), (select now from clock)"
+    seq, recorded_at, manual = await only_row(
+        connection, "select nextval('archive_seq'), clock_timestamp(), (select now from clock)"
     )
     return Mark(seq, recorded_at, recorded_at if manual is None else max(recorded_at, manual))
 

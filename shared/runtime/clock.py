@@ -10,7 +10,7 @@ import contextlib
 from collections.abc import Callable
 from typing import Any
 
-from shared.database.pool import Connection, connect
+from shared.database.pool import Connection, connect, only_row
 from shared.instants import BEGINNING
 from shared.logs import logger
 from shared.settings import Clock, Settings
@@ -23,7 +23,7 @@ _log = logger(__name__)
 
 async def horizon(connection: Connection, clock: Clock, lateness: int) -> tuple[int, int]:
     """Return up to when things are due (the program's clock less ``lateness`` microseconds), and the wall clock."""
-    recorded_at, manual = await connection.fetchrow("select clock_timestamp(), (select now from clock)")
+    recorded_at, manual = await only_row(connection, "select clock_timestamp(), (select now from clock)")
     now = recorded_at if clock is Clock.WALL else BEGINNING if manual is None else manual
     return (now - lateness if now > BEGINNING else BEGINNING), recorded_at
 
@@ -40,7 +40,7 @@ async def hear_clock(settings: Settings, moved: Callable[[], None], halt: asynci
 
 
 async def _listen(settings: Settings, moved: Callable[[], None], halt: asyncio.Event) -> None:
-    def called(_connection: Any, _pid: int, _channel: str, schema: str) -> None:
+    def called(_connection: Any, _pid: int, _channel: str, schema: object) -> None:
         if schema == settings.database_schema:
             moved()
 

@@ -55,7 +55,7 @@ class BatchConsumer(Service):
         super().__init__(**kwargs)
         self.settings = settings
         self.handler = handler
-        self.pool: Pool = None
+        self._pool: Pool | None = None
         self._connected = False
         self._topics = {settings.topic(name): name for name in topics}
         self._source = source
@@ -71,6 +71,12 @@ class BatchConsumer(Service):
         self._partitions: dict[str, int] = {}
         self._pipelines: dict[Any, tuple[Pipeline, asyncio.Task[None]]] = {}
         self._consumer: Any = None
+
+    @property
+    def pool(self) -> Pool:
+        """The pool of database connections, once the consumer has started."""
+        assert self._pool is not None, "the consumer has not started"
+        return self._pool
 
     @property
     def connected(self) -> bool:
@@ -91,7 +97,7 @@ class BatchConsumer(Service):
         for handler in logging.getLogger().handlers:
             handler.setLevel(self.settings.log_level.upper())
         s = self.settings
-        self.pool = await open_pool(
+        self._pool = await open_pool(
             s.database_url.get_secret_value(), s.database_schema,
             size=s.database_connections + 1, transaction_seconds=s.transaction_seconds,
         )  # fmt: skip
@@ -108,8 +114,8 @@ class BatchConsumer(Service):
         """Close what is open."""
         await self._publisher.stop()
         await asyncio.to_thread(self._admin.close)
-        if self.pool is not None:
-            self.pool.terminate()
+        if self._pool is not None:
+            self._pool.terminate()
 
     @Service.task
     async def _sessions(self) -> None:

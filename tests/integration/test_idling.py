@@ -29,7 +29,8 @@ LATER = microseconds(datetime(2018, 6, 1, tzinfo=ZONE))
 async def test_an_idle_worker_asks_little(deployment: Deployment, monkeypatch: pytest.MonkeyPatch) -> None:
     fetches = 0
     statements: list[str] = []
-    fetch, execute = KafkaFetcher._proc_fetch_request, Connection._do_execute
+    private: Any = Connection
+    fetch, execute = KafkaFetcher._proc_fetch_request, private._do_execute
 
     async def counted_fetch(*args: Any) -> Any:
         nonlocal fetches
