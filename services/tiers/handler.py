@@ -114,7 +114,7 @@ class TiersHandler:
         """Read versions of the program that are newer than those we have."""
         await self._programs.refresh(connection)
 
-    async def load(self, connection: Connection, events: Sequence[Received]) -> State:
+    async def load(self, connection: Connection, events: Sequence[Received[Moved]]) -> State:
         """Lock the members' standings, then read the entries after each."""
         await self._programs.need(connection)
         members = sorted({received.event.member_id for received in events})
@@ -126,7 +126,7 @@ class TiersHandler:
         await self._programs.stay(connection)
         return self._state(standings)
 
-    def decide(self, state: State, events: Sequence[Received], mark: Mark) -> Decisions[Effects]:
+    def decide(self, state: State, events: Sequence[Received[Moved]], mark: Mark) -> Decisions[Effects]:
         """Treat every standing that a hint names and that has entries to fold; pure but for the state."""
         decisions = Decisions(Effects(state.program_version))
         touched: dict[tuple[str, str], Standing] = {}

@@ -32,6 +32,7 @@ from shared.runtime.polls import PatientConsumer
 from shared.runtime.publisher import Publisher
 from shared.runtime.retries import attempts
 from shared.runtime.watermark import Claim
+from shared.runtime.worker import Worker
 from shared.settings import Clock, Settings
 
 _log = logger(__name__)
@@ -270,15 +271,18 @@ class BatchConsumer(Service):
         """Begin with partitions that this worker was given; not where the session ended while it joined the group."""
         if self._session_over.is_set():
             return
+        worker = Worker(
+            settings=self.settings,
+            handler=self.handler,
+            source=self._source,
+            pool=self.pool,
+            turns=self._turns,
+            publisher=self._publisher,
+        )
         for tp in partitions:
             name = self._topics[tp.topic]
             pipeline = Pipeline(
-                settings=self.settings,
-                handler=self.handler,
-                source=self._source,
-                pool=self.pool,
-                turns=self._turns,
-                publisher=self._publisher,
+                worker=worker,
                 consumer=self._consumer,
                 partition=tp,
                 topic=name,

@@ -1,13 +1,35 @@
-"""Counts what became of a batch, once it is committed."""
+"""Counts what became of a batch, once it is committed, and warns of events that nobody reads."""
 
 from __future__ import annotations
 
 import time
+from collections.abc import Iterable
 from typing import Any
 
+from shared.contracts.catalogue import EVENTS
+from shared.logs import logger
 from shared.runtime import metrics
 from shared.runtime.records import Batch
 from shared.runtime.transaction import Committed
+
+#: A hostile producer could invent types for ever.
+_IGNORED_TYPES_NAMED = 50
+_log = logger(__name__)
+
+
+class IgnoredTypes:
+    """Says once of each type on a topic that nobody reads it: a misspelt one would vanish without a trace."""
+
+    def __init__(self, topic: str) -> None:
+        self._topic = topic
+        self._named: set[str] = set()
+
+    def warn(self, types: Iterable[str]) -> None:
+        """Warn of those that were not named yet. What is known and read by other services is no misspelling."""
+        for unknown in set(types) - self._named - EVENTS.keys():
+            if len(self._named) < _IGNORED_TYPES_NAMED:
+                self._named.add(unknown)
+                _log.warning("events of a type that this service does not read", type=unknown, topic=self._topic)
 
 
 def count_batch(service: str, batch: Batch, committed: Committed[Any], seconds: float) -> None:
