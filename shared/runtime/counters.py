@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Iterable
 from typing import Any
@@ -9,8 +10,10 @@ from typing import Any
 from shared.contracts.catalogue import EVENTS
 from shared.logs import logger
 from shared.runtime import metrics
+from shared.runtime.fetcher import Fetcher
 from shared.runtime.records import Batch
 from shared.runtime.transaction import Committed
+from shared.runtime.watermark import Claim
 
 #: A hostile producer could invent types for ever.
 _IGNORED_TYPES_NAMED = 50
@@ -30,6 +33,26 @@ class IgnoredTypes:
             if len(self._named) < _IGNORED_TYPES_NAMED:
                 self._named.add(unknown)
                 _log.warning("events of a type that this service does not read", type=unknown, topic=self._topic)
+
+
+class Lag:
+    """What waits in one partition, as operators see it."""
+
+    def __init__(self, service: str, topic: str, partition: int, fetcher: Fetcher) -> None:
+        self._labels = (service, topic, str(partition))
+        self._fetcher = fetcher
+
+    def show(self, claim: Claim | None) -> None:
+        """Also when nothing moves: that is when an operator looks."""
+        if claim is not None:
+            metrics.LAG.labels(*self._labels).set(self._fetcher.waiting(claim.next_offset))
+            metrics.UNCOMMITTED.labels(*self._labels).set(self._fetcher.uncommitted())
+
+    def forget(self) -> None:
+        """The partition is handed over."""
+        with contextlib.suppress(KeyError):
+            metrics.LAG.remove(*self._labels)
+            metrics.UNCOMMITTED.remove(*self._labels)
 
 
 def count_batch(service: str, batch: Batch, committed: Committed[Any], seconds: float) -> None:

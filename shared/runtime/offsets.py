@@ -9,6 +9,8 @@ from typing import Any
 
 from shared.logs import logger
 from shared.runtime.failpoints import reach
+from shared.runtime.leases import name_of_log
+from shared.runtime.watermark import Claim
 
 _SECONDS = 1.0
 _log = logger(__name__)
@@ -23,25 +25,23 @@ class CommittedOffset:
         self._at = -math.inf
         self._offset = 0
 
-    def start_over(self, next_offset: int) -> None:
-        """Take the offset for known: the partition was claimed anew."""
-        self._offset = next_offset
-
-    def differs(self, next_offset: int) -> bool:
+    def differs(self, claim: Claim) -> bool:
         """Tell whether Kafka knows another offset."""
-        return self._offset != next_offset
+        return self._offset != claim.next_offset
 
-    def due(self) -> bool:
-        """Tell whether the last time was long enough ago."""
-        return time.monotonic() - self._at > _SECONDS
+    async def commit_now_and_then(self, claim: Claim) -> None:
+        """Tell Kafka, if the last time was long enough ago."""
+        if time.monotonic() - self._at > _SECONDS:
+            await self.commit(claim)
 
-    async def commit(self, next_offset: int) -> None:
-        """Tell Kafka; what keeps it from being told is no reason to stop."""
+    async def commit(self, claim: Claim) -> None:
+        """Tell Kafka, and of which records it is the offset; what keeps it from being told is no reason to stop."""
         self._at = time.monotonic()
+        offset = claim.next_offset
         try:
             async with asyncio.timeout(_SECONDS):
-                await self._consumer.commit({self._tp: next_offset})
-            self._offset = next_offset
+                await self._consumer.commit({self._tp: (offset, name_of_log(claim))})
+            self._offset = offset
         except Exception as problem:  # noqa: BLE001 - a lag tool that lags is no reason to stop
             _log.info("offset not committed to Kafka", cause=repr(problem))
         reach("offset-committed")

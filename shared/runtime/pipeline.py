@@ -9,23 +9,24 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from typing import Any
 
-from shared.errors import Fenced, InvariantBroken
+from shared.errors import Fenced, InvariantBroken, UsageError
 from shared.logs import logger
 from shared.runtime import metrics
-from shared.runtime.counters import IgnoredTypes, count_batch
+from shared.runtime.counters import IgnoredTypes, Lag, count_batch
 from shared.runtime.decode import decode
 from shared.runtime.delivery import Delivery
 from shared.runtime.failpoints import reach
 from shared.runtime.fetcher import Fetcher
 from shared.runtime.headers import tolerate
+from shared.runtime.leases import Lease, tell_lost
 from shared.runtime.offsets import CommittedOffset
 from shared.runtime.records import Batch
 from shared.runtime.retries import Retries
-from shared.runtime.sweeps import SweepTimes
-from shared.runtime.transaction import Committed, sweep, transact
+from shared.runtime.sweeps import Sweeper
+from shared.runtime.transaction import Committed, transact
 from shared.runtime.watermark import Claim
 from shared.runtime.worker import Worker
 
@@ -41,14 +42,7 @@ class Pipeline:
     """Handles the batches of one partition until it is stopped."""
 
     def __init__(
-        self,
-        *,
-        worker: Worker,
-        consumer: Any,
-        partition: Any,
-        topic: str,
-        claim: Callable[[bool], Awaitable[Claim]],
-        shards: Callable[[], int],
+        self, worker: Worker, consumer: Any, partition: Any, topic: str, lease: Lease, shards: Callable[[], int]
     ) -> None:
         """Make a pipeline.
 
@@ -57,37 +51,40 @@ class Pipeline:
             consumer: The aiokafka consumer; the pipeline reads its own partition only.
             partition: aiokafka's name of the partition.
             topic: The topic's short name.
-            claim: Finds out where the partition stands, and writes it down if that is new; told whether the log
-                was seen to end before the watermark.
+            lease: How the partition is taken over.
             shards: Says into how many parts the sweeps are divided, of which this partition's number is one; 0 if
                 this pipeline does not sweep.
         """
         self._worker = worker
         self._handler = handler = worker.handler
-        self._settings = worker.settings
         self._consumer = consumer
         self._tp = partition
         self._topic = topic
         self._private = topic in handler.private
-        self._find_claim = claim
-        self._sweeps = SweepTimes(shards, worker.settings.sweep_seconds)
+        self._lease = lease
         self._progress_at = time.monotonic()
         self._claim: Claim | None = None
         self._fetcher = Fetcher(worker.settings, consumer, partition)
         self._stopping = asyncio.Event()
         self._retried = Retries(
             handler.service, (topic, partition.partition), self._stopping, handler.contested,
-            quiet=self._private, meanwhile=self._show_lag,
+            quiet=self._private, meanwhile=lambda: self._lag.show(self._claim),
         )  # fmt: skip
         self._delivery = Delivery(worker, (topic, partition.partition), self._retried)
+        self._sweeps = Sweeper(worker, self._delivery, shards)
         self._offset = CommittedOffset(consumer, partition)
         self._ignored = IgnoredTypes(topic)
-        self._labels = (handler.service, topic, str(partition.partition))
+        self._lag = Lag(handler.service, topic, partition.partition, self._fetcher)
 
     def stalled_seconds(self) -> float:
         """Return for how long records have waited, or the partition was not taken over, without any progress."""
         waiting = self._claim is None or self._fetcher.waiting(self._claim.next_offset)
         return time.monotonic() - self._progress_at if waiting else 0.0
+
+    @property
+    def owns_partition(self) -> bool:
+        """Whether the partition was taken over: only then there can be a batch in hand."""
+        return self._claim is not None
 
     def stop(self) -> None:
         """Ask the pipeline to finish its batch and nothing more."""
@@ -135,31 +132,38 @@ class Pipeline:
     async def _take_over(self) -> None:
         """Find out where the partition stands, and publish first what a crash left behind."""
         await self._delivery.settle()
-        self._claim = await self._retried(lambda: self._find_claim(self._fetcher.shorter))
+        try:
+            self._claim = await self._lease.take(self._claim, self._fetcher.shorter, self._retried)
+        except UsageError:
+            if self._claim is not None:
+                # Kafka must know what was handled: whoever starts next looks there.
+                await self._offset.commit(self._claim)
+            raise
         self._fetcher.start_over()
-        self._offset.start_over(self._claim.next_offset)
         await self._delivery.send_left_behind()
         self._consumer.seek(self._tp, self._claim.next_offset)
         # Lag tools see where the ledger stands, also after a restore.
-        await self._offset.commit(self._claim.next_offset)
+        await self._offset.commit(self._claim)
 
     async def _next_batch(self) -> None:
         swept = await self._sweep()
-        records = await self._fetcher.fetch(self._stopping, seconds=0.0 if swept else self._patience())
-        if not records and swept:
-            return
+        wait = 0.0 if swept else self._sweeps.wait(_TIDY_SECONDS if self._delivery.busy else _IDLE_SECONDS)
+        records = await self._fetcher.fetch(self._stopping, seconds=wait)
         assert self._claim is not None
+        if not records and swept:
+            self._rest_unless_waiting()
+            return
         if not records:
             await self._skip_to_position()
             await self._tidy_up()
-            self._show_lag()
+            self._lag.show(self._claim)
             self._fetcher.look_for_a_shorter_log(self._claim.next_offset)
-            if not self._fetcher.waiting(self._claim.next_offset):
-                self._progress_at = time.monotonic()
+            self._rest_unless_waiting()
             return
         if records[0].offset < self._claim.next_offset:
             self._fetcher.shorter = self._consumer.highwater(self._tp) < self._claim.next_offset
             raise Fenced(f"Kafka went back to {records[0].offset}, behind {self._claim.next_offset}")
+        await self._count_lost(records[0].offset)
         reach("fetched")
         async with self._worker.turns:
             started = time.monotonic()
@@ -168,43 +172,25 @@ class Pipeline:
             batch = Batch(self._topic, self._tp.partition, self._claim.epoch, records, next_offset)
             committed = await self._commit(batch)
             count_batch(self._handler.service, batch, committed, time.monotonic() - started)
-            self._show_lag()
+            self._lag.show(self._claim)
             self._handler.count(committed.decisions)
         await self._delivery.start(committed.outbox, self._tell_offset)
 
-    def _patience(self) -> float:
-        """Return how long to wait for records before there is something else to do."""
-        return self._sweeps.wait(_TIDY_SECONDS if self._delivery.busy else _IDLE_SECONDS)
+    def _rest_unless_waiting(self) -> None:
+        assert self._claim is not None
+        if not self._fetcher.waiting(self._claim.next_offset):
+            self._progress_at = time.monotonic()
+
+    async def _count_lost(self, first: int) -> None:
+        """Say so where Kafka's retention removed what follows the watermark."""
+        assert self._claim is not None
+        lost = await self._fetcher.lost(self._claim.next_offset, first)
+        if lost:
+            tell_lost(self._handler.service, self._claim, lost)
 
     async def _sweep(self) -> bool:
-        """Apply what time alone makes happen to some accounts of this partition's share; a batch may come between.
-
-        Not tried again in place: a sweep that was committed although its connection was lost has messages in the
-        outbox, which taking over anew publishes.
-
-        Returns:
-            Whether anything was due; then there may be more.
-        """
-        if not self._sweeps.due():
-            return False
         assert self._claim is not None
-        worker, shards = self._worker, self._sweeps.shards()
-        try:
-            async with self._worker.turns:
-                forget = self._delivery.published()
-                swept = await sweep(
-                    worker.pool, worker.handler, worker.settings, worker.source, self._claim, shards, forget
-                )
-        except Exception:
-            self._sweeps.failed()
-            raise
-        if swept is None:
-            self._sweeps.found_nothing()
-            return False
-        self._delivery.forgotten(forget)
-        self._handler.count(swept.decisions)
-        await self._delivery.start(swept.outbox, self._tell_offset)
-        return True
+        return await self._sweeps.sweep(self._claim, self._tell_offset)
 
     async def _skip_to_position(self) -> None:
         """Store a batch without records where nothing came although the consumer went on.
@@ -215,13 +201,14 @@ class Pipeline:
         assert self._claim is not None
         position = await self._fetcher.position()
         if position > self._claim.next_offset:
+            await self._count_lost(position)
             async with self._worker.turns:
                 await self._commit(Batch(self._topic, self._tp.partition, self._claim.epoch, [], position))
 
     async def _commit(self, batch: Batch) -> Committed[Any]:
         place = (batch.topic, batch.partition, batch.epoch)
         worker, handler = self._worker, self._handler
-        decoded = decode(batch.records, handler.contracts, self._settings.record_bytes, place, handler.private)
+        decoded = decode(batch.records, handler.contracts, self._worker.settings.record_bytes, place, handler.private)
 
         async def once() -> Committed[Any]:
             assert self._claim is not None
@@ -237,14 +224,13 @@ class Pipeline:
 
     async def _tell_offset(self) -> None:
         assert self._claim is not None
-        if self._offset.due():
-            await self._offset.commit(self._claim.next_offset)
+        await self._offset.commit_now_and_then(self._claim)
 
     async def _tidy_up(self) -> None:
         """Nothing to do: forget what is published, and tell Kafka how far this partition is."""
         assert self._claim is not None
         await self._delivery.tidy_up()
-        if self._offset.differs(self._claim.next_offset):
+        if self._offset.differs(self._claim):
             await self._tell_offset()
 
     async def _finish(self) -> None:
@@ -252,20 +238,12 @@ class Pipeline:
         if self._claim is None:
             return
         try:
-            async with asyncio.timeout(self._settings.stop_seconds):
+            async with asyncio.timeout(self._worker.settings.stop_seconds):
                 await self._delivery.settle()
                 await self._delivery.forget()
-                await self._offset.commit(self._claim.next_offset)
+                await self._offset.commit(self._claim)
         except Exception as problem:
             if not self._retried.can_help(problem):
                 raise
             _log.warning("stopped with messages in the outbox; the next owner publishes them", cause=repr(problem))
-        with contextlib.suppress(KeyError):
-            metrics.LAG.remove(*self._labels)
-            metrics.UNCOMMITTED.remove(*self._labels)
-
-    def _show_lag(self) -> None:
-        """Also when nothing moves: that is when an operator looks."""
-        if self._claim is not None:
-            metrics.LAG.labels(*self._labels).set(self._fetcher.waiting(self._claim.next_offset))
-            metrics.UNCOMMITTED.labels(*self._labels).set(self._fetcher.uncommitted())
+        self._lag.forget()
