@@ -28,6 +28,7 @@ from shared.runtime.records import Decisions, Received
 from shared.tier_status.read import load as load_standings
 
 SERVICE: Final = "earn"
+_ABOUT_A_MEMBER = frozenset(event.type for event in EVENTS.values() if event.topic == told.TOPIC)
 _ABOUT_AN_ORDER = frozenset(event.type for event in EVENTS.values() if event.of_order)
 
 
@@ -70,7 +71,7 @@ class EarnHandler(LedgerHandler[State, Effects]):
         await self._load_lots(connection, state, events)
         await self._load_standings(connection, state, locked)
         asked = any(program.book.asks_members for program in programs.versions)
-        if members and (asked or any(received.type == told.UPDATED for received in events)):
+        if members and (asked or any(received.type in _ABOUT_A_MEMBER for received in events)):
             state.members, state.told_at = await store.load_members(connection, list(touched))
         await self._load_tallies(connection, state, events)
         return state
