@@ -110,8 +110,8 @@ class Account:
         redeemed_at: When points were redeemed last.
         lots: The lots with something left, by id.
         holds: Open reservations, by the redemption's key.
-        complete: False where a batch did without what stood in the database: then ``lots`` has only what it made
-            itself, and nothing of the rest is due before ``unseen_due``, which lies beyond the batch's last event.
+        complete: False where a batch did without all that stood in the database: then ``lots`` has what it made itself
+            and what is due in it, and nothing of the rest is due before ``unseen_due``, beyond the batch's last event.
     """
 
     account: int

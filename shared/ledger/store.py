@@ -47,7 +47,8 @@ select account, lot, remaining, available_at, expires_at, fulfils, idle, pending
 from lot where account = any($1::bigint[]) and remaining > 0
 """
 
-_HOLDS = """
+#: Open reservations of accounts.
+HOLDS = """
 select account, key, held_until, parts, source, redemption_id, reward
 from redemption where account = any($1::bigint[]) and state = 'reserved'
 """
@@ -99,7 +100,8 @@ async def lock_accounts(connection: Connection, members: Sequence[str], wallets:
     """Lock every account of the members in the wallets, in the order of account ids, and return them.
 
     Must be the first statement of a batch that reads anything of these members: what it waits for, later
-    statements see (READ COMMITTED takes a snapshot a statement). Lots are not loaded: see ``load_lots``.
+    statements see (READ COMMITTED takes a snapshot a statement). Lots are not loaded: see
+    ``load_lots`` and ``due.load_due``.
 
     Raises:
         LoadAgain: Some accounts do not exist yet. They are made in a transaction of their own, in the order of
@@ -138,7 +140,7 @@ async def load_lots(connection: Connection, accounts: Sequence[Account]) -> None
     if not accounts:
         return
     numbers = [account.account for account in accounts]
-    fill(accounts, await connection.fetch(_LOTS, numbers), await connection.fetch(_HOLDS, numbers))
+    fill(accounts, await connection.fetch(_LOTS, numbers), await connection.fetch(HOLDS, numbers))
     for account in accounts:
         account.complete, account.unseen_due = True, NEVER
 

@@ -173,7 +173,7 @@ class BatchConsumer(Service):
 
     @Service.task
     async def _audit(self) -> None:
-        """Check the invariants of the accounts that were written since the last time, at most a few thousand."""
+        """Check the invariants of the accounts that were written since the last time, at most a few hundred."""
         while not self._halt.is_set():
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._halt.wait(), self.settings.audit_seconds)
