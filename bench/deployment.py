@@ -15,10 +15,11 @@ from typing import Any, NamedTuple
 from bench.load import PARTITIONS, Event
 from bench.running import Process, Usage, Used, check_alive, workers
 from devstack.embedded.servers import Server
-from devstack.progress import SERVICES, Watcher
+from devstack.progress import Watcher
 from devstack.sender import Sender
+from shared.contracts.catalogue import SERVICES
 from shared.database.migrate import migrate
-from shared.database.pool import Connection, connect
+from shared.database.pool import Connection, connect, only_row
 from shared.program import store
 from shared.program.language.loader import load
 from shared.program.templates import read_templates
@@ -156,7 +157,7 @@ class Deployment:
     async def span(self, services: Sequence[str] = SERVICES, after: int = 0) -> Span:
         """Return when the first and the last batch after an archive row were decided by the services."""
         async with self.database() as connection:
-            return Span(*await connection.fetchrow(_SPAN, list(services), after))
+            return Span(*await only_row(connection, _SPAN, list(services), after))
 
     async def until_drained(self, services: Sequence[str], processes: Sequence[Process]) -> None:
         """Wait until every service is at the end of its topics and the outbox is empty, twice in a row.

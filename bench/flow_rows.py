@@ -9,7 +9,7 @@ from bench.figures import Figure
 from bench.flow_load import FLOW, first_purchases, members_of, mixed, profiles_of
 from bench.running import Used
 from bench.sizes import Sizes
-from devstack.progress import SERVICES
+from shared.contracts.catalogue import SERVICES
 from shared.ledger.audit.runner import audit
 
 _REAL = tuple(APPS.values())

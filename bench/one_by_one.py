@@ -19,9 +19,9 @@ from shared.database.pool import open_pool
 from shared.errors import LoadAgain
 from shared.ledger.model import Account, Entry
 from shared.ledger.posting import LotChange
+from shared.runtime.archive import take_mark
 from shared.runtime.decode import decode
 from shared.runtime.handler import Mark
-from shared.runtime.journal import take_mark
 from shared.runtime.packed import pack
 from shared.runtime.publisher import partition_of
 from shared.runtime.records import Batch, Decisions, Message, Record

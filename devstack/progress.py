@@ -12,27 +12,13 @@ from typing import NamedTuple
 from aiokafka import TopicPartition
 
 from devstack.ends import Ends
-from shared.contracts import members, points, profiles, purchases, redemptions, referrals, rewards, tiers
+from shared.contracts.catalogue import READERS, SERVICES
 from shared.database.pool import Connection
 from shared.errors import UsageError
-from shared.runtime import journal
 from shared.runtime.brokers import Admin, Topic
+from shared.runtime.clock import horizon
 from shared.settings import Settings
 
-#: Which service reads which topic, upstream first.
-READERS = (
-    ("earn", purchases.TOPIC),
-    ("earn", referrals.TOPIC),
-    ("earn", members.TOPIC),
-    ("redeem", redemptions.TOPIC),
-    ("tiers", points.TOPIC),
-    ("tiers", rewards.TOPIC),
-    ("notify", profiles.TOPIC),
-    ("notify", points.TOPIC),
-    ("notify", rewards.TOPIC),
-    ("notify", tiers.TOPIC),
-)
-SERVICES = tuple(dict.fromkeys(service for service, _topic in READERS))
 #: What a sweep of each service still has to do, up to an instant.
 _DUE = {
     "redeem": "select count(*) from account where next_due <= $1",
@@ -139,7 +125,7 @@ class Watcher:
     async def _snapshot(self) -> tuple[dict[tuple[str, str, int], _Mark], int, int]:
         """Return the watermarks, the size of the outbox and the number of due accounts and tiers, as of one instant."""
         lateness = round(self._settings.lateness_seconds * 1_000_000)
-        until, _now = await journal.horizon(self._connection, self._settings.clock, lateness)
+        until, _now = await horizon(self._connection, self._settings.clock, lateness)
         async with self._connection.transaction(isolation="repeatable_read", readonly=True):
             rows = await self._connection.fetch(
                 "select service, topic, partition, next_offset, topic_id from watermark"

@@ -12,8 +12,8 @@ from devstack import supervision
 from devstack.embedded import kafka, postgres
 from devstack.embedded.process import Command, accepts, free_port, port_is_free, wait_for
 from devstack.home import Stack, load_stack
-from devstack.progress import SERVICES
 from shared.admin.program_texts import ProgramTexts, read_program
+from shared.contracts.catalogue import SERVICES
 from shared.database.migrate import migrate
 from shared.database.pool import connect
 from shared.errors import UsageError

@@ -10,6 +10,7 @@ from cli.commands.clock import parse_instant
 from cli.home import Home
 from cli.output import AsCsv, AsJson, command, console, errors, print_json, say, show
 from devstack.home import DEFAULT_HOME, database, settings_for
+from shared.database.pool import only_row
 from shared.errors import UsageError
 
 if TYPE_CHECKING:
@@ -73,7 +74,7 @@ async def audit_ledger(
                     console.print(f"{'✗' if wrong else '✓'} {check.name}: {check.promise}", markup=False)
         if replay:
             found += await _replayed(connection, settings.record_bytes, as_json)
-        size = await connection.fetchrow("select count(*), (select count(*) from account) from entry")
+        size = await only_row(connection, "select count(*), (select count(*) from account) from entry")
     if as_json:
         print_json({"entries": size[0], "accounts": size[1], "findings": [finding._asdict() for finding in found]})
     elif found:

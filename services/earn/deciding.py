@@ -9,6 +9,7 @@ from services.earn.deciding_orders import DecidingOrders
 from services.earn.earning import Refused, earn
 from services.earn.state import State
 from shared.contracts import points
+from shared.contracts.catalogue import EVENTS
 from shared.contracts.members import MemberUpdated
 from shared.contracts.purchases import PurchaseCompleted
 from shared.contracts.referrals import ReferralRegistered
@@ -130,14 +131,8 @@ class Deciding(DecidingOrders):
         return self._tiers.number_at(account, ladder, received.occurred_at)
 
 
-_OWN_IDS = ("return_id", "cancellation_id", "amendment_id", "referral_id")
-
-
 def _conflict(received: Received, known: bytes) -> str:
-    name = next(
-        (getattr(received.event, field) for field in (*_OWN_IDS, "order_id", "member_id")
-         if hasattr(received.event, field)), "?",
-    )  # fmt: skip
+    name = getattr(received.event, EVENTS[received.type].name_field or "member_id")
     return (
         f"{name} of {received.source} was accepted with other content: "
         f"hash {known.hex()} then, {received.content_hash.hex()} now; nothing was changed"

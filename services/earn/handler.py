@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Final
 
 import msgpack
 
@@ -14,6 +14,7 @@ from services.earn.deciding import Deciding
 from services.earn.state import Effects, Parked, State
 from shared.contracts import members as told
 from shared.contracts import purchases, referrals
+from shared.contracts.catalogue import EVENTS, contracts_of
 from shared.contracts.contract import Contract
 from shared.database.pool import Connection
 from shared.errors import LoadAgain
@@ -27,26 +28,17 @@ from shared.runtime.handler import Due, Mark
 from shared.runtime.records import Decisions, Received
 from shared.tier_status.read import load as load_standings
 
-SERVICE = "earn"
-_ABOUT_AN_ORDER = frozenset({
-    purchases.RETURNED, purchases.CANCELLED, purchases.AMENDED, purchases.FULFILLED, purchases.CLAIMED,
-})  # fmt: skip
+SERVICE: Final = "earn"
+_ABOUT_A_MEMBER = frozenset(event.type for event in EVENTS.values() if event.topic == told.TOPIC)
+_ABOUT_AN_ORDER = frozenset(event.type for event in EVENTS.values() if event.of_order)
 
 
-class EarnHandler(LedgerHandler):
+class EarnHandler(LedgerHandler[State, Effects]):
     """Turns purchases into points, takes them back for returns, and rewards referrals."""
 
     service = SERVICE
-    contracts: Mapping[str, Contract] = {
-        purchases.COMPLETED: purchases.PURCHASE_COMPLETED,
-        purchases.RETURNED: purchases.PURCHASE_RETURNED,
-        purchases.FULFILLED: purchases.PURCHASE_FULFILLED,
-        purchases.CANCELLED: purchases.PURCHASE_CANCELLED,
-        purchases.AMENDED: purchases.PURCHASE_AMENDED,
-        purchases.CLAIMED: purchases.PURCHASE_CLAIMED,
-        referrals.REGISTERED: referrals.REFERRAL_REGISTERED,
-        told.UPDATED: told.MEMBER_UPDATED,
-    }
+    contracts: Mapping[str, Contract] = contracts_of(SERVICE)
+    contested = frozenset({"purchase_pkey", "accepted_key_pkey", "referral_friend"})
 
     def __init__(self, source: str, parked_seconds: float = 7 * 86_400) -> None:
         """Make the handler.
@@ -80,7 +72,7 @@ class EarnHandler(LedgerHandler):
         await self._load_lots(connection, state, events)
         await self._load_standings(connection, state, locked)
         asked = any(program.book.asks_members for program in programs.versions)
-        if members and (asked or any(received.type == told.UPDATED for received in events)):
+        if members and (asked or any(received.type in _ABOUT_A_MEMBER for received in events)):
             state.members, state.told_at = await store.load_members(connection, list(touched))
         await self._load_tallies(connection, state, events)
         return state
@@ -162,16 +154,16 @@ class EarnHandler(LedgerHandler):
         if accounts:
             state.standings = await load_standings(connection, accounts)
 
-    def decide(self, state: State, events: Sequence[Received], mark: Mark) -> Decisions:
+    def decide(self, state: State, events: Sequence[Received], mark: Mark) -> Decisions[Effects]:
         """Decide about events in offset order; pure but for the state, which belongs to this batch."""
         deciding = Deciding(state, mark, self._source, self.verdicts)
         for received in events:
             deciding.one(received)
         return deciding.decisions
 
-    async def store(self, connection: Connection, decisions: Decisions, mark: Mark) -> None:
+    async def store(self, connection: Connection, decisions: Decisions[Effects], mark: Mark) -> None:
         """Write orders, returns, referrals, entries, lots and accounts."""
-        effects: Effects = decisions.effects
+        effects = decisions.effects
         await store.write(connection, effects)
         await ledger.write(connection, effects.posting, mark.recorded_at)
 
@@ -192,20 +184,34 @@ class EarnHandler(LedgerHandler):
         state.parked = await store_parked.parked_of(connection, self.contracts, members, before, due.limit)
         return state if state.parked else None
 
-    def decide_due(self, state: State, due: Due, mark: Mark) -> Decisions:
+    def decide_due(self, state: State, due: Due, mark: Mark) -> Decisions[Effects]:
         """Give up on what has waited too long; ``facts`` are the keys of what waited and of its order."""
         del due
+        return self._give_up(state, [parked for of_order in state.parked.values() for parked in of_order], mark)
+
+    def replay_sweep(self, state: State, due: Due, facts: bytes, mark: Mark) -> Decisions[Effects]:
+        """Give up again on what the facts name."""
+        del due
+        keys = [tuple(one) for one in msgpack.unpackb(facts)["given_up"]]
+        given_up = {
+            (order_key, parked.received.key): parked
+            for order_key, _key in keys
+            for parked in state.parked.get(order_key, ())
+        }
+        return self._give_up(state, [given_up[one] for one in keys if one in given_up], mark)
+
+    def _give_up(self, state: State, given_up: Sequence[Parked], mark: Mark) -> Decisions[Effects]:
         deciding = Deciding(state, mark, self._source)
-        given_up: list[Parked] = [parked for of_order in state.parked.values() for parked in of_order]
         for parked in given_up:
+            state.parked[parked.order_key] = [one for one in state.parked[parked.order_key] if one is not parked]
             deciding.give_up(parked)
         keys = [[parked.order_key, parked.received.key] for parked in given_up]
         deciding.decisions.facts = msgpack.packb({"given_up": keys})
         return deciding.decisions
 
-    def count(self, decisions: Decisions) -> None:
+    def count(self, decisions: Decisions[Effects]) -> None:
         """Count points issued and taken back by wallet and rule; remember some accounts for the running audit."""
-        effects: Effects = decisions.effects
+        effects = decisions.effects
         self._remember(effects.posting)
         for (wallet, rule), issued in effects.issued.items():
             metrics.POINTS_ISSUED.labels(wallet, rule).inc(issued)

@@ -13,7 +13,7 @@ import pydantic_core
 from services.earn.orders import Order, member_as_kept, read_member, read_result
 from services.earn.state import Effects
 from services.earn.store_referrals import write_referrals
-from shared.database.pool import Connection
+from shared.database.pool import Connection, Row, fetch_map
 from shared.program.compiled.rating_context import Member
 from shared.program.compiled.tallies import PURCHASES, Key
 
@@ -52,7 +52,7 @@ select o.* from unnest($1::text[]) as m(member) cross join lateral (
 
 async def known_keys(connection: Connection, orders: Sequence[bytes], others: Sequence[bytes]) -> dict[bytes, bytes]:
     """Return the content hash of what was accepted before, by key: orders, and everything else."""
-    return dict(await connection.fetch(_KNOWN, orders, others))
+    return await fetch_map(connection, _KNOWN, orders, others)
 
 
 async def load_orders(connection: Connection, keys: Sequence[bytes]) -> dict[bytes, Order]:
@@ -69,19 +69,19 @@ async def orders_of(connection: Connection, members: Sequence[str]) -> dict[str,
     return found
 
 
-async def _with_returns(connection: Connection, rows: Sequence[Sequence[object]]) -> dict[bytes, Order]:
+async def _with_returns(connection: Connection, rows: Sequence[Row]) -> dict[bytes, Order]:
     orders = {}
     for key, source, order_id, member, occurred_at, version, result, *state in rows:
-        lines, awards, kept = read_result(result)  # type: ignore[arg-type]
+        lines, awards, kept = read_result(result)
         orders[key] = Order(
-            key, source, order_id, member, occurred_at, version, lines, awards, kept, *state,  # type: ignore[arg-type]
+            key, source, order_id, member, occurred_at, version, lines, awards, kept, *state,
         )  # fmt: skip
     returns = await connection.fetch(
         "select order_key, result from purchase_return where order_key = any($1::uuid[])", list(orders)
     )
     for key, result in returns:
         orders[key].add_return([tuple(line) for line in jiter.from_json(result.encode())["lines"]])
-    return orders  # type: ignore[return-value]
+    return orders
 
 
 async def load_tallies(
@@ -101,9 +101,11 @@ async def load_tallies(
     found = {(member, name, period): amount for member, name, period, amount in rows}
     uncounted = [key[0] for key in wanted if key[1:] == PURCHASES and key not in found]
     if uncounted:
-        counted = dict(await connection.fetch(
-            "select member, count(*) from purchase where member = any($1::text[]) group by member", uncounted
-        ))  # fmt: skip
+        counted = await fetch_map(
+            connection,
+            "select member, count(*) from purchase where member = any($1::text[]) group by member",
+            uncounted,
+        )
         found |= {(member, *PURCHASES): counted.get(member, 0) for member in uncounted}
     return found
 

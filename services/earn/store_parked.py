@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 
 from services.earn.state import Parked
 from shared.contracts.contract import Contract
-from shared.database.pool import Connection
+from shared.database.pool import Connection, Row, fetch_map
 from shared.runtime.decode import decode
 from shared.runtime.packed import unpack_records
 
@@ -37,11 +37,12 @@ async def parked_too_long(connection: Connection, before: int, shards: int, shar
 
 async def count_waiting(connection: Connection, orders: Sequence[bytes]) -> dict[bytes, int]:
     """Return how many returns and fulfilments wait for some orders, by the order's key."""
-    return dict(await connection.fetch(
+    return await fetch_map(
+        connection,
         "select order_key, count(*) from parked where order_key = any($1::uuid[]) and state = 'waiting' "
         "group by order_key",
         orders,
-    ))  # fmt: skip
+    )
 
 
 async def parked_of(
@@ -56,13 +57,13 @@ async def parked_of(
     return _parked(rows, contracts)
 
 
-def _parked(rows: Sequence[Sequence[object]], contracts: Mapping[str, Contract]) -> dict[bytes, list[Parked]]:
+def _parked(rows: Sequence[Row], contracts: Mapping[str, Contract]) -> dict[bytes, list[Parked]]:
     found: dict[bytes, list[Parked]] = defaultdict(list)
     for order_key, parked_at, seq, index, topic, partition, epoch, record in rows:
-        events = decode(unpack_records(record), contracts, 2**31, (topic, partition, epoch)).events  # type: ignore[arg-type]
+        events = decode(unpack_records(record), contracts, 2**31, (topic, partition, epoch)).events
         if not events:
             continue  # a later release does not accept it any more; it goes on waiting for a person
         received = events[0]
-        parked = Parked(order_key, received._replace(position=-1), parked_at, (seq, index))  # type: ignore[arg-type]
-        found[order_key].append(parked)  # type: ignore[index]
+        parked = Parked(order_key, received._replace(position=-1), parked_at, (seq, index))
+        found[order_key].append(parked)
     return dict(found)

@@ -6,15 +6,17 @@ import hashlib
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Final
 
 import prometheus_client
 import pydantic_core
 
 from services.notify import store
-from services.notify.consumed_events import CONTRACTS
+from services.notify.consumed_events import HEARD
 from services.notify.processor import Decision, Profile, State, Used, decide_news
 from services.notify.triggers import news_of
 from shared.contracts import notifications, profiles
+from shared.contracts.catalogue import PRIVATE_TOPICS, contracts_of
 from shared.contracts.contract import Contract
 from shared.contracts.envelope import seal
 from shared.contracts.notifications import NotificationRequested
@@ -24,12 +26,12 @@ from shared.instants import iso
 from shared.logs import logger
 from shared.program.cache import Programs
 from shared.program.compiled.program import Program
-from shared.runtime import journal
+from shared.runtime.clock import horizon
 from shared.runtime.handler import Due, Mark
 from shared.runtime.records import Decisions, Message, Received
 from shared.settings import Clock
 
-SERVICE = "notify"
+SERVICE: Final = "notify"
 NOTIFICATIONS = prometheus_client.Counter(
     "loyalty_notifications", "News decided: sent, or suppressed for a reason", ["kind", "state", "reason"]
 )
@@ -54,8 +56,9 @@ class NotifyHandler:
     """
 
     service = SERVICE
-    contracts: Mapping[str, Contract] = CONTRACTS
-    private = frozenset({profiles.TOPIC})
+    contracts: Mapping[str, Contract] = contracts_of(SERVICE, HEARD.__getitem__)
+    contested = frozenset({"notification_pkey"})
+    private = PRIVATE_TOPICS
     answers = False
     sweeps = False
 
@@ -84,7 +87,7 @@ class NotifyHandler:
         news = [one for received in heard for one in news_of(programs[-1], received.type, received.event)]
         members = {one.member for one in news} | {r.event.member_id for r in events if r.type == profiles.UPDATED}
         await store.lock_members(connection, sorted(members))
-        now, _recorded_at = await journal.horizon(connection, self._clock, 0)
+        now, _recorded_at = await horizon(connection, self._clock, 0)
         state = State(programs, now)
         if members:
             state.profiles = await store.read_profiles(connection, list(members))
@@ -94,7 +97,7 @@ class NotifyHandler:
             state.gone = await store.causes_gone(connection, fresh, programs[-1])
         return state
 
-    def decide(self, state: State, events: Sequence[Received], mark: Mark) -> Decisions:
+    def decide(self, state: State, events: Sequence[Received], mark: Mark) -> Decisions[Effects]:
         """Decide about events in offset order; pure but for the state, to which what is decided is added.
 
         The newest version of the program decides, whenever it takes effect; so no version has to wait for what was
@@ -118,14 +121,19 @@ class NotifyHandler:
                 state.known.add(one.key)
                 decision = decide_news(state, program, one, used)
                 effects.decisions.append(decision)
-                self._accept(decisions, effects, decision, mark, program)
+                self._accept(decisions, decision, mark, program)
         if effects.decisions:
             decisions.facts = used.pack(state.now)
         return decisions
 
-    async def store(self, connection: Connection, decisions: Decisions, mark: Mark) -> None:
+    def replay(self, state: State, events: Sequence[Received], facts: bytes, mark: Mark) -> Decisions[Effects]:
+        """Decide with what was known of members then: nothing of that is in the archive but the facts."""
+        state.recall(facts)
+        return self.decide(state, events, mark)
+
+    async def store(self, connection: Connection, decisions: Decisions[Effects], mark: Mark) -> None:
         """Write notifications and profiles."""
-        effects: Effects = decisions.effects
+        effects = decisions.effects
         await store.add_notifications(connection, effects.rows)
         await store.keep_profiles(connection, effects.profiles, mark.recorded_at)
 
@@ -137,7 +145,11 @@ class NotifyHandler:
         """Return None: whoever makes time pass in the ledger publishes an event about it."""
         return
 
-    def decide_due(self, state: None, due: Due, mark: Mark) -> Decisions:  # noqa: ARG002 - as above
+    def decide_due(self, state: State, due: Due, mark: Mark) -> Decisions[Effects]:  # noqa: ARG002 - as above
+        """Decide nothing."""
+        return Decisions(Effects())
+
+    def replay_sweep(self, state: State, due: Due, facts: bytes, mark: Mark) -> Decisions[Effects]:  # noqa: ARG002
         """Decide nothing."""
         return Decisions(Effects())
 
@@ -149,19 +161,19 @@ class NotifyHandler:
         """Return nothing: notify writes no ledger."""
         return []
 
-    def count(self, decisions: Decisions) -> None:
+    def count(self, decisions: Decisions[Effects]) -> None:
         """Count what was decided, and log templates that failed; neither shows who it was about."""
-        effects: Effects = decisions.effects
+        effects = decisions.effects
         counted = Counter((one.news.kind, one.reason) for one in effects.decisions)
         for (kind, reason), number in counted.items():
             NOTIFICATIONS.labels(kind, "suppressed" if reason else "sent", reason or "").inc(number)
         for (template, error), number in Counter(one.failed for one in effects.decisions if one.failed).items():
             _log.error("a template failed; nobody was told", template=template, error=error, notifications=number)
 
-    def _accept(self, decisions: Decisions, effects: Effects, decision: Decision, mark: Mark, program: Program) -> None:
+    def _accept(self, decisions: Decisions[Effects], decision: Decision, mark: Mark, program: Program) -> None:
         news = decision.news
         identity = hashlib.blake2b(news.key.encode(), digest_size=16).hexdigest()
-        effects.rows.append((
+        decisions.effects.rows.append((
             news.key, identity, mark.seq, news.member, news.kind, "suppressed" if decision.reason else "sent",
             decision.reason or "", decision.not_before, news.use_by, news.occurred_at, mark.recorded_at,
         ))  # fmt: skip
@@ -194,7 +206,7 @@ class NotifyHandler:
         )
 
 
-def _take_profile(state: State, effects: Effects, decisions: Decisions, received: Received) -> None:
+def _take_profile(state: State, effects: Effects, decisions: Decisions[Effects], received: Received) -> None:
     """Keep a profile unless a later one is known; of one instant, the one that comes later in the topic counts."""
     member = received.event.member_id
     profile = Profile.read(received.occurred_at, PROFILE_UPDATED.adapter.dump_json(received.event).decode())

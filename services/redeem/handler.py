@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Final
 
 import msgpack
 
 from services.redeem import store
 from services.redeem.processor import Deciding
 from services.redeem.state import Effects, State
-from shared.contracts import redemptions
+from shared.contracts.catalogue import contracts_of
 from shared.contracts.contract import Contract
 from shared.database.pool import Connection
 from shared.ledger import store as ledger
@@ -20,14 +21,15 @@ from shared.runtime.handler import Due, Mark
 from shared.runtime.records import Decisions, Received
 from shared.tier_status.read import load as load_standings
 
-SERVICE = "redeem"
+SERVICE: Final = "redeem"
 
 
-class RedeemHandler(LedgerHandler):
+class RedeemHandler(LedgerHandler[State, Effects]):
     """Turns points into rewards, and lets lapse what is due."""
 
     service = SERVICE
-    contracts: Mapping[str, Contract] = redemptions.CONTRACTS
+    contracts: Mapping[str, Contract] = contracts_of(SERVICE)
+    contested = frozenset({"redemption_pkey"})
 
     async def load(self, connection: Connection, events: Sequence[Received]) -> State:
         """Lock the members' accounts, then read what is known (the order matters: design §4 step 3)."""
@@ -44,16 +46,16 @@ class RedeemHandler(LedgerHandler):
         state.standings = await load_standings(connection, ladders)
         return state
 
-    def decide(self, state: State, events: Sequence[Received], mark: Mark) -> Decisions:
+    def decide(self, state: State, events: Sequence[Received], mark: Mark) -> Decisions[Effects]:
         """Decide about events in offset order; pure but for the state, which belongs to this batch."""
         deciding = Deciding(state, mark, self._source)
         for received in events:
             deciding.one(received)
         return deciding.decisions
 
-    async def store(self, connection: Connection, decisions: Decisions, mark: Mark) -> None:
+    async def store(self, connection: Connection, decisions: Decisions[Effects], mark: Mark) -> None:
         """Write redemptions, entries, lots and accounts."""
-        effects: Effects = decisions.effects
+        effects = decisions.effects
         await ledger.write(connection, effects.posting, mark.recorded_at)
         await store.write(connection, effects.new, list(effects.changed.values()))
 
@@ -71,17 +73,24 @@ class RedeemHandler(LedgerHandler):
         await load_due(connection, locked, [due.horizon] * len(locked), self._programs.versions[-1])
         return State({(a.member, a.wallet): a for a in locked}, self._programs.versions)
 
-    def decide_due(self, state: State, due: Due, mark: Mark) -> Decisions:
+    def decide_due(self, state: State, due: Due, mark: Mark) -> Decisions[Effects]:
         """Apply what is due; ``facts`` are the accounts and up to when."""
+        return self._apply_due(state, list(state.accounts), due, mark)
+
+    def replay_sweep(self, state: State, due: Due, facts: bytes, mark: Mark) -> Decisions[Effects]:
+        """Apply what was due to the accounts that the facts name."""
+        named = [(member, wallet) for member, wallet in msgpack.unpackb(facts)["swept"]]
+        return self._apply_due(state, [key for key in named if key in state.accounts], due, mark)
+
+    def _apply_due(self, state: State, swept: Sequence[tuple[str, str]], due: Due, mark: Mark) -> Decisions[Effects]:
         deciding = Deciding(state, mark, self._source)
-        deciding.apply_due(due.horizon)
-        swept = [[member, wallet] for member, wallet in state.accounts]
+        deciding.apply_due([state.accounts[key] for key in swept], due.horizon)
         deciding.decisions.facts = msgpack.packb({"swept": swept, "horizon": due.horizon})
         return deciding.decisions
 
-    def count(self, decisions: Decisions) -> None:
+    def count(self, decisions: Decisions[Effects]) -> None:
         """Count answers and lapses; remember some accounts for the running audit."""
-        effects: Effects = decisions.effects
+        effects = decisions.effects
         self._remember(effects.posting)
         for (state, reason), number in effects.answered.items():
             metrics.REDEMPTIONS.labels(state, reason).inc(number)

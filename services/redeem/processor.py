@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from services.redeem import redemption as redeeming
 from services.redeem.redemption import Answer, Redemption, Standing
 from services.redeem.state import Effects, State
 from shared.contracts import redemptions, rewards
 from shared.ledger.due import TimedEffect
-from shared.ledger.model import Hold
+from shared.ledger.model import Account, Hold
 from shared.posting.ledger_batch import LedgerDeciding
 from shared.program.compiled.program import Program, in_force
 from shared.runtime.handler import Mark
@@ -24,9 +26,9 @@ class Deciding(LedgerDeciding[State, Effects]):
         """Begin; ``source`` is the ``source`` of outgoing events."""
         super().__init__(state, Effects(), mark, source)
 
-    def apply_due(self, horizon: int) -> None:
-        """Apply what is due to every account of the state."""
-        for account in self._state.accounts.values():
+    def apply_due(self, accounts: Iterable[Account], horizon: int) -> None:
+        """Apply what is due to some accounts of the state."""
+        for account in accounts:
             self._book.apply_due(account, horizon)
         self._announce_lapses()
 

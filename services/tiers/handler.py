@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Final
 
 import msgpack
 import prometheus_client
@@ -14,7 +15,8 @@ from pydantic.dataclasses import dataclass as contract
 
 from services.tiers import store
 from services.tiers.tier_events import Evaluation, TierStatus, evaluate, event_of, message_id
-from shared.contracts import points, rewards, tiers
+from shared.contracts import tiers
+from shared.contracts.catalogue import contracts_of
 from shared.contracts.contract import Contract
 from shared.contracts.envelope import seal
 from shared.contracts.fields import CONTRACT, Identifier, Moment
@@ -27,7 +29,7 @@ from shared.runtime.handler import Due, Mark
 from shared.runtime.records import Decisions, Message, Received
 from shared.tier_status.state import Change, Kind
 
-SERVICE = "tiers"
+SERVICE: Final = "tiers"
 #: How often a shard's accounts are compared with the ledger, in microseconds: messages may be lost, entries are not.
 _CATCH_UP = 30_000_000
 
@@ -52,10 +54,6 @@ class Moved:
 
 
 _MOVED = TypeAdapter(Moved)
-_HINTS = (
-    points.EARNED, points.REVERSED, points.ACTIVATED, points.EXPIRED, points.EXPIRING, points.QUALIFIED,
-    rewards.RESERVED, rewards.REDEEMED, rewards.RELEASED, rewards.REFUNDED,
-)  # fmt: skip
 
 
 @dataclass(slots=True)
@@ -93,9 +91,10 @@ class TiersHandler:
     """Keeps every member's tier, and announces each change."""
 
     service = SERVICE
-    contracts: Mapping[str, Contract] = {
-        hint: Contract(hint, _MOVED, lambda moved: f"{moved.account} {moved.version}") for hint in _HINTS
-    }
+    contracts: Mapping[str, Contract] = contracts_of(
+        SERVICE, lambda hint: Contract(hint, _MOVED, lambda moved: f"{moved.account} {moved.version}")
+    )
+    contested: frozenset[str] = frozenset()
     private: frozenset[str] = frozenset()
     answers = False
     sweeps = True
@@ -115,7 +114,7 @@ class TiersHandler:
         """Read versions of the program that are newer than those we have."""
         await self._programs.refresh(connection)
 
-    async def load(self, connection: Connection, events: Sequence[Received]) -> State:
+    async def load(self, connection: Connection, events: Sequence[Received[Moved]]) -> State:
         """Lock the members' standings, then read the entries after each."""
         await self._programs.need(connection)
         members = sorted({received.event.member_id for received in events})
@@ -127,7 +126,7 @@ class TiersHandler:
         await self._programs.stay(connection)
         return self._state(standings)
 
-    def decide(self, state: State, events: Sequence[Received], mark: Mark) -> Decisions:
+    def decide(self, state: State, events: Sequence[Received[Moved]], mark: Mark) -> Decisions[Effects]:
         """Treat every standing that a hint names and that has entries to fold; pure but for the state."""
         decisions = Decisions(Effects(state.program_version))
         touched: dict[tuple[str, str], TierStatus] = {}
@@ -159,24 +158,33 @@ class TiersHandler:
         standings = await store.lock(connection, sorted(set(accounts)), self._programs.version)
         return self._state(standings) if standings else None
 
-    def decide_due(self, state: State, due: Due, mark: Mark) -> Decisions:
+    def decide_due(self, state: State, due: Due, mark: Mark) -> Decisions[Effects]:
         """Treat, up to the horizon, every standing that has anything to treat."""
         decisions = Decisions(Effects(state.program_version))
         waiting = [one for one in state.standings.values() if one.inputs or one.next_due <= due.horizon]
         self._decide(decisions, state, [(one, due.horizon, None) for one in waiting], mark)
         return decisions
 
-    def replay(self, state: State, facts: bytes, mark: Mark) -> Decisions:
-        """Decide what the ``facts`` of an archived batch or sweep say, whatever the entries that wait."""
+    def replay(self, state: State, events: Sequence[Received], facts: bytes, mark: Mark) -> Decisions[Effects]:
+        """Fold what the facts say: when a batch was handled, other entries may have waited than wait in a replay."""
+        del events
+        return self._replay(state, facts, mark)
+
+    def replay_sweep(self, state: State, due: Due, facts: bytes, mark: Mark) -> Decisions[Effects]:
+        """Fold what the facts say."""
+        del due
+        return self._replay(state, facts, mark)
+
+    def _replay(self, state: State, facts: bytes, mark: Mark) -> Decisions[Effects]:
         decisions = Decisions(Effects(state.program_version))
         folds = msgpack.unpackb(facts)["folds"] if facts else []
         work = [(state.standings[member, wallet], until, version) for member, version, until, wallet in folds]
         self._decide(decisions, state, work, mark)
         return decisions
 
-    async def store(self, connection: Connection, decisions: Decisions, mark: Mark) -> None:
+    async def store(self, connection: Connection, decisions: Decisions[Effects], mark: Mark) -> None:
         """Write standings and history."""
-        effects: Effects = decisions.effects
+        effects = decisions.effects
         await store.write(connection, effects.treated, effects.program_version, mark.recorded_at)
 
     def touched(self) -> list[int]:
@@ -187,14 +195,18 @@ class TiersHandler:
         """Return nothing: this service writes no ledger."""
         return []
 
-    def count(self, decisions: Decisions) -> None:
+    def count(self, decisions: Decisions[Effects]) -> None:
         """Count what was announced."""
         told = Counter(change.change for one in decisions.effects.treated for _, change in one.news)
         for change, times in told.items():
             CHANGES.labels(change).inc(times)
 
     def _decide(
-        self, decisions: Decisions, state: State, work: Sequence[tuple[TierStatus, int, int | None]], mark: Mark
+        self,
+        decisions: Decisions[Effects],
+        state: State,
+        work: Sequence[tuple[TierStatus, int, int | None]],
+        mark: Mark,
     ) -> None:
         time = iso(mark.recorded_at)
         folds: list[tuple[str, int, int, str]] = []

@@ -31,6 +31,25 @@ class BusinessEvent(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class OwnId:
+    """The business key of an event that has an id of its own, in ``field``.
+
+    ``word`` stands before the id, so that an order and its return may have the same one.
+    """
+
+    field: str
+    word: str = ""
+
+    def __call__(self, event: Any) -> str:
+        """Return the business key of an event."""
+        return self.of(getattr(event, self.field))
+
+    def of(self, name: str) -> str:
+        """Return the business key of the event that has an id."""
+        return f"{self.word}\x1f{name}" if self.word else name
+
+
+@dataclass(frozen=True, slots=True)
 class Contract:
     """The contract of one incoming event type.
 

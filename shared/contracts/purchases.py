@@ -8,7 +8,7 @@ from typing import Annotated, Self
 from pydantic import Field, TypeAdapter, model_validator
 from pydantic.dataclasses import dataclass
 
-from shared.contracts.contract import Contract
+from shared.contracts.contract import Contract, OwnId
 from shared.contracts.fields import CONTRACT, CurrencyCode, Identifier, Label, MinorUnits, Moment, Source
 from shared.contracts.fields import Quantity as QuantityField
 from shared.contracts.order_lines import Line, Tender, check_lines
@@ -51,7 +51,7 @@ class PurchaseCompleted:
 PURCHASE_COMPLETED = Contract(
     type=COMPLETED,
     adapter=TypeAdapter(PurchaseCompleted),
-    business_key=lambda purchase: purchase.order_id,
+    business_key=OwnId("order_id"),
 )
 
 
@@ -182,7 +182,7 @@ AboutAnOrder = PurchaseReturned | PurchaseCancelled | PurchaseAmended | Purchase
 PURCHASE_RETURNED = Contract(
     type=RETURNED,
     adapter=TypeAdapter(PurchaseReturned),
-    business_key=lambda event: f"return\x1f{event.return_id}",
+    business_key=OwnId("return_id", "return"),
 )
 PURCHASE_FULFILLED = Contract(
     type=FULFILLED,
@@ -192,15 +192,15 @@ PURCHASE_FULFILLED = Contract(
 PURCHASE_CANCELLED = Contract(
     type=CANCELLED,
     adapter=TypeAdapter(PurchaseCancelled),
-    business_key=lambda event: f"cancellation\x1f{event.cancellation_id}",
+    business_key=OwnId("cancellation_id", "cancellation"),
 )
 PURCHASE_AMENDED = Contract(
     type=AMENDED,
     adapter=TypeAdapter(PurchaseAmended),
-    business_key=lambda event: f"amendment\x1f{event.amendment_id}",
+    business_key=OwnId("amendment_id", "amendment"),
 )
 PURCHASE_CLAIMED = Contract(
     type=CLAIMED,
     adapter=TypeAdapter(PurchaseClaimed),
-    business_key=lambda event: f"claim\x1f{event.claim_id}",
+    business_key=OwnId("claim_id", "claim"),
 )

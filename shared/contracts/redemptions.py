@@ -5,7 +5,7 @@ from __future__ import annotations
 from pydantic import TypeAdapter
 from pydantic.dataclasses import dataclass
 
-from shared.contracts.contract import Contract
+from shared.contracts.contract import Contract, OwnId
 from shared.contracts.fields import CONTRACT, Identifier, Label, Moment
 
 TOPIC = "redemptions"
@@ -51,13 +51,17 @@ class RedemptionCancelled:
     reason: Label | None = None
 
 
-def _key(event: RedemptionRequested | RedemptionConfirmed | RedemptionCancelled) -> str:
-    return f"redemption\x1f{event.redemption_id}"
+_OWN = OwnId("redemption_id", "redemption")
+
+
+def _its_key(event: RedemptionConfirmed | RedemptionCancelled) -> str:
+    """Return the key of the redemption that the event is about: it is one thing, in several states."""
+    return _OWN(event)
 
 
 #: All three have the same business key: they are states of one redemption.
 CONTRACTS: dict[str, Contract] = {
-    REQUESTED: Contract(REQUESTED, TypeAdapter(RedemptionRequested), _key),
-    CONFIRMED: Contract(CONFIRMED, TypeAdapter(RedemptionConfirmed), _key),
-    CANCELLED: Contract(CANCELLED, TypeAdapter(RedemptionCancelled), _key),
+    REQUESTED: Contract(REQUESTED, TypeAdapter(RedemptionRequested), _OWN),
+    CONFIRMED: Contract(CONFIRMED, TypeAdapter(RedemptionConfirmed), _its_key),
+    CANCELLED: Contract(CANCELLED, TypeAdapter(RedemptionCancelled), _its_key),
 }

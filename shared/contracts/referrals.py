@@ -7,7 +7,7 @@ from typing import Annotated
 from pydantic import Field, StringConstraints, TypeAdapter
 from pydantic.dataclasses import dataclass
 
-from shared.contracts.contract import Contract
+from shared.contracts.contract import Contract, OwnId
 from shared.contracts.fields import CONTRACT, Identifier, Label, Moment
 
 TOPIC = "referrals"
@@ -40,5 +40,5 @@ class ReferralRegistered:
 REFERRAL_REGISTERED = Contract(
     type=REGISTERED,
     adapter=TypeAdapter(ReferralRegistered),
-    business_key=lambda event: f"referral\x1f{event.referral_id}",
+    business_key=OwnId("referral_id", "referral"),
 )

@@ -6,15 +6,21 @@ can express "never" and "from the beginning".
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import asyncpg
 
 from shared.instants import BEGINNING, NEVER
 
-#: asyncpg ships no type information here; the names say what is meant.
-Pool = Any
-Connection = Any
+if TYPE_CHECKING:
+    from asyncpg.pool import PoolConnectionProxy
+
+#: A connection of its own, or one that a pool lends. (asyncpg's classes have parameters for its stubs only.)
+Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record] | PoolConnectionProxy[asyncpg.Record]"
+Pool: TypeAlias = "asyncpg.Pool[asyncpg.Record]"
+#: A row, or what a test gives for one.
+Row: TypeAlias = "asyncpg.Record | Sequence[Any]"
 
 _PG_EPOCH = 946_684_800_000_000
 _INFINITY = 2**63 - 1
@@ -87,3 +93,15 @@ async def connect(url: str, schema: str) -> Connection:
     connection = await asyncpg.connect(url, server_settings=_settings(schema, None), timeout=10)
     await _set_up(connection)
     return connection
+
+
+async def only_row(connection: Connection, sql: str, *values: object) -> asyncpg.Record:
+    """Return the row of a query that has one whatever happens."""
+    row = await connection.fetchrow(sql, *values)
+    assert row is not None, "the query has a row whatever happens"
+    return row
+
+
+async def fetch_map(connection: Connection, sql: str, *values: object) -> dict[Any, Any]:
+    """Return the second column of a query by its first."""
+    return {key: value for key, value in await connection.fetch(sql, *values)}  # noqa: C416 - rows are no tuples

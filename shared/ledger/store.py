@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from shared.database.pool import Connection
+from shared.database.pool import Connection, Row
 from shared.errors import LoadAgain
 from shared.instants import BEGINNING, NEVER
 from shared.ledger.model import Account, Hold, Lot, Part, Terms
@@ -129,7 +129,7 @@ async def lock_due(connection: Connection, horizon: int, shards: int, shard: int
     return [_unseen(record) for record in await connection.fetch(_LOCK_DUE, horizon, shards, shard, limit)]
 
 
-def _unseen(record: Sequence[Any]) -> Account:
+def _unseen(record: Row) -> Account:
     account = Account(*record)
     account.complete = False
     account.unseen_due = account.next_due
@@ -146,7 +146,7 @@ async def load_lots(connection: Connection, accounts: Sequence[Account]) -> None
         account.complete, account.unseen_due = True, NEVER
 
 
-def fill(accounts: Sequence[Account], lots: Sequence[Sequence[Any]], holds: Sequence[Sequence[Any]]) -> None:
+def fill(accounts: Sequence[Account], lots: Sequence[Row], holds: Sequence[Row]) -> None:
     """Add lots and open reservations to their accounts.
 
     Args:

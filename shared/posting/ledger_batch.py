@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
@@ -108,7 +109,7 @@ class LedgerDeciding(Generic[State, Effects]):
         self.decisions.refused.append(Refusal.of(received, reason, detail))
 
 
-class LedgerHandler:
+class LedgerHandler(ABC, Generic[State, Effects]):
     """The part of a handler that does not depend on what its service decides."""
 
     private: frozenset[str] = frozenset()
@@ -120,6 +121,15 @@ class LedgerHandler:
         self._source = source
         self._programs = Programs()
         self._touched: set[int] = set()
+
+    @abstractmethod
+    def decide(self, state: State, events: Sequence[Received], mark: Mark) -> Decisions[Effects]:
+        """Decide about the events in offset order."""
+
+    def replay(self, state: State, events: Sequence[Received], facts: bytes, mark: Mark) -> Decisions[Effects]:
+        """Decide again about a batch: its records are all that mattered."""
+        del facts
+        return self.decide(state, events, mark)
 
     async def refresh(self, connection: Connection) -> None:
         """Read versions of the program that are newer than those we have."""

@@ -7,6 +7,8 @@ import json
 from collections.abc import Mapping
 from typing import NamedTuple
 
+from shared.database import archive
+from shared.database.archive import Archived
 from shared.database.locks import PUBLISHING
 from shared.database.pool import Connection
 from shared.errors import ProgramFileError, UsageError
@@ -102,11 +104,5 @@ async def publish(
             content_hash,
             words,
         )
-        await connection.execute(
-            "insert into archive (seq, kind, service, topic, partition, epoch, first_offset, next_offset, records, "
-            "accepted, duplicates, refused, ignored, judged_at, recorded_at, body, facts) values "
-            "(nextval('archive_seq'), 'program', '', '', 0, 0, 0, 0, 0, 0, 0, 0, 0, now(), now(), $1, $2)",
-            text.encode(),
-            words.encode(),
-        )
+        await archive.append(connection, Archived(kind="program", body=text.encode(), facts=words.encode()))
     return Published(version, program, fresh=True)

@@ -13,6 +13,7 @@ import faust
 import mode.loop
 
 from shared.contracts import control
+from shared.contracts.catalogue import topics_of
 from shared.logs import configure, dict_config, logger
 from shared.runtime import failpoints as crashpoints
 from shared.runtime.consumer import BatchConsumer
@@ -25,13 +26,12 @@ _log = logger(__name__)
 _FAUST_SECONDS = 5.0
 
 
-def create_app(service: str, handler: Handler, topics: tuple[str, ...], *, options: Settings | None = None) -> Any:
+def create_app(service: str, handler: Handler, *, options: Settings | None = None) -> Any:
     """Wire a service: its batch consumer, its web pages, and the agent of the control topic.
 
     Args:
         service: The service's name.
-        handler: Its load, decide and store.
-        topics: Short names of the topics that it reads in batches.
+        handler: Its load, decide and store. Which topics it reads is in the catalogue.
         options: Settings; read from the environment unless given.
     """
     options = options or settings()
@@ -39,7 +39,7 @@ def create_app(service: str, handler: Handler, topics: tuple[str, ...], *, optio
     if options.crash_at:
         crashpoints.order_kill(options.crash_at)
     _use_uvloop()
-    batches = BatchConsumer(options, handler, topics, f"/loyalty/{options.topic_prefix}/{service}")
+    batches = BatchConsumer(options, handler, topics_of(service), f"/loyalty/{options.topic_prefix}/{service}")
     app = _App(
         batches,
         # A group of its own for each worker: every one of them must hear the hints of the control topic, and none

@@ -83,6 +83,13 @@ class Fetcher:
         async with asyncio.timeout(_POSITION_SECONDS):
             return int(await self._consumer.position(self._tp))
 
+    async def lost(self, known: int, first: int) -> int:
+        """Return how many records between two offsets Kafka's retention removed; what the consumer skips is no loss."""
+        if first <= known:
+            return 0
+        beginning: int = (await self._consumer.beginning_offsets([self._tp]))[self._tp]
+        return max(0, min(first, beginning) - known)
+
     def waiting(self, next_offset: int) -> int:
         """Return how many offsets lie between ``next_offset`` and what may be read; 0 before the first fetch.
 

@@ -7,15 +7,16 @@ worker that seeks to the old one would wait for ever.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 from shared.database.pool import Connection
 from shared.errors import UsageError
 from shared.logs import logger
-from shared.runtime import journal, metrics
+from shared.runtime import metrics, watermark
 from shared.runtime.brokers import Handled
-from shared.runtime.journal import Claim
+from shared.runtime.retries import Retries
+from shared.runtime.watermark import Claim
 
 _log = logger(__name__)
 
@@ -101,7 +102,7 @@ async def check_not_restored(
     Raises:
         UsageError: It was restored from a backup, or is another one.
     """
-    beyond = handled_beyond(await journal.read_watermarks(connection, service), handled, topic_ids)
+    beyond = handled_beyond(await watermark.read_watermarks(connection, service), handled, topic_ids)
     if not beyond:
         return
     topic, partition, stands_at, offset = beyond[0]
@@ -121,24 +122,84 @@ async def check_not_restored(
     _log.error("going on with a restored ledger, as LOYALTY_ACCEPT_RESTORED_LEDGER says", problem=problem)
 
 
+def check_not_gone_back(before: Claim, now: Claim, *, accept: bool) -> None:
+    """See that the ledger still has what this very worker stored: a fail-over may have lost it under us.
+
+    Raises:
+        UsageError: It has not, and that is not accepted.
+    """
+    if (now.epoch, now.next_offset) >= (before.epoch, before.next_offset):
+        return
+    problem = (
+        f"the ledger went back: this worker had stored {before.topic}[{before.partition}] up to "
+        f"{before.next_offset}, and it stands at {now.next_offset}. It was restored, or lost its last transactions "
+        "in a fail-over"
+    )
+    if not accept:
+        raise UsageError(f"{problem}. See docs/operations.md; LOYALTY_ACCEPT_RESTORED_LEDGER=true goes on")
+    _log.error("going on with a restored ledger, as LOYALTY_ACCEPT_RESTORED_LEDGER says", problem=problem)
+
+
+class Lease:
+    """How a partition is taken over."""
+
+    def __init__(
+        self, check: Callable[[], Awaitable[None]], find: Callable[[bool], Awaitable[Claim]], *, accept: bool
+    ) -> None:
+        """Make it.
+
+        Args:
+            check: Sees that the ledger is not older than what Kafka was told of this partition.
+            find: Finds out where the partition stands, and writes it down if that is new; told whether the log was
+                seen to end before the watermark.
+            accept: Go on with a ledger that is older.
+        """
+        self._check = check
+        self._find = find
+        self._accept = accept
+
+    async def take(self, before: Claim | None, shorter: bool, retried: Retries) -> Claim:
+        """Take the partition over, or take it again.
+
+        Args:
+            before: What was known of it so far.
+            shorter: The log was seen to end before the watermark.
+            retried: How work is tried again.
+
+        Raises:
+            UsageError: The ledger knows less than what was handled.
+        """
+        if before is None:
+            await retried(self._check)
+        now = await retried(lambda: self._find(shorter))
+        if before is not None:
+            check_not_gone_back(before, now, accept=self._accept)
+        return now
+
+
+def tell_lost(service: str, claim: Claim, lost: int) -> None:
+    """Count records that Kafka's retention removed after the watermark, and tell of them."""
+    metrics.RECORDS_LOST.labels(service).inc(lost)
+    _log.error("Kafka's retention removed records before they were handled; raise retention.ms",
+               first=claim.next_offset, last=claim.next_offset + lost - 1, topic=claim.topic,
+               partition=claim.partition)  # fmt: skip
+
+
 async def claim_partition(
     pool: Any, consumer: Any, service: str, tp: Any, topic: str, topic_id: str, shorter: bool
 ) -> Claim:
     """Read the watermark, compare it with the topic, and store a new claim where one is needed."""
     beginning = (await consumer.beginning_offsets([tp]))[tp]
     async with pool.acquire() as connection:
-        known = await journal.read_watermark(connection, service, topic, tp.partition)
+        known = await watermark.read_watermark(connection, service, topic, tp.partition)
         claim, happened = decide_claim(known, topic, tp.partition, topic_id, beginning, shorter)
         if known is None or claim.epoch != known.epoch:
-            await journal.write_claim(connection, service, claim)
-        await journal.take_over(connection, service, claim)
-    where = {"topic": topic, "partition": tp.partition, "epoch": claim.epoch}
+            await watermark.write_claim(connection, service, claim)
+        await watermark.take_over(connection, service, claim)
     if happened in {"topic-made-anew", "broker-lost-data"} and known is not None:
         metrics.TOPICS_MADE_ANEW.labels(service, topic).inc()
         _log.error("the topic is not the one we knew; reading it from the beginning, business keys guard",
-                   happened=happened, was_at=known.next_offset, **where)  # fmt: skip
-    elif happened == "records-lost":
-        metrics.RECORDS_LOST.labels(service).inc(beginning - claim.next_offset)
-        _log.error("Kafka's retention removed records before they were handled; raise retention.ms",
-                   first=claim.next_offset, last=beginning - 1, **where)  # fmt: skip
+                   happened=happened, was_at=known.next_offset, topic=topic, partition=tp.partition,
+                   epoch=claim.epoch)  # fmt: skip
+    # Records that were lost are counted with the first batch after them.
     return claim

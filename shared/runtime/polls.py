@@ -17,6 +17,9 @@ import time
 from typing import Any
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.coordinator.assignors.sticky.sticky_assignor import StickyPartitionAssignor
+
+from shared.settings import Settings
 
 #: Kafka's own default. A rebalance or a stop does not wait for it.
 _HELD_BACK_MS = 500
@@ -99,3 +102,45 @@ def _is_behind(assignment: Any, request: Any) -> bool:
             if end is not None and end > offset:
                 return True
     return False
+
+
+def consumer_of(settings: Settings, service: str, group: str, *, answers: bool) -> PatientConsumer:
+    """Return the consumer of a service's input topics, in the service's group; ``answers`` as for its class."""
+    session = settings.session_seconds
+    return PatientConsumer(
+        # The one broker without idempotent producers is the embedded one.
+        broker_holds_back=settings.kafka_idempotence,
+        answers=answers,
+        bootstrap_servers=settings.kafka_brokers,
+        client_id=f"loyalty-{service}",
+        group_id=group,
+        # What a transaction wrote exists when the transaction is committed, and not before.
+        isolation_level="read_committed",
+        partition_assignment_strategy=(StickyPartitionAssignor,),
+        enable_auto_commit=False,
+        auto_offset_reset="earliest",
+        max_partition_fetch_bytes=settings.batch_bytes,
+        session_timeout_ms=int(session * 1000),
+        # Rebalances are heard of by heartbeats; more than one a second would only keep idle brokers busy.
+        heartbeat_interval_ms=int(min(3.0, session / 3, max(1.0, session / 10)) * 1000),
+        rebalance_timeout_ms=int(settings.rebalance_seconds * 1000),
+        # A pipeline that waits for Postgres polls nothing; that is patience, not death.
+        max_poll_interval_ms=2**31 - 1,
+    )
+
+
+def unheard_problem(consumer: Any) -> BaseException | None:
+    """Return what ended a task of aiokafka's, or waits to be told to whoever asks for records.
+
+    While no partition is assigned nobody asks, and an error of the group would keep the worker out of it for ever.
+    """
+    fetcher = getattr(consumer, "_fetcher", None)
+    if fetcher is not None and fetcher.error_future.done():
+        return fetcher.error_future.exception() or RuntimeError("the consumer has stopped fetching")
+    coordinator = getattr(consumer, "_coordinator", None)
+    try:
+        if coordinator is not None:
+            coordinator.check_errors()
+    except Exception as problem:  # noqa: BLE001 - whatever it is, a fresh consumer joins anew
+        return problem
+    return None

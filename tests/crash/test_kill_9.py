@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from devstack.progress import SERVICES
+from shared.contracts.catalogue import SERVICES
 from shared.runtime.failpoints import POINTS
 from tests.support.deployment import Deployment
 from tests.support.kills import kill_one, kill_there, outlive_the_broker

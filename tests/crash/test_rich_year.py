@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from devstack import supervision
-from devstack.progress import SERVICES
+from shared.contracts.catalogue import SERVICES
 from tests.conftest import BROKER
 from tests.support.commands import ROOT, loyalty_process
 

@@ -15,12 +15,12 @@ from shared.database.pool import open_pool
 from shared.errors import Fenced
 from shared.instants import microseconds
 from shared.program import store
-from shared.runtime import journal
+from shared.runtime import watermark
 from shared.runtime.decode import decode
-from shared.runtime.journal import Claim
 from shared.runtime.packed import unpack_records
 from shared.runtime.records import Batch, Record
 from shared.runtime.transaction import sweep, transact
+from shared.runtime.watermark import Claim
 from tests.support import traffic as flow
 from tests.support.deployment import Deployment
 from tests.support.events import Sent, about, event, purchase
@@ -75,8 +75,8 @@ class Two:
     async def claim(self, pool: Any) -> Claim:
         claim = Claim("redemptions", 0, 0, 0, "id")
         async with pool.acquire() as connection:
-            await journal.write_claim(connection, "redeem", claim)
-            await journal.take_over(connection, "redeem", claim)
+            await watermark.write_claim(connection, "redeem", claim)
+            await watermark.take_over(connection, "redeem", claim)
         return claim
 
     async def sweep(self, pool: Any, claim: Claim) -> Any:
@@ -118,7 +118,7 @@ async def test_a_new_version_with_multipliers_counts_from_its_first_batch(whole:
     pool = await open_pool(settings.database_url.get_secret_value(), settings.database_schema, size=3)
     claim = Claim("purchases", 0, 0, 0, "id")
     async with pool.acquire() as connection:
-        await journal.write_claim(connection, "earn", claim)
+        await watermark.write_claim(connection, "earn", claim)
 
     async def handle(sent: Sent, offset: int) -> None:
         record = Record(offset, 0, sent.member.encode(), sent.value, tuple(sent.headers))

@@ -15,7 +15,7 @@ from asyncpg.connection import Connection
 
 from shared.contracts import purchases
 from shared.instants import microseconds
-from shared.runtime import pipeline
+from shared.runtime import sweeps
 from shared.runtime.fetcher import Fetcher
 from shared.runtime.polls import PatientConsumer
 from tests.support.deployment import Deployment
@@ -29,7 +29,8 @@ LATER = microseconds(datetime(2018, 6, 1, tzinfo=ZONE))
 async def test_an_idle_worker_asks_little(deployment: Deployment, monkeypatch: pytest.MonkeyPatch) -> None:
     fetches = 0
     statements: list[str] = []
-    fetch, execute = KafkaFetcher._proc_fetch_request, Connection._do_execute
+    private: Any = Connection
+    fetch, execute = KafkaFetcher._proc_fetch_request, private._do_execute
 
     async def counted_fetch(*args: Any) -> Any:
         nonlocal fetches
@@ -59,7 +60,7 @@ async def test_an_idle_worker_asks_little(deployment: Deployment, monkeypatch: p
 async def test_the_clock_wakes_who_looks_rarely(deployment: Deployment, monkeypatch: pytest.MonkeyPatch) -> None:
     # A machine that was started a moment ago: its monotonic clock is younger than an hour.
     started = time.monotonic()
-    monkeypatch.setattr(pipeline, "time", SimpleNamespace(monotonic=lambda: time.monotonic() - started))
+    monkeypatch.setattr(sweeps, "time", SimpleNamespace(monotonic=lambda: time.monotonic() - started))
     async with deployment.worker(), deployment.worker("redeem", sweep_seconds=3600):
         await deployment.send([event(purchase("o1"))])
         await deployment.idle()

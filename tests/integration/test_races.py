@@ -15,11 +15,11 @@ from services.earn.state import State
 from shared.database.pool import open_pool
 from shared.errors import Fenced, LoadAgain
 from shared.ledger import store as ledger
-from shared.runtime import journal
+from shared.runtime import watermark
 from shared.runtime.decode import decode
-from shared.runtime.journal import Claim
 from shared.runtime.records import Batch, Decoded, Received, Record
 from shared.runtime.transaction import transact
+from shared.runtime.watermark import Claim
 from tests.support.deployment import Deployment
 from tests.support.events import Sent, event, purchase
 
@@ -52,7 +52,7 @@ class Race:
         self.pool = await open_pool(s.database_url.get_secret_value(), s.database_schema, size=4)
         async with self.pool.acquire() as connection:
             for partition in (0, 1):
-                await journal.write_claim(connection, "earn", Claim("purchases", partition, 0, 0, "id"))
+                await watermark.write_claim(connection, "earn", Claim("purchases", partition, 0, 0, "id"))
         return self
 
     async def __aexit__(self, *_problem: object) -> None:

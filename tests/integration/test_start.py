@@ -12,8 +12,8 @@ from shared.contracts import purchases
 from shared.errors import UsageError
 from shared.runtime.brokers import Handled
 from shared.runtime.consumer import BatchConsumer
-from shared.runtime.journal import Claim
 from shared.runtime.leases import handled_beyond
+from shared.runtime.watermark import Claim
 from tests.support.deployment import Deployment
 from tests.support.events import event, partition_of, purchase
 

@@ -17,13 +17,13 @@ from typer.testing import Result
 
 from devstack.embedded.process import free_port
 from devstack.embedded.servers import Server
-from devstack.progress import READERS, SERVICES
 from services.earn.handler import EarnHandler
 from services.notify.handler import NotifyHandler
 from services.redeem.handler import RedeemHandler
 from services.tiers.handler import TiersHandler
 from shared.admin import clock
 from shared.contracts import points
+from shared.contracts.catalogue import SERVICES, topics_of
 from shared.database.migrate import migrate
 from shared.database.pool import connect
 from shared.program import store
@@ -132,7 +132,6 @@ class Deployment:
     def consumer(self, service: str = "earn", **changes: Any) -> BatchConsumer:
         settings = self.settings.model_copy(update=changes)
         source = f"/loyalty/{settings.topic_prefix}/{service}"
-        topics = tuple(topic for reader, topic in READERS if reader == service)
         handlers: dict[str, Callable[[], Any]] = {
             "earn": lambda: EarnHandler(source, settings.parked_seconds),
             "redeem": lambda: RedeemHandler(source),
@@ -140,7 +139,7 @@ class Deployment:
             "notify": lambda: NotifyHandler(source, settings.clock),
         }
         handler = handlers[service]()
-        return BatchConsumer(settings, handler, topics, source)
+        return BatchConsumer(settings, handler, topics_of(service), source)
 
     @asynccontextmanager
     async def worker(self, service: str = "earn", **changes: Any) -> AsyncIterator[BatchConsumer]:

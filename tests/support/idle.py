@@ -12,8 +12,8 @@ import asyncio
 from collections.abc import Collection
 from typing import Any
 
-from devstack.progress import READERS
-from shared.runtime import journal
+from shared.contracts.catalogue import READERS
+from shared.runtime.clock import horizon
 from shared.settings import Settings
 from tests.support.kafka import Kafka
 
@@ -70,7 +70,7 @@ class Idle:
             )
             if waiting := await self._connection.fetchval("select count(*) from outbox"):
                 return {}, f"{waiting} batches in the outbox"
-            until, _now = await journal.horizon(self._connection, self._settings.clock, lateness)
+            until, _now = await horizon(self._connection, self._settings.clock, lateness)
             for service, sql in _DUE.items():
                 if service in self._services and (due := await self._connection.fetchval(sql, until)):
                     return {}, f"{due} due for {service}"

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import signal
 
-from devstack.progress import SERVICES
+from shared.contracts.catalogue import SERVICES
 from shared.runtime.packed import unpack_records
 from tests.support.deployment import Deployment
 from tests.support.traffic import Traffic, end_of, orders

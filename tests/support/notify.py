@@ -6,7 +6,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from services.notify.consumed_events import CONTRACTS
 from services.notify.handler import NotifyHandler
 from services.notify.processor import State
 from shared.contracts import catalogue, points, profiles, rewards, tiers
@@ -75,7 +74,7 @@ def event(event_type: str, event_id: str = "e1", **fields: Any) -> Received:
     data = {"member_id": "m1", "occurred_at": AT, **BASE[event_type], **fields}
     record = Record(0, 0, b"m1", as_bytes(data), headers(ce_type=event_type.encode(), ce_id=event_id.encode()))
     place = (catalogue.EVENTS[event_type].topic, 0, 0)
-    decoded = decode([record], CONTRACTS, 1_000_000, place, NotifyHandler.private)
+    decoded = decode([record], NotifyHandler.contracts, 1_000_000, place, NotifyHandler.private)
     assert not decoded.refused, decoded.refused
     return decoded.events[0]
 

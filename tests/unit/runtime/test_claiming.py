@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from shared.runtime.journal import Claim
 from shared.runtime.leases import decide_claim
+from shared.runtime.watermark import Claim
 
 
 def test_where_a_worker_goes_on() -> None:

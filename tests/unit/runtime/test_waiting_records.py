@@ -11,9 +11,10 @@ from aiokafka import TopicPartition
 
 from shared.runtime import fetcher, metrics
 from shared.runtime.fetcher import Fetcher
-from shared.runtime.journal import Claim
 from shared.runtime.pipeline import Pipeline
 from shared.runtime.records import Batch
+from shared.runtime.watermark import Claim
+from shared.runtime.worker import Worker
 from shared.settings import Settings
 
 PARTITION = TopicPartition("t", 0)
@@ -44,14 +45,15 @@ class Consumer:
 
 
 def pipeline_at(offset: int, consumer: Consumer, monkeypatch: pytest.MonkeyPatch) -> tuple[Pipeline, list[Batch]]:
-    async def nothing() -> None:
-        pass
-
     unused: Any = None
-    handler = SimpleNamespace(service="earn", private=frozenset(), sweeps=False, contracts={})
+    handler: Any = SimpleNamespace(
+        service="earn", private=frozenset(), sweeps=False, contracts={}, contested=frozenset()
+    )
+    worker = Worker(
+        settings=Settings(), handler=handler, source="s", pool=unused, turns=asyncio.Semaphore(1), publisher=unused
+    )
     pipeline = Pipeline(
-        settings=Settings(), handler=handler, source="s", pool=unused, turns=asyncio.Semaphore(1), publisher=unused,
-        consumer=consumer, partition=PARTITION, topic="purchases", check=nothing, claim=unused, shards=lambda: 0,
+        worker=worker, consumer=consumer, partition=PARTITION, topic="purchases", lease=unused, shards=lambda: 0,
     )  # fmt: skip
     pipeline._claim = Claim("purchases", 0, 0, offset, "id", 1)
     stored: list[Batch] = []

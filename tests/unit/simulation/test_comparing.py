@@ -14,7 +14,7 @@ from shared.instants import microseconds
 from shared.program.compiled.program import compile_program
 from shared.program.language.loader import load
 from shared.runtime.handler import Mark
-from shared.simulation.comparison import let_lapse, paid_in, rehearsal_of, tier_at
+from shared.simulation.comparison import paid_in, rehearsal_of, tier_at
 from tests.support.build import program_text
 from tests.support.histories import Told
 
@@ -82,7 +82,7 @@ def test_what_came_late_finds_the_account_as_a_sweep_left_it() -> None:
             facts = msgpack.packb(
                 {"swept": [["ann", "points"], ["bob", "points"], ["ann", "gone"]], "horizon": horizon}
             )
-            let_lapse(rehearsal, Mark(2, NOW, horizon), facts)
+            rehearsal.sweep("redeem", horizon, Mark(2, NOW, horizon), facts)
         for number, hour in enumerate([22, 23], start=3):
             late = buys(f"o{number}", datetime(2017, 3, 31, hour, tzinfo=UTC), 10_000)
             rehearsal.batch([late.record(number)], Mark(number, NOW, NOW))

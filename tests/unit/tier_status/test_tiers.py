@@ -364,7 +364,10 @@ def test_the_handler_announces_in_memory_and_its_facts_repeat_it() -> None:
     ]  # fmt: skip
     handler.count(first)
     fresh = State.under(programs, [TierStatus(7, "m1", "points", inputs=list(steps))])
-    again = [*handler.replay(fresh, first.facts, mark).messages, *handler.replay(fresh, second.facts, mark).messages]
+    again = [
+        *handler.replay(fresh, hints, first.facts, mark).messages,
+        *handler.replay_sweep(fresh, Due(at("2019-02-01"), mark.recorded_at, 0, 1, 10), second.facts, mark).messages,
+    ]
     assert again == [*first.messages, *second.messages]
     assert fresh.standings == state.standings
 

@@ -15,8 +15,7 @@ from typer.testing import CliRunner
 
 import tools.documents
 from cli.main import app
-from devstack.progress import SERVICES
-from shared.contracts.catalogue import EVENTS, Event
+from shared.contracts.catalogue import EVENTS, SERVICES, Event
 from shared.program.compiled.program import compile_program
 from shared.program.language.grammar import Give
 from shared.program.language.loader import load
