@@ -137,6 +137,14 @@ def test_links_of_the_documents_lead_somewhere() -> None:
                 assert (document.parent / link).exists(), f"{document.name}: {link}"
 
 
+def test_paths_in_the_documents_exist() -> None:
+    tops = {path.name for path in ROOT.iterdir()}
+    for document in [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").rglob("*.md")]:
+        for name in re.findall(r"`([\w./-]+)`", document.read_text()):
+            if "/" in name and name.split("/")[0] in tops:
+                assert (ROOT / name).exists(), f"{document.name}: {name}"
+
+
 def test_nothing_in_the_write_path_copies() -> None:
     """In COPY a backend does not hear transaction_timeout: a frozen worker would hold its locks for ever."""
     sources = [path for folder in ("shared", "services") for path in (ROOT / folder).rglob("*.py")]
