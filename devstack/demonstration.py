@@ -34,23 +34,22 @@ def main(
     detach: Annotated[bool, typer.Option("--detach")] = False,
 ) -> None:
     """Run the demonstration; with --detach, return when it is done and leave the stack running."""
+    started = time.monotonic()
     if not supervision.is_running(home):
         chosen = [] if load_stack(home) else ["--program", program, "--clock", "manual"]
         _loyalty(home, "up", "--detach", "--broker", broker, *chosen)
     try:
-        started = time.monotonic()
         if _clock(home) < _AFTERWARDS:
             _loyalty(home, "replay", "completejourney", "--with", _EXTRAS, "--to", last)
             _loyalty(home, "clock", "set", _AFTERWARDS, "--slowly")
         else:
             console.print("the year is in the ledger already; replaying it again would change no balance")
         _loyalty(home, "status", "--wait-idle")
-        seconds = time.monotonic() - started
         asyncio.run(_analyze(home))
         _loyalty(home, "audit")
         _write_mail(home)
         _loyalty(home, "summary")
-        _show_next(home, seconds)
+        _show_next(home, time.monotonic() - started)
         if not detach:
             console.print("\nPress Ctrl-C to stop the stack.")
             while supervision.is_running(home):

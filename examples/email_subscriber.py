@@ -5,6 +5,7 @@
 It may be killed at any line. What Kafka delivers is first stored in a small SQLite file by notification id, so that a
 second copy changes nothing; it is sent from there when its time has come, and then its content is cleared. A crash
 between sending and clearing can send a mail twice, with the same Message-ID, by which mail servers recognise it.
+If the machine itself loses power, the last mails may be sent twice, and none is lost.
 """
 
 import argparse
@@ -30,6 +31,7 @@ def main(o: argparse.Namespace) -> int:
     """Consume until stopped; exit status 1 if mail that is due could not be sent."""
     os.umask(0o077)  # the file and the folder hold addresses
     db = sqlite3.connect(o.state)
+    db.execute("pragma journal_mode = wal")
     db.execute("create table if not exists mail (id text primary key, not_before real, use_by real, content blob)")
     consumer = KafkaConsumer(
         f"{o.prefix}.notifications",
@@ -51,8 +53,11 @@ def main(o: argparse.Namespace) -> int:
                     times = [datetime.fromisoformat(event[name]).timestamp() for name in ("not_before", "use_by")]
                     new = (str(event["notification_id"]), *times, record.value)
                     db.execute("insert or ignore into mail values (?, ?, ?, ?)", new)  # a second copy changes nothing
-            db.commit()
+            db.commit()  # on the disk: after this Kafka may forget the batch
+            # What is cleared outlives this process without a wait for the disk after each mail.
+            db.execute("pragma synchronous = normal")
             waiting = deliver(db, o)
+            db.execute("pragma synchronous = full")
             if batch:
                 with suppress(KafkaError):  # what is not committed is delivered again
                     consumer.commit()

@@ -63,7 +63,7 @@ class Settings(BaseSettings):
         0.05, ge=0, le=5, description="A batch is cut after this when there is no backlog (bounds latency)"
     )
     unpacked_bytes: int = Field(
-        32_000_000,
+        16_000_000,
         ge=1_000_000,
         le=1_000_000_000,
         description="A compressed record batch that would unpack to more becomes a dead letter (bounds memory)",

@@ -34,12 +34,37 @@ async def drain(stage: Stage, events: Sequence[Event], done: Callable[[], Awaita
             await stage.send(events)
             meter = Meter.read(stage.site, stage.workers)
             began = time.monotonic()
+        used = _LastUsed(stage, meter)
+        watching = asyncio.create_task(used.watch())
+        try:
+            while True:
+                await done()
+                last_at = stage.outputs.last_at
+                await asyncio.sleep(_TWICE_SECONDS)
+                if stage.outputs.last_at == last_at:
+                    return Measured(len(events), last_at - began, used.found)
+        finally:
+            watching.cancel()
+
+
+class _LastUsed:
+    """What was used up to the last output: what a worker does afterwards, while it waits, is not the events' cost.
+
+    Attributes:
+        found: The reading right after the last output so far.
+    """
+
+    def __init__(self, stage: Stage, meter: Meter) -> None:
+        self._stage, self._meter = stage, meter
+        self.found = meter.used()
+
+    async def watch(self) -> None:
+        """Read after each output, until this is cancelled."""
+        seen = 0.0
         while True:
-            await done()
-            last_at, used = stage.outputs.last_at, meter.used()
-            await asyncio.sleep(_TWICE_SECONDS)
-            if stage.outputs.last_at == last_at:
-                return Measured(len(events), last_at - began, used)
+            if self._stage.outputs.last_at != seen:
+                seen, self.found = self._stage.outputs.last_at, self._meter.used()
+            await asyncio.sleep(_POLL_SECONDS)
 
 
 async def until_drained(stage: Stage) -> None:

@@ -125,7 +125,8 @@ async def _in_turns(
     stages: dict[Side, Stage] = {}
     measured: dict[Side, list[Measured]] = {side: [] for side in sites}
     async with AsyncExitStack() as stack:
-        for side, site in sites.items():
+        # By turns: whoever is warmed up first has the older PostgreSQL.
+        for side, site in sorted(sites.items(), reverse=bool(pair % 2)):
             stages[side] = await stack.enter_async_context(staged(site, row.wait_ms))
             with _named(site.tree):
                 await row.prepare(stages[side], load)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import NamedTuple
+
+import jiter
+import pydantic_core
 
 from shared.contracts.tiers import TierChanged
 from shared.instants import BEGINNING, NEVER, iso
@@ -36,14 +38,14 @@ class Announced:
 
     def dump(self) -> str:
         """Return it as JSON."""
-        return json.dumps(asdict(self), separators=(",", ":"))
+        return pydantic_core.to_json({name: getattr(self, name) for name in Announced.__slots__}).decode()
 
     @classmethod
     def load(cls, text: str) -> Announced:
         """Return what ``dump`` wrote; of an empty text, that nothing was told."""
         if not text:
             return cls()
-        raw = json.loads(text)
+        raw = jiter.from_json(text.encode())
         raw["ahead"] = [(instant, change, tier) for instant, change, tier in raw["ahead"]]
         return cls(**raw)
 

@@ -108,8 +108,8 @@ class Account:
         redeemed_at: When points were last redeemed.
         lots: The lots with points left, by id.
         holds: Open reservations, by the redemption's key.
-        complete: False if the batch did not load the stored lots and holds: then ``lots`` has only those that the
-            batch itself made, and nothing else is due before ``unseen_due``, which is after the batch's last event.
+        complete: False if the batch did not load everything stored: then ``lots`` has what the batch itself created and
+            what is due in it, and nothing else is due before ``unseen_due``, which is after the batch's last event.
     """
 
     account: int

@@ -48,7 +48,8 @@ select account, lot, remaining, available_at, expires_at, fulfils, idle, pending
 from lot where account = any($1::bigint[]) and remaining > 0
 """
 
-_HOLDS = """
+#: Open reservations of accounts.
+HOLDS = """
 select account, key, held_until, parts, source, redemption_id, reward
 from redemption where account = any($1::bigint[]) and state = 'reserved'
 """
@@ -100,7 +101,8 @@ async def lock_accounts(connection: Connection, members: Sequence[str], wallets:
     """Lock every account of the members in the wallets, in the order of account ids, and return them.
 
     It must be the first statement of a batch that reads anything about these members. Later statements then see
-    what it waited for, because READ COMMITTED takes a snapshot per statement. ``load_lots`` loads the lots.
+    what it waited for, because READ COMMITTED takes a snapshot per statement. ``load_lots`` and
+    ``due_lots.load_due`` load lots.
 
     Raises:
         LoadAgain: Some accounts do not exist yet. They are created in a separate transaction, ordered by (member,
@@ -139,7 +141,7 @@ async def load_lots(connection: Connection, accounts: Sequence[Account]) -> None
     if not accounts:
         return
     numbers = [account.account for account in accounts]
-    fill(accounts, await connection.fetch(_LOTS, numbers), await connection.fetch(_HOLDS, numbers))
+    fill(accounts, await connection.fetch(_LOTS, numbers), await connection.fetch(HOLDS, numbers))
     for account in accounts:
         account.complete, account.unseen_due = True, NEVER
 

@@ -25,8 +25,9 @@ from shared.runtime.records import Decisions, Message, Received, Refusal
 from shared.tier_status.lookup import TierLookup
 from shared.tier_status.read import Loaded
 
-#: Accounts that the running audit looks at each time: enough to see a bug at once, cheap enough to run for ever.
-_AUDITED = 2000
+#: Accounts that the running audit looks at each time, and through all of their history, which grows: enough to see a
+#: bug within minutes, cheap enough to run for ever.
+_AUDITED = 200
 
 
 @dataclass(slots=True)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass, field, replace
 from typing import Literal, NamedTuple
+
+import jiter
+import pydantic_core
 
 from shared.instants import BEGINNING, NEVER
 from shared.ledger.operations import EFFECTS
@@ -100,14 +102,14 @@ class State:
 
 def dump(state: State) -> str:
     """Return a state as JSON."""
-    return json.dumps({name: getattr(state, name) for name in State.__slots__}, separators=(",", ":"))
+    return pydantic_core.to_json({name: getattr(state, name) for name in State.__slots__}).decode()
 
 
 def load(text: str) -> State:
     """Return the state that ``dump`` wrote; for an empty text, the state before the first entry."""
     if not text:
         return State()
-    raw = json.loads(text)
+    raw = jiter.from_json(text.encode())
     raw["amounts"] = {int(day): (spend, points) for day, (spend, points) in raw["amounts"].items()}
     raw["changes"] = [(instant, tier) for instant, tier in raw["changes"]]
     return State(**raw)
