@@ -173,10 +173,7 @@ async def _store_batch(
     if decisions.messages:
         await connection.execute(
             "insert into outbox (seq, service, topic, partition, body) values ($1, $2, $3, $4, $5)",
-            mark.seq,
-            handler.service,
-            batch.topic,
-            batch.partition,
+            *(mark.seq, handler.service, batch.topic, batch.partition),
             pack(decisions.messages),
         )
         await connection.execute("delete from outbox where seq = $1", mark.seq)

@@ -25,7 +25,7 @@ from tests.support.events import Sent, event, purchase
 
 
 class MergedLoad(EarnHandler):
-    """The mistake that the rule forbids: what is known is read before the lock, as one merged statement would."""
+    """The mistake that the rule forbids: known orders are read before the lock, as one merged statement would do."""
 
     async def load(self, connection: Any, events: Sequence[Received]) -> State:
         await self.refresh(connection)
@@ -107,7 +107,7 @@ async def test_one_order_raced_by_two_workers_is_paid_once(deployment: Deploymen
 
 
 async def test_a_merged_load_would_miss_what_the_lock_waited_for(deployment: Deployment) -> None:
-    """The test of the tests above: with the statements in another order the duplicate is not seen."""
+    """A test of the tests above: with the statements in another order, the duplicate is missed."""
     async with Race(deployment) as race:
         with pytest.raises(asyncpg.UniqueViolationError):
             await race.run(event(purchase("o1")), event(purchase("o1"), "again"), MergedLoad("/test"))

@@ -1,4 +1,4 @@
-"""A program that tells everything, and what comes of its events: for the tests of notify."""
+"""A program with all notifications, and the results of its events, for the tests of notify."""
 
 from __future__ import annotations
 

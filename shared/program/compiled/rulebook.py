@@ -170,7 +170,7 @@ def compile_rules(program: ProgramFile, ladder: Ladder | None, zone: ZoneInfo) -
 
 def _member_fields(program: ProgramFile, rules: Sequence[Rule]) -> MemberFieldsUsed | None:
     conditions = [rule.when for rule in program.earning if rule.when]
-    lives = any(one.asks_member for rule in rules for one in rule.lifetimes.values())
+    lives = any(lifetime.asks_member for rule in rules for lifetime in rule.lifetimes.values())
     lives = lives or any(wallet.expiry.to_the_end_of == "membership year" for wallet in program.wallets.values())
     fields = MemberFieldsUsed(
         joined_on=lives or any(when.anniversary for when in conditions),

@@ -1,4 +1,4 @@
-"""Tiers: every window and keep rule by hand, and what must hold whatever the entries and whoever sweeps."""
+"""Tiers: every window and keep rule by hand, and what must hold whatever the entries and sweeps."""
 
 from __future__ import annotations
 
