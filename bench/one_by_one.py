@@ -128,7 +128,7 @@ async def _store_effects(connection: Any, handler: Any, decisions: Decisions, ma
     if isinstance(handler, EarnHandler):
         await earn_store.write(connection, effects)
     else:
-        await redeem_store.write(connection, effects.new, list(effects.changed.values()))
+        await redeem_store.write(connection, effects)
 
 
 async def _store_batch(

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from typing import Any
 
-from services.earn.state import Parked
+from services.earn.state import Parked, Place
 from shared.contracts.contract import Contract
 from shared.database.pool import Connection
 from shared.runtime.decode import decode
@@ -56,13 +57,14 @@ async def parked_of(
     return _parked(rows, contracts)
 
 
-def _parked(rows: Sequence[Sequence[object]], contracts: Mapping[str, Contract]) -> dict[bytes, list[Parked]]:
+def _parked(rows: Sequence[Mapping[str, Any]], contracts: Mapping[str, Contract]) -> dict[bytes, list[Parked]]:
     found: dict[bytes, list[Parked]] = defaultdict(list)
-    for order_key, parked_at, seq, index, topic, partition, epoch, record in rows:
-        events = decode(unpack_records(record), contracts, 2**31, (topic, partition, epoch)).events  # type: ignore[arg-type]
+    for row in rows:
+        origin = (row["topic"], row["partition"], row["epoch"])
+        events = decode(unpack_records(row["record"]), contracts, 2**31, origin).events
         if not events:
             continue  # a later release does not accept it any more; it goes on waiting for a person
-        received = events[0]
-        parked = Parked(order_key, received._replace(position=-1), parked_at, (seq, index))  # type: ignore[arg-type]
-        found[order_key].append(parked)  # type: ignore[index]
+        received = events[0]._replace(position=-1)
+        place = Place(row["archive_seq"], row["archive_index"])
+        found[row["order_key"]].append(Parked(row["order_key"], received, row["parked_at"], place))
     return dict(found)

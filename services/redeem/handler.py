@@ -7,13 +7,13 @@ from collections.abc import Mapping, Sequence
 import msgpack
 
 from services.redeem import store
-from services.redeem.processor import Deciding
+from services.redeem.processor import apply_due, begin, process
 from services.redeem.state import Effects, State
 from shared.contracts import redemptions
 from shared.contracts.contract import Contract
 from shared.database.pool import Connection
 from shared.ledger import store as ledger
-from shared.posting.ledger_batch import LedgerHandler
+from shared.posting.ledger_handler import LedgerHandler
 from shared.runtime import metrics
 from shared.runtime.handler import Due, Mark
 from shared.runtime.records import Decisions, Received
@@ -45,16 +45,15 @@ class RedeemHandler(LedgerHandler):
 
     def decide(self, state: State, events: Sequence[Received], mark: Mark) -> Decisions:
         """Decide about events in offset order; pure but for the state, which belongs to this batch."""
-        deciding = Deciding(state, mark, self._source)
-        for received in events:
-            deciding.one(received)
-        return deciding.decisions
+        batch = begin(state, mark, self._source)
+        process(batch, events)
+        return batch.decisions
 
     async def store(self, connection: Connection, decisions: Decisions, mark: Mark) -> None:
         """Write redemptions, entries, lots and accounts."""
         effects: Effects = decisions.effects
         await ledger.write(connection, effects.posting, mark.recorded_at)
-        await store.write(connection, effects.new, list(effects.changed.values()))
+        await store.write(connection, effects)
 
     async def anything_due(self, connection: Connection, due: Due) -> bool:
         """Tell whether an account of the shard has something due."""
@@ -72,11 +71,11 @@ class RedeemHandler(LedgerHandler):
 
     def decide_due(self, state: State, due: Due, mark: Mark) -> Decisions:
         """Apply what is due; ``facts`` are the accounts and up to when."""
-        deciding = Deciding(state, mark, self._source)
-        deciding.apply_due(due.horizon)
+        batch = begin(state, mark, self._source)
+        apply_due(batch, due.horizon)
         swept = [[member, wallet] for member, wallet in state.accounts]
-        deciding.decisions.facts = msgpack.packb({"swept": swept, "horizon": due.horizon})
-        return deciding.decisions
+        batch.decisions.facts = msgpack.packb({"swept": swept, "horizon": due.horizon})
+        return batch.decisions
 
     def count(self, decisions: Decisions) -> None:
         """Count answers and lapses; remember some accounts for the running audit."""

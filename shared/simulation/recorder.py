@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from services.earn import handler as earn
-from services.earn.awards import Verdict
-from services.earn.referring import Referral
+from services.earn.rating.awards import Verdict
+from services.earn.state import Referral
 from services.notify import handler as notify
 from services.redeem import handler as redeem
 from services.tiers import handler as tiers

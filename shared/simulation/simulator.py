@@ -13,8 +13,8 @@ import msgpack
 
 from services.earn import handler as earn
 from services.earn import state as earn_state
-from services.earn.awards import Verdict
-from services.earn.referring import Referral
+from services.earn.rating.awards import Verdict
+from services.earn.state import Referral
 from services.notify import handler as notify
 from services.notify import processor as notify_state
 from services.redeem import handler as redeem

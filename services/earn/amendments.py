@@ -7,23 +7,32 @@ back, so points that were spent meanwhile are owed, waived or withheld only wher
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
-from services.earn.awards import POINTS_MAX, Award, Rating, Verdict
-from services.earn.earning import Refused, earned_event, other_currency, qualified_event, terms_of, waits_for
-from services.earn.orders import Kept, Line, Order, Paid
-from services.earn.rating import rate
-from services.earn.returning import counted_by, reversed_event
+import pydantic_core
+
+from services.earn import referrals, tallies
+from services.earn.orders import Kept, Line, Order, Paid, Refused, other_currency, too_many_points
+from services.earn.rating.awards import Award, Rating, Verdict
+from services.earn.rating.engine import rate
+from services.earn.returns import counted_by
+from services.earn.rows import AmendmentRow
+from services.earn.state import Batch
+from services.earn.terms import terms_of, waits_for
+from shared.contracts import points
 from shared.contracts.points import PointsEarned, PointsReversed, SpendQualified
 from shared.contracts.purchases import PurchaseAmended
 from shared.instants import moment
 from shared.ledger.book import Book, Want
 from shared.ledger.model import NO_RULE, Cause, Terms
 from shared.ledger.operations import Operation
+from shared.posting.events import AwardedPoints, points_earned, points_reversed, spend_qualified
 from shared.program.compiled.occasions import Known
 from shared.program.compiled.program import Program
+from shared.program.compiled.rules import Rule
 from shared.program.compiled.tallies import Count, Key, is_budget, noting
+from shared.runtime.records import Received
 
 #: Each of them keeps the whole order.
 _AMENDMENTS_MAX = 1_000
@@ -47,7 +56,6 @@ class Amended(NamedTuple):
     Attributes:
         reason: Why the order earns nothing now; None if it earns.
         counted: What is to be added to the member's tallies, and to budgets.
-        issued: (wallet, rule name, points) that were paid more.
     """
 
     reason: str | None
@@ -56,24 +64,61 @@ class Amended(NamedTuple):
     reversed: list[PointsReversed]
     qualified: SpendQualified | None
     counted: dict[Key, int]
-    issued: list[tuple[str, str, int]]
+
+
+def decide(batch: Batch, received: Received, order: Order) -> Refused | None:
+    """Rate an order as it now is, and post the difference; or say why it cannot be amended."""
+    event: PurchaseAmended = received.event
+    program, effects = batch.versions[order.program_version], batch.effects
+    amended = amend(
+        order, event, key=received.key, occurred_at=received.occurred_at, program=program, book=batch.book,
+        count=tallies.count_of(batch.state, order.member), verdicts=effects.verdicts_of(received.key),
+        rules=batch.state.selected.get((received.key, received.content_hash, order.occurred_at)),
+    )  # fmt: skip
+    if isinstance(amended, Refused):
+        return amended
+    batch.announce_lapses()
+    tallies.count(batch, order.member, amended.counted)
+    effects.amendments.append(
+        AmendmentRow(
+            received.key, received.content_hash, order.key, order.amendments, batch.mark.seq, received.position,
+            received.occurred_at, received.source, event.amendment_id, order.member,
+            pydantic_core.to_json(order.result(amended.reason)).decode(),
+            pydantic_core.to_json([[one.rule, one.lot, one.points] for one in amended.changes]).decode(),
+        )
+    )  # fmt: skip
+    for taken in amended.reversed:
+        batch.send(points.REVERSED, f"reversed-{received.key.hex()}-{taken['wallet']}", order.member, taken)
+        effects.reversed[taken["wallet"], "amendment"] += taken["points"]
+    for earned in amended.earned:
+        batch.send(points.EARNED, f"earned-{received.key.hex()}-{earned['wallet']}", order.member, earned)
+    for change in amended.changes:
+        if change.points > 0:
+            effects.issued[change.wallet, program.rules[change.rule].name] += change.points
+    if amended.qualified is not None:
+        batch.send(points.QUALIFIED, f"qualified-{received.key.hex()}", order.member, amended.qualified)
+    batch.expire_overdue(order.member)
+    referrals.reverse_if_undermined(batch, order, event.amendment_id, received)
+    referrals.judge_if_open(batch, order, program)
+    return None
 
 
 def amend(
     order: Order, event: PurchaseAmended, *, key: bytes, occurred_at: int, program: Program, book: Book, count: Count,
-    verdicts: list[Verdict] | None = None,
+    verdicts: list[Verdict] | None = None, rules: Sequence[Rule] | None = None,
 ) -> Amended | Refused:  # fmt: skip
-    """Rate an order anew and post the difference.
+    """Rate an order again and post the difference.
 
     Args:
         order: The order; changed in place.
-        event: What it shall be.
+        event: The order as it now is.
         key: The amendment's business key.
         occurred_at: Its instant.
         program: The version that rated the order.
         book: The member's locked accounts, with all their lots.
         count: How much is counted of the member by now.
         verdicts: Filled, if given, with what became of each rule.
+        rules: Those that could pay, if somebody has selected them already.
     """
     bought_at = moment(order.occurred_at)
     refused = _refused(order, event, occurred_at, program)
@@ -84,19 +129,17 @@ def amend(
     caps = dict.fromkeys(limit.key(day) for limit in program.book.limits)
     noted: dict[Key, int] = {}
     known = Known(order.kept.tier, noting(_without(own, order.kept, count, caps), noted), order.kept.member)
-    rating = rate(program, event.as_bought(bought_at), known, verdicts)
-    if sum(award.points for award in rating.awards) > POINTS_MAX:
-        return Refused("too-many-points", f"the order would earn more than {POINTS_MAX:,} points; check its amounts")
+    rating = rate(program, event.as_bought(bought_at), known, verdicts, rules)
+    refused = too_many_points(rating)
+    if refused is not None:
+        return refused
     changes = list(_changes(order, rating, program))
     earned, taken = _post(order, changes, event, key, occurred_at, program, book)
     qualified = _qualify(order, sum(rating.qualifying), key, occurred_at, program, book)
-    # What was not asked this time may be asked by the next amendment; caps are counted anew each time.
+    # What was not asked this time may be asked by the next amendment; caps are counted again each time.
     asked_before = {name: number for name, number in order.kept.counts.items() if name not in caps}
     _rewrite(order, event, rating, order.kept._replace(counts={**asked_before, **noted}), occurred_at)
-    return Amended(
-        rating.reason, changes, earned, taken, qualified, _counted(own, rating.counted, caps),
-        [(one.wallet, program.rules[one.rule].name, one.points) for one in changes if one.points > 0],
-    )  # fmt: skip
+    return Amended(rating.reason, changes, earned, taken, qualified, _counted(own, rating.counted, caps))
 
 
 def _refused(order: Order, event: PurchaseAmended, occurred_at: int, program: Program) -> Refused | None:
@@ -167,7 +210,12 @@ def _post(
             taken = book.take_back(
                 account, [want for want, _ in wants], policy=policy, event_at=occurred_at, qualifying=0
             )
-            taken_back.append(reversed_event(program, account, order, event.amendment_id, wants, taken, occurred_at))
+            awards = [AwardedPoints(name, want.points, want.lot) for want, name in wants]
+            taken_back.append(
+                points_reversed(
+                    program, account, order.name, awards, taken, return_id=event.amendment_id, occurred_at=occurred_at
+                )
+            )
     return earned, taken_back
 
 
@@ -185,8 +233,11 @@ def _pay(
         )
         for one in more
     )  # fmt: skip
-    paid = [(program.rules[one.rule].name, one.points, one.terms) for one in more]
-    return earned_event(program, order, account, paid, repaid, event.occurred_at, at_once=at_once)
+    awards = [AwardedPoints(program.rules[one.rule].name, one.points, one.terms.lot_id()) for one in more]
+    return points_earned(
+        program, account, order.name, awards, more[0].terms, repaid=repaid, occurred_at=event.occurred_at.isoformat(),
+        at_once=at_once,
+    )  # fmt: skip
 
 
 def _qualify(
@@ -200,7 +251,7 @@ def _qualify(
     book.bring_to(account, occurred_at)
     operation = Operation.EARN if more > 0 else Operation.REVERSE
     book.qualify(account, operation, more, cause=Cause(key, program.version, NO_RULE), event_at=occurred_at)
-    return qualified_event(program, account, operation, more, order, occurred_at)
+    return spend_qualified(program, account, order.name, operation, more, occurred_at)
 
 
 def _rewrite(order: Order, event: PurchaseAmended, rating: Rating, kept: Kept, occurred_at: int) -> None:
