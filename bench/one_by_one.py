@@ -20,7 +20,7 @@ from shared.errors import LoadAgain
 from shared.ledger.model import Account, Entry, LotChange
 from shared.runtime.decode import decode
 from shared.runtime.handler import Mark
-from shared.runtime.journal import take_mark
+from shared.runtime.journal import read_clock, take_mark
 from shared.runtime.packed import pack
 from shared.runtime.publisher import partition_of
 from shared.runtime.records import Batch, Decisions, Message, Record
@@ -96,7 +96,7 @@ class Naive:
                 try:
                     async with connection.transaction():
                         state = await handler.load(connection, decoded.events)
-                        mark = await take_mark(connection)
+                        mark = await take_mark(connection, await read_clock(connection))
                         decisions: Decisions = handler.decide(state, decoded.events, mark)
                         await _store_effects(connection, handler, decisions, mark)
                         await _store_batch(connection, handler, batch, decisions, mark, decoded.ignored.total())

@@ -67,19 +67,26 @@ class Standing:
     next_due: int = BEGINNING
 
 
+class NumberedChange(NamedTuple):
+    """A change and its number in the account's history; an announced end has number 0, for it is not kept."""
+
+    number: int
+    change: Change
+
+
 class Treated(NamedTuple):
     """What one treatment of a standing led to.
 
     Attributes:
         shown: The state advanced to ``announced.until``.
         metric_value: Of the window there.
-        news: What is to be told, each with its number in the history; an announced end has number 0.
+        news: What is to be told.
     """
 
     standing: Standing
     shown: State
     metric_value: int
-    news: list[tuple[int, Change]]
+    news: list[NumberedChange]
 
 
 def treat(standing: Standing, ladder_at: Ladders, until: int = BEGINNING, version: int | None = None) -> Treated:
@@ -98,7 +105,7 @@ def treat(standing: Standing, ladder_at: Ladders, until: int = BEGINNING, versio
     announced.until = max(announced.until, until, shown.as_of)
     ahead = advance(shown, announced.until, ladder_at)
     news = [
-        (_number(announced, change), change)
+        NumberedChange(_number(announced, change), change)
         for change in _news(announced, [*folded, *ahead], shown, ladder_at)
     ]  # fmt: skip
     announced.ahead = [_told(change) for change in ahead]

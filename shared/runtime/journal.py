@@ -106,12 +106,17 @@ async def horizon(connection: Connection, clock: Clock, lateness: int) -> tuple[
     return (now - lateness if now > BEGINNING else BEGINNING), recorded_at
 
 
-async def take_mark(connection: Connection) -> Mark:
+async def read_clock(connection: Connection) -> int:
+    """Return the later of the wall clock and the manual clock: what is beyond it lies in the future."""
+    now, manual = await connection.fetchrow("select clock_timestamp(), (select now from clock)")
+    judged_at: int = now if manual is None else max(now, manual)
+    return judged_at
+
+
+async def take_mark(connection: Connection, judged_at: int) -> Mark:
     """Take the batch's place in the history; call it after the account locks."""
-    seq, recorded_at, manual = await connection.fetchrow(
-        "select nextval('archive_seq'), clock_timestamp(), (select now from clock)"
-    )
-    return Mark(seq, recorded_at, recorded_at if manual is None else max(recorded_at, manual))
+    seq, recorded_at = await connection.fetchrow("select nextval('archive_seq'), clock_timestamp()")
+    return Mark(seq, recorded_at, judged_at)
 
 
 async def store(

@@ -87,11 +87,13 @@ async def _in_transaction(
 ) -> Committed:
     # Each of these is a statement of its own: one that waits for a lock goes on with the snapshot from before
     # the wait, so what must be fresh is read by a later statement.
+    # Before any lock: what claims to come from the future locks nobody, and makes no account.
+    judged_at = await journal.read_clock(connection)
+    events, from_the_future = refuse_future(decoded.events, judged_at)
     await journal.lock_watermark(connection, handler.service, claim)
-    state = await handler.load(connection, decoded.events)
-    mark = await journal.take_mark(connection)
+    state = await handler.load(connection, events)
+    mark = await journal.take_mark(connection, judged_at)
     reach("loaded")
-    events, from_the_future = refuse_future(decoded.events, mark.judged_at)
     decisions = handler.decide(state, events, mark)
     reach("decided")
     await handler.store(connection, decisions, mark)
@@ -145,7 +147,7 @@ async def _sweep(
     state = await handler.load_due(connection, due)
     if state is None:
         return None
-    mark = await journal.take_mark(connection)
+    mark = await journal.take_mark(connection, due.horizon)
     reach("loaded")
     decisions = handler.decide_due(state, due, mark)
     reach("decided")

@@ -16,11 +16,12 @@ from services.earn import state as earn_state
 from services.earn.rating.awards import Verdict
 from services.earn.state import Referral
 from services.notify import handler as notify
-from services.notify import processor as notify_state
+from services.notify import state as notify_state
 from services.redeem import handler as redeem
 from services.redeem import processor as redeem_deciding
 from services.redeem import state as redeem_state
 from services.tiers import handler as tiers
+from services.tiers import state as tiers_state
 from services.tiers.tier_events import Standing
 from shared.contracts import referrals
 from shared.instants import BEGINNING
@@ -65,7 +66,7 @@ class Rehearsal:
         self.redeem_state = redeem_state.State(self.accounts, self.programs)
         self.redeem_state.standings = self.earn_state.standings
         self.notify_state = notify_state.State(self.programs, BEGINNING)
-        self.tiers_state: tiers.State | None = None
+        self.tiers_state: tiers_state.State | None = None
         rating = earn.EarnHandler("/loyalty/rehearsal/earn")
         self.verdicts: dict[bytes, list[Verdict]] | None = {} if explain else None
         rating.verdicts = self.verdicts
@@ -87,7 +88,7 @@ class Rehearsal:
         self.programs.append(program)
         self.earn_state.ladders = self.redeem_state.ladders = ladders_by_wallet(self.programs)
         known = self.tiers_state.standings if self.tiers_state else {}
-        self.tiers_state = tiers.State.under(self.programs, list(known.values()))
+        self.tiers_state = tiers_state.State.under(self.programs, list(known.values()))
         self._make_accounts({member for member, _wallet in self.accounts})
 
     def batch(
@@ -120,7 +121,7 @@ class Rehearsal:
             decisions: Decisions = handler.decide(self.notify_state, events, mark)
             self.notifications.extend(decisions.effects.decisions)
             return decisions
-        self._prepare(decoded.events)
+        self._prepare(events)
         state = self.earn_state if service == earn.SERVICE else self.redeem_state
         decisions = handler.decide(state, events, mark)
         if service == earn.SERVICE:
