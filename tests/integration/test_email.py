@@ -18,7 +18,7 @@ from aiosmtpd.controller import Controller
 
 from devstack.embedded.process import free_port
 from services.notify.handler import NotifyHandler
-from services.notify.processor import State
+from services.notify.state import State
 from shared.contracts import notifications, points, profiles, rewards, tiers
 from shared.contracts.envelope import seal
 from shared.contracts.notifications import NOTIFICATION_REQUESTED, NotificationRequested

@@ -11,9 +11,9 @@ from typing import Any, NamedTuple
 import msgpack
 from hypothesis import strategies as st
 
-from services.earn.counting import tallies_of
 from services.earn.handler import EarnHandler
 from services.earn.orders import read_result
+from services.earn.tallies import tallies_of
 from shared.contracts.contract import business_key
 from shared.contracts.members import UPDATED
 from shared.contracts.purchases import AMENDED, CANCELLED, CLAIMED, COMPLETED, FULFILLED, RETURNED

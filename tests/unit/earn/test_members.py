@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from services.earn.awards import Verdict
-from services.earn.rating import rate
+from services.earn.rating.awards import Verdict
+from services.earn.rating.engine import rate
 from shared.contracts.members import MEMBER_UPDATED
 from shared.errors import PoisonEvent
 from shared.program.compiled.calendar import expiry_instant

@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgpack
 import pytest
 
-from services.earn import deciding_orders
+from services.earn import parking
 from shared.contracts.contract import business_key
 from shared.ledger.operations import REVERSALS
 from shared.runtime.handler import Mark
@@ -131,7 +131,7 @@ def test_a_return_that_waited_too_long_is_refused_and_may_come_again() -> None:
 
 
 def test_only_so_many_wait_for_one_order(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(deciding_orders, "_WAITING_MAX", 3)
+    monkeypatch.setattr(parking, "_WAITING_MAX", 3)
     shop = Shop()
     refused = [shop.back(f"r{number}", "o1", (0, 0, 100), at=LATER).refused for number in range(5)]
     assert refused == [[], [], [], ["too-many-waiting"], ["too-many-waiting"]]

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from services.earn.awards import Verdict
-from services.earn.rating import rate
+from services.earn.rating.awards import Verdict
+from services.earn.rating.engine import rate
 from shared.program.compiled.program import Program
 from shared.program.compiled.rating_context import MemberContext
 from tests.support.build import event, line, program

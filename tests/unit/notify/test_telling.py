@@ -9,8 +9,8 @@ from typing import Any
 import prometheus_client
 import pytest
 
-from services.notify.handler import Effects, NotifyHandler
-from services.notify.processor import State
+from services.notify.handler import NotifyHandler
+from services.notify.state import Effects, State
 from services.notify.triggers import news_of
 from shared.contracts import points, profiles, rewards, tiers
 from shared.instants import microseconds
