@@ -13,6 +13,7 @@ from services.earn.orders import Order
 from services.earn.state import Parked, State
 from shared.contracts import points
 from shared.contracts.contract import business_key
+from shared.contracts.ids import SEPARATOR, ids_in
 from shared.contracts.purchases import (
     AboutAnOrder,
     PurchaseAmended,
@@ -88,6 +89,7 @@ class DecidingOrders(DecidingReferrals):
         self.effects.parked.append((
             received.key, received.content_hash, order_key, received.event.member_id, self._mark.recorded_at,
             self._mark.seq, received.position, origin.topic, origin.partition, origin.epoch, pack([origin.record]),
+            SEPARATOR.join(ids_in(origin.record.value)),
         ))  # fmt: skip
 
     def _unpark(self, parked: Parked, order: Order) -> None:

@@ -1,33 +1,11 @@
-"""Finds what an id names: orders, returns, referrals, redemptions, what waits for its order, and dead letters."""
+"""Finds what an id names: orders, returns, amendments, claims, referrals, redemptions."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-import jiter
-
-from services.earn.handler import EarnHandler
-from shared.contracts import purchases
 from shared.contracts.contract import business_key
 from shared.database.pool import Connection
-from shared.queries.words import Json, instant
-from shared.runtime.decode import decode
-from shared.runtime.packed import unpack_records
-from shared.runtime.records import Record
-
-#: The name of each kind's id in its event; a dead letter is found by any of them.
-IDS = ("order_id", "return_id", "cancellation_id", "amendment_id", "claim_id", "referral_id", "redemption_id")
-#: What can wait for its order, and the field of its own id.
-_WAITS = {
-    purchases.RETURNED: ("return", "return_id"),
-    purchases.CANCELLED: ("cancellation", "cancellation_id"),
-    purchases.AMENDED: ("amendment", "amendment_id"),
-    purchases.CLAIMED: ("claim", "claim_id"),
-    purchases.FULFILLED: ("fulfilment", None),
-}
-#: Dead letters and waiting records are packed, so each is opened: the newest ones, up to so many.
-_OPENED = 10_000
 
 _BY_ID = """
 select 'order' as kind, source, key, member from purchase where order_id = $1
@@ -36,7 +14,7 @@ union all select 'amendment', source, key, member from amendment where amendment
 union all select 'claim', source, key, member from fulfilment where kind = 'claim' and claim_id = $1
 union all select 'referral', source, key, friend from referral where referral_id = $1
 union all select 'redemption', source, key, member from redemption where redemption_id = $1
-order by 1, 2
+order by 1, 2 limit $2
 """
 _BY_KEY = """
 select 'order' as kind, source, key, member from purchase where key = $1
@@ -47,13 +25,8 @@ union all select 'redemption', source, key, member from redemption where key = $
 union all select 'claim', source, key, member from fulfilment where key = $7
 order by 1, 2
 """
-_WAITING = """
-select parked_at, record from parked where state = 'waiting' order by parked_at desc limit $1
-"""
-_LETTERS = """
-select id, reason, detail, state, event_id, event_type, event_source, recorded_at, record
-from dead_letter order by recorded_at desc, id limit $1
-"""
+#: Far more than sources that use the same ids; whoever asks is to say which.
+_MATCHES_MAX = 1_000
 
 
 class Match(NamedTuple):
@@ -66,59 +39,10 @@ class Match(NamedTuple):
 
 
 async def matches(connection: Connection, name: str, source: str | None) -> list[Match]:
-    """Return what goes by an id; with its source it is found by its key, without it by looking through the tables."""
+    """Return what goes by an id; with its source it is found by its key."""
     if source is None:
-        return [Match(*row) for row in await connection.fetch(_BY_ID, name)]
+        return [Match(*row) for row in await connection.fetch(_BY_ID, name, _MATCHES_MAX)]
     # Before the id stands the word that its contract puts there.
     words = ("return", "cancellation", "amendment", "referral", "redemption", "claim")
     keys = [business_key(source, name), *(business_key(source, f"{word}\x1f{name}") for word in words)]
     return [Match(*row) for row in await connection.fetch(_BY_KEY, *keys)]
-
-
-async def waiting(connection: Connection, name: str, source: str | None) -> list[Json]:
-    """Return what waits for its order: a return or a change of this id, or anything about an order of this id."""
-    found = []
-    async for row, record in _opened(connection, _WAITING):
-        for received in decode([record], EarnHandler.contracts, 2**31).events:
-            event, order_source = received.event, received.event.order_source or received.source
-            kind, own = _WAITS[received.type]
-            its_id = getattr(event, own) if own else None
-            named = its_id == name and source in {None, received.source}
-            if named or (event.order_id == name and source in {None, order_source}):
-                found.append({
-                    "kind": kind, "id": its_id, "source": received.source, "member_id": event.member_id,
-                    "order_id": event.order_id, "order_source": order_source, "since": instant(row["parked_at"]),
-                })  # fmt: skip
-    return found
-
-
-async def dead_letters(connection: Connection, name: str, source: str | None) -> list[Json]:
-    """Return the dead letters whose event has this id, or is about what has this id; the newest first."""
-    fields = ("id", "reason", "detail", "state", "event_id", "event_type", "event_source")
-    return [
-        {**{field: row[field] for field in fields}, "recorded_at": instant(row["recorded_at"])}
-        async for row, record in _opened(connection, _LETTERS)
-        if (row["event_id"] == name or name in _ids(record, name)) and source in {None, row["event_source"]}
-    ]
-
-
-async def _opened(connection: Connection, sql: str) -> AsyncIterator[tuple[Any, Record]]:
-    """Yield rows with their records, a few at a time: a record may have megabytes."""
-    async with connection.transaction(readonly=True):
-        async for row in connection.cursor(sql, _OPENED, prefetch=50):
-            (record,) = unpack_records(row["record"])
-            yield row, record
-
-
-def _ids(record: Record, name: str) -> set[str]:
-    """Return the ids that a record's data names, if it could be the one that is looked for."""
-    value = record.value or b""
-    if name.isascii() and name.encode() not in value:
-        return set()
-    try:
-        data = jiter.from_json(value)
-    except ValueError:
-        return set()
-    if isinstance(data, dict) and isinstance(data.get("data"), dict):
-        data = data["data"]  # a structured event
-    return {data[field] for field in IDS if isinstance(data.get(field), str)} if isinstance(data, dict) else set()
