@@ -74,7 +74,7 @@ _OF_MEMBER = _ACCOUNTS + "where member = $1 order by member, wallet"
 _PAGE_OF_ALL = (
     _ACCOUNTS + "where $1::text is null or (member, wallet) > ($1, $2::text) order by member, wallet limit $3"
 )
-# Of those of which nothing is due, the totals tell. This reads all accounts, though it keeps no more than are wanted: an
+# Of those of which nothing is due, the totals tell. This reads all accounts, and keeps no more than are wanted: an
 # index on a balance would make every purchase write it (migration 0009).
 _LARGEST = (
     _ACCOUNTS + "where next_due > $1 "

@@ -5,23 +5,30 @@ Versions, balances, lots and holds agree as far as readers look; no audit would 
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any
 
 import msgpack
 
 from shared.contracts.contract import business_key
+from shared.database.migrate import migrate
+from shared.database.pool import connect
 from shared.program import store
 from shared.runtime.packed import pack
 from shared.runtime.records import Record
+from tests.support.deployment import Servers
 from tests.support.events import SOURCE, Sent, about, event, purchase
 from tests.support.traffic import PROGRAM, TEMPLATES
 
-MEMBERS, ENTRIES_EACH, ORDERS_EACH = 20_000, 15, 3
+MEMBERS, ENTRIES_EACH, ORDERS_EACH = 20_000, 15, 2
 #: A member who has one of everything, and the ids of these.
 MEMBER = "m200"
 ORDER, RETURN, AMENDMENT, CLAIM, REFERRAL, REDEMPTION = "o200-1", "r200", "a200", "c200", "f200", "q200"
 #: What is named by a record that was refused, and by one that waits for its order.
 REFUSED, WAITING = "refused-77", "early-77"
+#: The id of a dead letter, as the filling makes them: md5('letter40').
+LETTER = "df96cdf942bbb115"
 #: When the first entry was made, one in the middle, and after the last one.
 FIRST, MIDDLE, NOW = 1_488_375_000_000_000, 1_488_525_000_000_000, 1_488_800_000_000_000
 
@@ -101,10 +108,10 @@ select {_key("redemption", "n")}, {_key("", "n")}, 1, 0, '{SOURCE}', 'q' || n,
        case when n % 10 = 0 then '{_PARTS}' else '[]' end, {{answers}}
 from generate_series(1, {MEMBERS}) n;
 insert into notification
-select 'key' || k || '-' || n, 'n' || k || '-' || n, 1, 'm' || n, case k when 1 then 'tier-upgraded' else
+select 'key' || k || '-' || n, 'n' || k || '-' || n, 1, 'm' || n, case k when 2 then 'tier-upgraded' else
        'redemption-done' end, case when k = 3 then 'suppressed' else 'sent' end, '', {_FIRST}, 'infinity',
        {_FIRST} + (n / 3) * interval '1 minute', {_FIRST}
-from generate_series(1, 3) k, generate_series(1, {MEMBERS}) n;
+from generate_series(2, 3) k, generate_series(1, {MEMBERS}) n;
 """
 
 _MACHINERY = f"""
@@ -116,13 +123,13 @@ insert into dead_letter (id, service, topic, partition, epoch, record_offset, re
 select left(md5('letter' || n), 16), 'earn', 'purchases', n % 8, 1, n, 'other-currency', '', 'event-' || n,
        'loyalty.purchase.completed.v1', '{SOURCE}', {{refused}}, case when n % 40 = 0 then 'open' else 'closed' end,
        {_FIRST} + (n / 3) * interval '1 minute', array['event-' || n, 'early-' || n]
-from generate_series(1, {MEMBERS}) n;
+from generate_series(1, {MEMBERS // 2}) n;
 insert into parked (key, content_hash, order_key, member, state, parked_at, archive_seq, archive_index, topic,
                     partition, epoch, record, names)
 select {_key("parked", "n")}, {_key("", "n")}, {_key("early", "n")}, 'm' || n,
        case when n % 40 = 0 then 'waiting' else 'applied' end, {_FIRST}, n, 1, 'purchases', 0, 1, {{waiting}},
        array['early-' || n, 'back-' || n]
-from generate_series(1, {MEMBERS}) n;
+from generate_series(1, {MEMBERS // 2}) n;
 """
 _REFUSED = """
 update dead_letter set record = $1, names = array[$2::text]
@@ -147,7 +154,8 @@ async def fill(connection: Any) -> None:
     }
     literals = {name: f"'\\x{block.hex()}'::bytea" for name, block in blocks.items()}
     # What would go to the log first would go there in vain.
-    for (table,) in await connection.fetch(_TABLES):
+    tables = [table for (table,) in await connection.fetch(_TABLES)]
+    for table in tables:
         await connection.execute(f"alter table {table} set unlogged")
     async with connection.transaction():
         # The numbers of accounts are those of their members.
@@ -160,7 +168,7 @@ async def fill(connection: Any) -> None:
         await _name(connection)
         await connection.execute(_REFUSED, _packed(event(purchase(REFUSED, MEMBER))), REFUSED)
         await connection.execute(_WAITING, _packed(about("loyalty.purchase.returned.v1", early)), WAITING)
-    await connection.execute("analyze")
+    await connection.execute(f"analyze {', '.join(tables)}")
 
 
 def _packed(sent: Sent) -> bytes:
@@ -183,3 +191,16 @@ async def _name(connection: Any) -> None:
         if table == "purchase":
             for other in ("purchase_return", "amendment", "fulfilment", "referral"):
                 await connection.execute(f"update {other} set order_key = $1 where order_key = {before}", key)
+
+
+@asynccontextmanager
+async def large_ledger(servers: Servers, schema: str) -> AsyncIterator[Any]:
+    """A connection to a schema that was filled, and is dropped in the end."""
+    connection = await connect(servers.url, schema)
+    try:
+        await migrate(connection, schema)
+        await fill(connection)
+        yield connection
+    finally:
+        await connection.execute(f'drop schema if exists "{schema}" cascade')
+        await connection.close()
