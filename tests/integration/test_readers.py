@@ -211,6 +211,22 @@ async def test_whatever_the_member_and_the_instant_the_parts_add_up(full: Deploy
     assert reserved, "some of them had reservations"
 
 
+async def test_the_largest_balances_are_those_of_all_whatever_is_due(full: Deployment) -> None:
+    month = 30 * 86_400_000_000
+    async with full.database() as connection:
+        programs = await versions(connection)
+        found = set()
+        for now, as_of in ((end_of(8), None), (end_of(8) + 4 * month, None), (end_of(8), end_of(1))):
+            all_of_them = await read.balances(connection, programs[1], now=now, as_of=as_of)
+            for count in (1, 5, 1000):
+                largest = await read.largest_balances(connection, programs[1], count, now=now, as_of=as_of)
+                assert largest == sorted(all_of_them, key=read.size)[:count], (now, as_of, count)
+            found.add(all_of_them[0])
+    top = await ask(full, "balances", "--top", "3")
+    assert [row["available"] for row in top] == sorted((row["available"] for row in top), reverse=True)
+    assert len(top) == 3
+
+
 # ---- why
 
 
@@ -284,6 +300,16 @@ async def test_why_what_was_refused_waits_or_never_came(full: Deployment) -> Non
     assert "has not come" in (await full.loyalty("why", "back-2", "--source", SOURCE)).stdout
     assert "no such event has come" in (await full.loyalty("why", "nothing", status=1)).stderr
     assert "of /nowhere" in (await full.loyalty("why", "a-1", "--source", "/nowhere", status=1)).stderr
+
+
+async def test_records_of_a_release_that_kept_no_names_are_opened(full: Deployment) -> None:
+    asked = ("e-1", "in-euros", "back-2", "never-came")
+    by_index = [await ask(full, "why", name) for name in asked]
+    names = {table: await full.rows(f"select ctid, names from {table}") for table in ("dead_letter", "parked")}
+    assert all(kept is not None for rows in names.values() for _ctid, kept in rows)
+    for table in names:
+        await full.rows(f"update {table} set names = null")
+    assert [await ask(full, "why", name) for name in asked] == by_index
 
 
 async def test_every_order_is_explained_by_its_entries(full: Deployment) -> None:
