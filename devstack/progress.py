@@ -1,4 +1,4 @@
-"""How far the services are behind Kafka, and waiting until they are not."""
+"""How far the services are behind Kafka, and how to wait until they are not."""
 
 from __future__ import annotations
 
@@ -34,20 +34,20 @@ READERS = (
 )
 SERVICES = tuple(dict.fromkeys(service for service, _topic in READERS))
 _POLL_SECONDS = 0.01
-#: How often to ask whether topics are still those that they were.
+#: How often to check whether topics were recreated.
 _TOPICS_SECONDS = 5.0
 _PATIENCE_SECONDS = 120.0
 
 
 @dataclass(slots=True)
 class Behind:
-    """What is left to do.
+    """The work that is left.
 
     Attributes:
-        records: Waiting in Kafka, by service.
+        records: How many records wait in Kafka, by service.
         outbox: Batches whose messages are not acknowledged yet.
-        unclaimed: Partitions that no worker has claimed since their topic was made.
-        due: Accounts and tiers that a sweep has not treated yet.
+        unclaimed: Partitions of which no worker has held the lease since their topic was created.
+        due: Accounts and tiers that are due and that no sweep has handled yet.
     """
 
     records: dict[str, int] = field(default_factory=dict)
@@ -57,21 +57,21 @@ class Behind:
 
     @property
     def idle(self) -> bool:
-        """Whether nothing is left to do."""
+        """Whether no work is left."""
         return not (sum(self.records.values()) or self.outbox or self.unclaimed or self.due)
 
 
 class Watcher:
     """Compares watermarks with the ends of the topics.
 
-    One look is enough. Postgres is read first, all of it in one snapshot, and Kafka afterwards. A batch that is in
-    hand when the snapshot is taken shows itself: before its commit by its records, which lie between the watermark
-    and the end; after it by its row in the outbox, until Kafka has the messages, and then by the messages. A sweep
-    shows itself by what is due.
+    One comparison is enough. Postgres is read first, in one snapshot, and Kafka afterwards. A batch that is running
+    when the snapshot is taken cannot be missed: before its commit its records lie between the watermark and the end;
+    after it there is its row in the outbox, until Kafka has the messages, and then there are the messages. A sweep
+    cannot be missed because of what is due.
     """
 
     def __init__(self, settings: Settings, connection: Connection, services: Sequence[str] = SERVICES) -> None:
-        """Watch some services; the others do not run here."""
+        """Watch the services that run here."""
         self._readers = [reader for reader in READERS if reader[0] in services]
         self._services = services
         self._settings = settings
@@ -89,10 +89,10 @@ class Watcher:
         await asyncio.to_thread(self._admin.close)
 
     async def behind(self, *, topics_known: bool = False, thorough: bool = True) -> Behind:
-        """Return what is left to do now.
+        """Return the work that is left now.
 
         Args:
-            topics_known: Whether topics that were looked up some seconds ago are taken for what they were.
+            topics_known: Whether to reuse topics that were looked up some seconds ago.
             thorough: Whether to compare every tier with the ledger, too: it costs a join of two tables that grow, and
                 finds only what the services were never told of, for a broker lost it.
         """
@@ -126,7 +126,7 @@ class Watcher:
         return found
 
     async def _snapshot(self, *, overtaken: bool) -> Backlog:
-        """Return the watermarks, the size of the outbox and the number of what is due, as of one instant."""
+        """Return the watermarks, the size of the outbox and the number of due accounts and tiers, as of one instant."""
         lateness = round(self._settings.lateness_seconds * 1_000_000)
         until, _now = await journal.horizon(self._connection, self._settings.clock, lateness)
         return await backlog(self._connection, self._services, until, overtaken=overtaken)
@@ -136,11 +136,11 @@ class Watcher:
         sent: Mapping[tuple[str, int], int] | None = None,
         meanwhile: Callable[[], Awaitable[None]] | None = None,
     ) -> None:
-        """Wait until nothing is left to do: neither of what was sent, nor of what came of it.
+        """Wait until everything that was sent has been handled, and everything that resulted from it.
 
         Args:
             sent: The offset after the last record that was sent, by topic (short name) and partition.
-            meanwhile: Called after each look that found something.
+            meanwhile: Called after each comparison that found work left.
 
         Raises:
             UsageError: Nothing has moved for two minutes.
@@ -148,10 +148,12 @@ class Watcher:
         wanted = [
             (service, topic, partition, end)
             for (topic, partition), end in (sent or {}).items()
-            for service, read in self._readers if read == topic
-        ]  # fmt: skip
+            for service, read in self._readers
+            if read == topic
+        ]
         seen, moved_at = None, time.monotonic()
         while True:
+            looked_at = time.monotonic()
             if not await is_busy(self._connection, wanted):
                 behind = await self.behind(topics_known=True)
                 if behind.idle:
@@ -164,10 +166,11 @@ class Watcher:
                 seen, moved_at = behind, time.monotonic()
             if meanwhile is not None:
                 await meanwhile()
-            await asyncio.sleep(_POLL_SECONDS)
+            # A look goes through all accounts: on a busy machine it must not take from those that it waits for.
+            await asyncio.sleep(max(_POLL_SECONDS, time.monotonic() - looked_at))
 
     async def wait_idle(self) -> None:
-        """Wait until nothing is left to do."""
+        """Wait until no work is left."""
         while True:
             if (await self.behind(thorough=False)).idle and (await self.behind()).idle:
                 return

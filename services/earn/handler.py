@@ -19,6 +19,7 @@ from shared.database.pool import Connection
 from shared.errors import LoadAgain
 from shared.instants import BEGINNING
 from shared.ledger import store as ledger
+from shared.ledger.due_lots import load_due
 from shared.ledger.model import Account
 from shared.posting.ledger_batch import LedgerHandler
 from shared.runtime import metrics
@@ -150,9 +151,10 @@ class EarnHandler(LedgerHandler):
                 # A registration after the purchase rewards both at the time of the purchase.
                 for one in (member, *referrers.get(member, ())):
                     reach(one, order.occurred_at, takes=False)
-        needed = {id(account): account for account in ledger.due_within(state.accounts, until)}
-        needed |= {id(a): a for (member, _), a in state.accounts.items() if member in whole}
-        await ledger.load_lots(connection, list(needed.values()))
+        await ledger.load_lots(connection, [a for (member, _), a in state.accounts.items() if member in whole])
+        due = [account for account in ledger.due_within(state.accounts, until) if account.member not in whole]
+        ends = [until.get(account.member, BEGINNING) for account in due]
+        await load_due(connection, due, ends, state.programs[-1])
 
     async def _load_standings(self, connection: Connection, state: State, locked: Sequence[Account]) -> None:
         ladders = {p.ladder.wallet for p in self._programs.versions if p.ladder is not None and p.needs_tier}

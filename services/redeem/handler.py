@@ -13,6 +13,7 @@ from shared.contracts import redemptions
 from shared.contracts.contract import Contract
 from shared.database.pool import Connection
 from shared.ledger import store as ledger
+from shared.ledger.due_lots import load_due
 from shared.posting.ledger_batch import LedgerHandler
 from shared.runtime import metrics
 from shared.runtime.handler import Due, Mark
@@ -66,8 +67,8 @@ class RedeemHandler(LedgerHandler):
         locked = await ledger.lock_due(connection, due.horizon, due.shards, due.shard, due.limit)
         if not locked:
             return None
-        await ledger.load_lots(connection, locked)
         await self._programs.catch_up(connection)
+        await load_due(connection, locked, [due.horizon] * len(locked), self._programs.versions[-1])
         return State({(a.member, a.wallet): a for a in locked}, self._programs.versions)
 
     def decide_due(self, state: State, due: Due, mark: Mark) -> Decisions:

@@ -1,4 +1,4 @@
-"""Every event that crosses Kafka, in one list: documents, schemas, examples and tests are made from it."""
+"""The registry of every event that crosses Kafka; documents, schemas, examples and tests are derived from it."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from shared.contracts import (
 )
 from shared.contracts.contract import Contract
 
-#: As the product sees it. ``both``: the product tells itself, and another version of it may be listening.
+#: As the product sees it. ``both``: the product sends it to itself, and a worker of another version may read it.
 Direction = Literal["in", "out", "both"]
 
 #: What each topic carries, by its short name.
@@ -36,7 +36,7 @@ TOPICS: dict[str, str] = {
     points.TOPIC: "What happened to a member's points, and what counts towards the tier. Keyed by the member.",
     rewards.TOPIC: "The answers to redemptions. Keyed by the member.",
     tiers.TOPIC: "A member's tier changed, was kept, or is about to be lost. Keyed by the member.",
-    notifications.TOPIC: "What e-mail, SMS and push services shall tell a member. Keyed by the member.",
+    notifications.TOPIC: "What e-mail, SMS and push services must tell a member. Keyed by the member.",
     dead_letters.TOPIC: "What was refused, and why.",
     control.TOPIC: "Hints to running workers; the truth is in Postgres.",
 }
@@ -47,8 +47,8 @@ class Event:
     """One event type.
 
     Attributes:
-        says: What it tells, in a line.
-        contract: Of an incoming event.
+        says: What it means, in one line.
+        contract: The contract of an incoming event.
     """
 
     type: str
@@ -59,9 +59,9 @@ class Event:
     contract: Contract | None = None
 
     def schema(self, ref_template: str = "#/$defs/{model}") -> dict[str, Any]:
-        """Return the JSON Schema of its data.
+        """Return the JSON Schema of the event's data.
 
-        What we send may get more fields without a new type, so the schema of an outgoing event must not close it.
+        Outgoing events may get more fields without a new type, so their schemas must allow unknown fields.
         """
         schema = self.adapter.json_schema(ref_template=ref_template)
         published: dict[str, Any] = schema if self.direction == "in" else opened(schema)
@@ -77,7 +77,7 @@ def _out(topic: str, adapter: TypeAdapter[Any], says: Mapping[str, str]) -> list
 
 
 def opened(schema: Any) -> Any:
-    """Return a schema in which objects may have more fields than it names."""
+    """Return a schema that allows unknown fields in its objects."""
     if isinstance(schema, list):
         return [opened(item) for item in schema]
     if not isinstance(schema, dict):
@@ -106,10 +106,10 @@ _ALL = [
     }),
     *_out(points.TOPIC, points.POINTS_MOVED, {
         points.ACTIVATED: "Pending points became available",
-        points.EXPIRED: "Points lapsed",
+        points.EXPIRED: "Points expired",
     }),
     *_out(points.TOPIC, points.POINTS_EXPIRING, {
-        points.EXPIRING: "Points will lapse unless they are used",
+        points.EXPIRING: "Points will expire unless they are used",
     }),
     *_out(points.TOPIC, points.SPEND_QUALIFIED, {
         points.QUALIFIED: "An order or a return that moved no points counts towards the tier",
@@ -149,5 +149,5 @@ _ALL = [
 
 EVENTS: Mapping[str, Event] = {event.type: event for event in _ALL}
 
-#: The topic (short name) of each event that comes from outside, by its type.
+#: The topic (short name) of each incoming event, by its type.
 TOPIC_OF: Mapping[str, str] = {event.type: event.topic for event in _ALL if event.direction == "in"}

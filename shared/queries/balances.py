@@ -12,9 +12,11 @@ from typing import NamedTuple
 
 from shared.database.pool import Connection
 from shared.instants import BEGINNING
-from shared.ledger.book import Book, Lapse
-from shared.ledger.model import Account, Posting
+from shared.ledger.book import Book
+from shared.ledger.due import TimedEffect
+from shared.ledger.model import Account
 from shared.ledger.operations import Operation, effects_as_values
+from shared.ledger.posting import Posting
 from shared.ledger.store import fill, load_lots
 from shared.program.compiled.program import Program
 from shared.queries.pages import Page, page_of
@@ -49,12 +51,12 @@ class Holdings(NamedTuple):
     """Accounts with their lots as of an instant.
 
     Attributes:
-        lapses: What is due by then and not recorded yet.
+        timed_effects: What is due by then and not recorded yet.
         entries: How many entries the accounts had then.
     """
 
     accounts: list[Account]
-    lapses: list[Lapse]
+    timed_effects: list[TimedEffect]
     entries: int
 
 
@@ -158,7 +160,7 @@ async def _holdings(
     book = Book({(account.member, account.wallet): account for account in accounts}, Posting(), program)
     for account in accounts:
         book.apply_due(account, now if as_of is None else as_of)
-    return Holdings(accounts, book.lapses, entries)
+    return Holdings(accounts, book.timed_effects, entries)
 
 
 async def _load_then(connection: Connection, accounts: Sequence[Account], as_of: int) -> None:

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from shared.database.pool import Connection
 from shared.instants import NEVER
-from shared.ledger.book import Lapse
+from shared.ledger.due import TimedEffect
 from shared.ledger.operations import REVERSALS, Operation
 from shared.queries.views import MemberNotificationView, MemberRedemptionView, MemberReferralView
 from shared.queries.words import instant
@@ -76,9 +76,11 @@ class Asked(NamedTuple):
         return NEVER if self.as_of is None else self.as_of
 
 
-async def redemptions_of(connection: Connection, asked: Asked, lapses: Sequence[Lapse]) -> list[MemberRedemptionView]:
+async def redemptions_of(
+    connection: Connection, asked: Asked, effects: Sequence[TimedEffect]
+) -> list[MemberRedemptionView]:
     """Return redemptions in the state that the ledger says they were in."""
-    timed_out = {lapse.hold.key: lapse.instant for lapse in lapses if lapse.hold}
+    timed_out = {effect.hold.key: effect.instant for effect in effects if effect.hold}
     found = []
     for row in await connection.fetch(_REDEMPTIONS, asked.member, asked.until, list(_STATES)):
         state, reason, settled_at = row["state"], row["reason"], row["settled_at"]

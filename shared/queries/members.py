@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from services.earn.earning import available_at_word
 from shared.database.pool import Connection
-from shared.ledger.book import Lapse
+from shared.ledger.due import TimedEffect
 from shared.ledger.model import Account
 from shared.program.compiled.ladders import ladders_by_wallet
 from shared.program.compiled.program import Program
@@ -33,7 +33,7 @@ async def read_member(connection: Connection, programs: Mapping[int, Program], a
         if not held.accounts:
             return None
         entries = await list_entries(connection, programs, asked.member, until=asked.until, limit=asked.entries)
-        redemptions = await redemptions_of(connection, asked, held.lapses)
+        redemptions = await redemptions_of(connection, asked, held.timed_effects)
         tier, changes = await _tier(connection, list(programs.values()), held.accounts, asked)
         return MemberView(
             member_id=asked.member,
@@ -41,7 +41,7 @@ async def read_member(connection: Connection, programs: Mapping[int, Program], a
             wallets=tuple(_wallet(account, newest) for account in held.accounts),
             lots=tuple(lot for account in held.accounts for lot in _lots(account)),
             reservations=tuple(one for one in redemptions if one.state == "reserved"),
-            due=tuple(_due(lapse) for lapse in held.lapses),
+            due=tuple(_due(effect) for effect in held.timed_effects),
             entries_in_all=held.entries,
             entries=entries.rows[::-1],
             tier=tier,
@@ -87,16 +87,16 @@ def _lots(account: Account) -> list[LotView]:
     ]
 
 
-def _due(lapse: Lapse) -> DueView:
+def _due(effect: TimedEffect) -> DueView:
     """Return something that is due and not recorded yet."""
     return DueView(
-        at=instant(lapse.instant),
-        wallet=lapse.account.wallet,
-        what=lapse.what,
-        points=lapse.points,
-        lot=str(lapse.lot) if lapse.lot else None,
-        expires_at=instant(lapse.expires_at),
-        redemption_id=lapse.hold.redemption_id if lapse.hold else None,
+        at=instant(effect.instant),
+        wallet=effect.account.wallet,
+        what=effect.what,
+        points=effect.points,
+        lot=str(effect.lot) if effect.lot else None,
+        expires_at=instant(effect.expires_at),
+        redemption_id=effect.hold.redemption_id if effect.hold else None,
     )
 
 

@@ -18,8 +18,8 @@ from shared.contracts.purchases import PurchaseAmended
 from shared.instants import moment
 from shared.ledger.model import Terms
 from shared.ledger.operations import Operation
-from shared.program.compiled.occasions import Known
 from shared.program.compiled.program import Program
+from shared.program.compiled.rating_context import MemberContext
 from shared.queries.balances import accounts_of, word
 from shared.queries.explained import Reading, entries_of, referrals_of_order
 from shared.queries.verdicts import verdict_views
@@ -128,7 +128,7 @@ async def _rules(reading: Reading, order: Order, program: Program) -> tuple[Verd
     decoded = decode(unpack_records(body)[position : position + 1], EarnHandler.contracts, sys.maxsize)
     verdicts: list[Verdict] = []
     kept, bought_at = order.kept, moment(order.occurred_at)
-    known = Known(kept.tier, lambda key: kept.counts.get(key, 0), kept.member)
+    known = MemberContext(kept.tier, lambda key: kept.counts.get(key, 0), kept.member)
     for received in decoded.events:
         event = received.event
         if isinstance(event, PurchaseAmended) and bought_at is not None:
@@ -155,10 +155,10 @@ async def _lots(reading: Reading, member: str, lots: Iterable[int]) -> tuple[Ord
     for lot, operation, points in await reading.connection.fetch(_MOVES, member, numbers):
         moves[lot][word(operation)] = points
     due = {"activated": Operation.ACTIVATE.word, "expired": Operation.EXPIRE.word}
-    for lapse in held.lapses:
-        if lapse.lot in moves:
-            known = moves[lapse.lot]
-            known[due[lapse.what]] = known.get(due[lapse.what], 0) + lapse.points
+    for effect in held.timed_effects:
+        if effect.lot in moves:
+            known = moves[effect.lot]
+            known[due[effect.what]] = known.get(due[effect.what], 0) + effect.points
     rows = await reading.connection.fetch(_LOTS, member, numbers)
     return tuple(
         OrderLotView(

@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import functools
 import logging
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 from aiokafka import ConsumerRebalanceListener
@@ -35,6 +36,8 @@ from shared.runtime.retries import attempts
 from shared.settings import Clock, Settings
 
 _log = logger(__name__)
+#: How long a worker that is told to stop waits for Kafka when no batch is in hand.
+_NOTHING_IN_HAND_SECONDS = 2.0
 
 
 class BatchConsumer(Service):
@@ -102,12 +105,18 @@ class BatchConsumer(Service):
         """Finish the batches in hand, nothing more: the session ends its pipelines before its consumer."""
         self._halt.set()
         self._session_over.set()
-        await self._ended.wait()
+        # Where no batch can be in hand, whatever the session waits for is Kafka, and not worth waiting for.
+        in_hand = any(pipeline.owns_partition for pipeline, _task in self._pipelines.values())
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(
+                self._ended.wait(), self.settings.stop_seconds if in_hand else _NOTHING_IN_HAND_SECONDS
+            )
 
     async def on_shutdown(self) -> None:
         """Close what is open."""
         await self._publisher.stop()
-        await asyncio.to_thread(self._admin.close)
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(asyncio.to_thread(self._admin.close), _NOTHING_IN_HAND_SECONDS)
         if self.pool is not None:
             self.pool.terminate()
 
@@ -179,7 +188,7 @@ class BatchConsumer(Service):
 
     @Service.task
     async def _audit(self) -> None:
-        """Check the invariants of the accounts that were written since the last time, at most a few thousand."""
+        """Check the invariants of the accounts that were written since the last time, at most a few hundred."""
         while not self._halt.is_set():
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._halt.wait(), self.settings.audit_seconds)
@@ -254,7 +263,8 @@ class BatchConsumer(Service):
             auto_offset_reset="earliest",
             max_partition_fetch_bytes=s.batch_bytes,
             session_timeout_ms=int(s.session_seconds * 1000),
-            heartbeat_interval_ms=int(min(3.0, s.session_seconds / 10) * 1000),
+            # Rebalances are heard of by heartbeats; more than one a second would only keep idle brokers busy.
+            heartbeat_interval_ms=int(min(3.0, s.session_seconds / 3, max(1.0, s.session_seconds / 10)) * 1000),
             rebalance_timeout_ms=int(s.rebalance_seconds * 1000),
             # A pipeline that waits for Postgres polls nothing; that is patience, not death.
             max_poll_interval_ms=2**31 - 1,
@@ -264,6 +274,7 @@ class BatchConsumer(Service):
         """Begin with partitions that this worker was given; not where the session ended while it joined the group."""
         if self._session_over.is_set():
             return
+        check = _once(self._check_ledger)
         for tp in partitions:
             name = self._topics[tp.topic]
             pipeline = Pipeline(
@@ -276,6 +287,7 @@ class BatchConsumer(Service):
                 consumer=self._consumer,
                 partition=tp,
                 topic=name,
+                check=check,
                 claim=functools.partial(self._claim, tp, name),
                 shards=functools.partial(self._shards, tp),
             )
@@ -324,6 +336,20 @@ class BatchConsumer(Service):
         self._set_connected(False)
         metrics.RETRIES.labels(self.handler.service, type(problem).__name__).inc()
         _log.warning("not consuming yet", cause=repr(problem), attempt=number)
+
+
+def _once(check: Callable[[], Awaitable[None]]) -> Callable[[], Awaitable[None]]:
+    """Return a check that several may ask for; it is made until it succeeds, and then no more."""
+    turn, made = asyncio.Lock(), False
+
+    async def ask() -> None:
+        nonlocal made
+        async with turn:
+            if not made:
+                await check()
+                made = True
+
+    return ask
 
 
 class _Listener(ConsumerRebalanceListener):

@@ -18,6 +18,7 @@ _SHORTER_SECONDS = 60.0
 _REBALANCING_SECONDS = 0.2
 #: Compressed records can be a thousand times larger than what was fetched: few are unpacked at a time.
 _STEP_RECORDS = 100
+_POSITION_SECONDS = 5.0
 
 
 class Fetcher:
@@ -78,7 +79,9 @@ class Fetcher:
 
     async def position(self) -> int:
         """Return the offset that the consumer reads next: also past what it skips, such as aborted transactions."""
-        return int(await self._consumer.position(self._tp))
+        # aiokafka waits for ever where the position was lost and the broker does not answer: then try again, or stop.
+        async with asyncio.timeout(_POSITION_SECONDS):
+            return int(await self._consumer.position(self._tp))
 
     def waiting(self, next_offset: int) -> int:
         """Return how many offsets lie between ``next_offset`` and what may be read; 0 before the first fetch.

@@ -14,6 +14,7 @@ from shared.database.pool import Connection
 from shared.errors import UsageError
 from shared.logs import logger
 from shared.runtime import journal, metrics
+from shared.runtime.brokers import Handled
 from shared.runtime.journal import Claim
 
 _log = logger(__name__)
@@ -44,12 +45,14 @@ def decide_claim(
 
 
 def handled_beyond(
-    watermarks: Mapping[tuple[str, int], Claim], handled: Mapping[tuple[str, int], int], topic_ids: Mapping[str, str]
+    watermarks: Mapping[tuple[str, int], Claim],
+    handled: Mapping[tuple[str, int], Handled],
+    topic_ids: Mapping[str, str],
 ) -> list[tuple[str, int, int, int]]:
     """Return where Kafka knows of more than the ledger: (topic, partition, offset in the ledger, offset in Kafka).
 
-    A worker tells Kafka after it has stored, so Kafka is never ahead of the ledger that it served. Watermarks of a
-    topic that was recreated since are about other records.
+    A worker tells Kafka after it has stored, so Kafka is never ahead of the ledger that it served. What was committed
+    of a topic that was recreated since, or of a log that the broker lost, is about other records.
 
     Args:
         watermarks: Of the service, by topic (short name) and partition.
@@ -57,9 +60,9 @@ def handled_beyond(
         topic_ids: The topics' present ids, by short name.
     """
     beyond = []
-    for (topic, partition), offset in sorted(handled.items()):
+    for (topic, partition), (offset, log) in sorted(handled.items()):
         known = watermarks.get((topic, partition))
-        if known is not None and known.topic_id != topic_ids.get(topic):
+        if known is not None and (known.topic_id != topic_ids.get(topic) or _is_earlier(log, known)):
             continue
         stands_at = known.next_offset if known is not None else 0
         if offset > stands_at:
@@ -67,10 +70,21 @@ def handled_beyond(
     return beyond
 
 
+def name_of_log(claim: Claim) -> str:
+    """Return which records an offset is about, as it stands beside the offset in Kafka."""
+    return f"{claim.topic_id}/{claim.epoch}"
+
+
+def _is_earlier(log: str, known: Claim) -> bool:
+    """Tell whether an offset is about records that were there before those of the watermark; "" says nothing."""
+    topic_id, slash, epoch = log.rpartition("/")
+    return bool(slash) and epoch.isdecimal() and (topic_id != known.topic_id or int(epoch) < known.epoch)
+
+
 async def check_not_restored(
     connection: Connection,
     service: str,
-    handled: Mapping[tuple[str, int], int],
+    handled: Mapping[tuple[str, int], Handled],
     topic_ids: Mapping[str, str],
     *,
     accept: bool,

@@ -14,7 +14,7 @@ from collections.abc import Awaitable, Callable, Iterable
 from typing import Any
 
 from shared.contracts.catalogue import EVENTS
-from shared.errors import Fenced, InvariantBroken
+from shared.errors import Fenced, InvariantBroken, UsageError
 from shared.logs import logger
 from shared.runtime import journal, metrics
 from shared.runtime.counters import count_batch
@@ -23,6 +23,7 @@ from shared.runtime.failpoints import reach
 from shared.runtime.fetcher import Fetcher
 from shared.runtime.headers import tolerate
 from shared.runtime.journal import Claim, OutboxRow
+from shared.runtime.leases import name_of_log
 from shared.runtime.publisher import Publisher
 from shared.runtime.records import Batch
 from shared.runtime.retries import attempts, is_transient
@@ -61,6 +62,7 @@ class Pipeline:
         consumer: Any,
         partition: Any,
         topic: str,
+        check: Callable[[], Awaitable[None]],
         claim: Callable[[bool], Awaitable[Claim]],
         shards: Callable[[], int],
     ) -> None:
@@ -76,6 +78,7 @@ class Pipeline:
             consumer: The aiokafka consumer; the pipeline reads its own partition only.
             partition: aiokafka's name of the partition.
             topic: The topic's short name.
+            check: Sees that the ledger is not older than what Kafka was told of this partition.
             claim: Finds out where the partition stands, and writes it down if that is new; told whether the log
                 was seen to end before the watermark.
             shards: Says into how many parts the sweeps are divided, of which this partition's number is one; 0 if
@@ -91,6 +94,7 @@ class Pipeline:
         self._tp = partition
         self._topic = topic
         self._private = topic in handler.private
+        self._check_ledger = check
         self._find_claim = claim
         self._shards = shards
         self._swept_at = _NOT_YET
@@ -109,6 +113,11 @@ class Pipeline:
         """Return for how long records have waited, or the partition was not taken over, without any progress."""
         waiting = self._claim is None or self._fetcher.waiting(self._claim.next_offset)
         return time.monotonic() - self._progress_at if waiting else 0.0
+
+    @property
+    def owns_partition(self) -> bool:
+        """Whether the partition was taken over: only then there can be a batch in hand."""
+        return self._claim is not None
 
     def stop(self) -> None:
         """Ask the pipeline to finish its batch and nothing more."""
@@ -157,7 +166,12 @@ class Pipeline:
     async def _take_over(self) -> None:
         """Find out where the partition stands, and publish first what a crash left behind."""
         await self._settle()
+        before = self._claim
+        if before is None:
+            await self._retried(self._check_ledger)
         self._claim = await self._retried(lambda: self._find_claim(self._fetcher.shorter))
+        if before is not None:
+            await self._refuse_an_older_ledger(before, self._claim)
         self._fetcher.start_over()
         self._offset_committed = self._claim.next_offset
         left = await self._retried(self._left_behind)
@@ -167,23 +181,40 @@ class Pipeline:
         # Lag tools see where the ledger stands, also after a restore.
         await self._commit_offset()
 
+    async def _refuse_an_older_ledger(self, before: Claim, now: Claim) -> None:
+        """See that the ledger still has what this very pipeline stored: a fail-over may have lost it under us."""
+        if (now.epoch, now.next_offset) >= (before.epoch, before.next_offset):
+            return
+        problem = (
+            f"the ledger went back: this worker had stored {self._topic}[{self._tp.partition}] up to "
+            f"{before.next_offset}, and it stands at {now.next_offset}. It was restored, or lost its last transactions "
+            "in a fail-over"
+        )
+        if not self._settings.accept_restored_ledger:
+            # Kafka must know what was handled: whoever starts next looks there.
+            self._claim = before
+            await self._commit_offset()
+            raise UsageError(f"{problem}. See docs/operations.md; LOYALTY_ACCEPT_RESTORED_LEDGER=true goes on")
+        _log.error("going on with a restored ledger, as LOYALTY_ACCEPT_RESTORED_LEDGER says", problem=problem)
+
     async def _next_batch(self) -> None:
         swept = await self._sweep()
         records = await self._fetcher.fetch(self._stopping, seconds=0.0 if swept else self._patience())
-        if not records and swept:
-            return
         assert self._claim is not None
+        if not records and swept:
+            self._rest_unless_waiting()
+            return
         if not records:
             await self._skip_to_position()
             await self._tidy_up()
             self._show_lag()
             self._fetcher.look_for_a_shorter_log(self._claim.next_offset)
-            if not self._fetcher.waiting(self._claim.next_offset):
-                self._progress_at = time.monotonic()
+            self._rest_unless_waiting()
             return
         if records[0].offset < self._claim.next_offset:
             self._fetcher.shorter = self._consumer.highwater(self._tp) < self._claim.next_offset
             raise Fenced(f"Kafka went back to {records[0].offset}, behind {self._claim.next_offset}")
+        await self._count_lost(records[0].offset)
         reach("fetched")
         async with self._turns:
             started = time.monotonic()
@@ -197,6 +228,23 @@ class Pipeline:
         if committed.outbox is not None:
             await self._settle()
             self._publishing = asyncio.create_task(self._publish_batch(committed.outbox))
+
+    def _rest_unless_waiting(self) -> None:
+        assert self._claim is not None
+        if not self._fetcher.waiting(self._claim.next_offset):
+            self._progress_at = time.monotonic()
+
+    async def _count_lost(self, first: int) -> None:
+        """Say so where Kafka's retention removed what follows the watermark; what the consumer skips is no loss."""
+        assert self._claim is not None
+        known = self._claim.next_offset
+        if first <= known:
+            return
+        lost = min(first, (await self._consumer.beginning_offsets([self._tp]))[self._tp]) - known
+        if lost > 0:
+            metrics.RECORDS_LOST.labels(self._handler.service).inc(lost)
+            _log.error("Kafka's retention removed records before they were handled; raise retention.ms",
+                       first=known, last=known + lost - 1, topic=self._topic, partition=self._tp.partition)  # fmt: skip
 
     def _patience(self) -> float:
         """Return how long to wait for records before there is something else to do."""
@@ -247,6 +295,7 @@ class Pipeline:
         assert self._claim is not None
         position = await self._fetcher.position()
         if position > self._claim.next_offset:
+            await self._count_lost(position)
             async with self._turns:
                 await self._commit(Batch(self._topic, self._tp.partition, self._claim.epoch, [], position))
 
@@ -333,7 +382,7 @@ class Pipeline:
         offset = self._claim.next_offset
         try:
             async with asyncio.timeout(_OFFSET_COMMIT_SECONDS):
-                await self._consumer.commit({self._tp: offset})
+                await self._consumer.commit({self._tp: (offset, name_of_log(self._claim))})
             self._offset_committed = offset
         except Exception as problem:  # noqa: BLE001 - a lag tool that lags is no reason to stop
             _log.info("offset not committed to Kafka", cause=repr(problem))
