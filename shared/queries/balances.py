@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import AsyncIterator, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from shared.database.pool import Connection
 from shared.instants import BEGINNING
@@ -166,8 +166,9 @@ async def _holdings(
 async def _load_then(connection: Connection, accounts: Sequence[Account], as_of: int) -> None:
     numbers = [account.account for account in accounts]
     members = list({account.member for account in accounts})
-    lots = await connection.fetch(_LOTS_THEN, as_of, numbers)
-    fill(accounts, lots, await connection.fetch(_HOLDS_THEN, as_of, numbers, members))
+    lots: list[Any] = await connection.fetch(_LOTS_THEN, as_of, numbers)
+    holds: list[Any] = await connection.fetch(_HOLDS_THEN, as_of, numbers, members)
+    fill(accounts, lots, holds)
     for account in accounts:
         # Whether anything is due shows when it is looked for.
         account.next_due = BEGINNING
@@ -244,8 +245,3 @@ def _balance(a: Account) -> Balance:
 def size(row: Balance) -> tuple[int, int, int, str, str]:
     """Return what balances are sorted by where the largest comes first."""
     return -row.available, -row.pending, -row.lifetime, row.member_id, row.wallet
-
-
-def word(operation: int) -> str:
-    """Return an operation's name as the command line shows it."""
-    return Operation(operation).word

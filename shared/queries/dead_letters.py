@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Collection, Mapping
+from collections.abc import AsyncIterator, Collection
 from typing import Any, NamedTuple
 
 from shared.database.pool import Connection
@@ -113,7 +113,7 @@ async def open_dead_letters(
             yield Refused(row["id"], row["state"], row["reason"], row["topic"], record)
 
 
-def _view(row: Mapping[str, Any]) -> DeadLetterView:
+def _view(row: Any) -> DeadLetterView:
     return DeadLetterView(
         id=row["id"],
         reason=row["reason"],
@@ -127,7 +127,7 @@ def _view(row: Mapping[str, Any]) -> DeadLetterView:
     )
 
 
-def _cursor(row: Mapping[str, Any]) -> DeadLetterCursor:
+def _cursor(row: Any) -> DeadLetterCursor:
     return DeadLetterCursor(
         row["recorded_at"], row["topic"], row["partition"], -row["epoch"], -row["record_offset"], row["service"]
     )

@@ -61,7 +61,7 @@ async def entries_of(reading: Reading, members: Sequence[str], causes: Sequence[
 
 async def referral_by_key(reading: Reading, key: bytes) -> ReferralExplained:
     """Return a referral, with the entries that it made and those that took its rewards back."""
-    row = await reading.connection.fetchrow(_REFERRALS + "where key = $1", key)
+    row: Any = await reading.connection.fetchrow(_REFERRALS + "where key = $1", key)
     back = await reading.connection.fetch(_CHANGED_BY, row["order_key"])
     entries = await entries_of(reading, [row["referrer"], row["friend"]], [key, *(one for (one,) in back)])
     # Of a return's entries, only those that took the referral's rewards back.
@@ -74,9 +74,7 @@ async def referrals_of_order(reading: Reading, order: bytes) -> tuple[ReferralEx
     return tuple(_referral(reading, row) for row in rows)
 
 
-def _referral(
-    reading: Reading, row: Mapping[str, Any], entries: tuple[EntryView, ...] | None = None
-) -> ReferralExplained:
+def _referral(reading: Reading, row: Any, entries: tuple[EntryView, ...] | None = None) -> ReferralExplained:
     """Return a referral with the day up to which the friend's purchase can make it pay, by the newest program."""
     newest = reading.newest
     until = open_until(row["registered_at"], newest) if row["state"] == "open" and newest.referral else None
@@ -106,7 +104,7 @@ def _of_referral(entry: EntryView) -> bool:
 
 async def redemption_by_key(reading: Reading, key: bytes) -> RedemptionExplained:
     """Return a redemption with what was asked and answered."""
-    row = await reading.connection.fetchrow(_REDEMPTION, key)
+    row: Any = await reading.connection.fetchrow(_REDEMPTION, key)
     return RedemptionExplained(
         id=row["redemption_id"],
         member_id=row["member"],

@@ -17,14 +17,16 @@ union all select 'redemption', source, key, member from redemption where redempt
 order by 1, 2 limit $2
 """
 _BY_KEY = """
-select 'order' as kind, source, key, member from purchase where key = $1
-union all select kind, source, key, member from purchase_return where key in ($2, $3)
-union all select 'amendment', source, key, member from amendment where key = $4
-union all select 'referral', source, key, friend from referral where key = $5
-union all select 'redemption', source, key, member from redemption where key = $6
-union all select 'claim', source, key, member from fulfilment where key = $7
+select 'order' as kind, source, key, member from purchase where key = any($1::uuid[])
+union all select kind, source, key, member from purchase_return where key = any($1::uuid[])
+union all select 'amendment', source, key, member from amendment where key = any($1::uuid[])
+union all select 'referral', source, key, friend from referral where key = any($1::uuid[])
+union all select 'redemption', source, key, member from redemption where key = any($1::uuid[])
+union all select 'claim', source, key, member from fulfilment where key = any($1::uuid[])
 order by 1, 2
 """
+#: The word that stands before an id in its key, by its contract; an order has none.
+_WORDS = ("return", "cancellation", "amendment", "referral", "redemption", "claim")
 #: Far more than sources that use the same ids; whoever asks is to say which.
 _MATCHES_MAX = 1_000
 
@@ -42,7 +44,6 @@ async def matches(connection: Connection, name: str, source: str | None) -> list
     """Return what goes by an id; with its source it is found by its key."""
     if source is None:
         return [Match(*row) for row in await connection.fetch(_BY_ID, name, _MATCHES_MAX)]
-    # Before the id stands the word that its contract puts there.
-    words = ("return", "cancellation", "amendment", "referral", "redemption", "claim")
-    keys = [business_key(source, name), *(business_key(source, f"{word}\x1f{name}") for word in words)]
-    return [Match(*row) for row in await connection.fetch(_BY_KEY, *keys)]
+    # Keys of different kinds of events differ, so each table may be asked for all of them.
+    keys = [business_key(source, name), *(business_key(source, f"{word}\x1f{name}") for word in _WORDS)]
+    return [Match(*row) for row in await connection.fetch(_BY_KEY, keys)]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from shared.database.pool import Connection
@@ -55,7 +54,7 @@ async def count_notifications(
     ]
 
 
-def _view(row: Mapping[str, Any]) -> NotificationView:
+def _view(row: Any) -> NotificationView:
     return NotificationView(
         notification_id=row["id"],
         member_id=row["member"],

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import Any
 
 import jiter
@@ -20,7 +20,7 @@ from shared.ledger.model import Terms
 from shared.ledger.operations import Operation
 from shared.program.compiled.program import Program
 from shared.program.compiled.rating_context import MemberContext
-from shared.queries.balances import accounts_of, word
+from shared.queries.balances import accounts_of
 from shared.queries.explained import Reading, entries_of, referrals_of_order
 from shared.queries.verdicts import verdict_views
 from shared.queries.views_of_causes import (
@@ -38,7 +38,7 @@ from shared.queries.views_of_causes import (
     RulePoints,
     VerdictView,
 )
-from shared.queries.words import instant, rule_name
+from shared.queries.words import instant, rule_name, word
 from shared.runtime.decode import decode
 from shared.runtime.packed import unpack_records
 
@@ -122,7 +122,8 @@ def _awards(order: Order, program: Program) -> tuple[AwardView, ...]:
 
 async def _rules(reading: Reading, order: Order, program: Program) -> tuple[VerdictView, ...]:
     """Rate the order again, by what was known then, and return what became of each rule."""
-    seq, position = await reading.connection.fetchrow(_RATED, order.key)
+    rated: Any = await reading.connection.fetchrow(_RATED, order.key)
+    seq, position = rated
     body = await reading.connection.fetchval(_ARCHIVED, seq)
     # It was accepted, so it is not too large.
     decoded = decode(unpack_records(body)[position : position + 1], EarnHandler.contracts, sys.maxsize)
@@ -178,12 +179,12 @@ async def _lots(reading: Reading, member: str, lots: Iterable[int]) -> tuple[Ord
 
 async def return_by_key(reading: Reading, key: bytes) -> ReturnView:
     """Return a return or a cancellation, with its order."""
-    row = await reading.connection.fetchrow(_RETURNS + "where key = $1", key)
+    row: Any = await reading.connection.fetchrow(_RETURNS + "where key = $1", key)
     order = (await load_orders(reading.connection, [row["order_key"]]))[row["order_key"]]
     return await _returned(reading, row, order, OrderName(order.order_id, order.source))
 
 
-async def _returned(reading: Reading, row: Mapping[str, Any], order: Order, of: OrderName | None = None) -> ReturnView:
+async def _returned(reading: Reading, row: Any, order: Order, of: OrderName | None = None) -> ReturnView:
     result = jiter.from_json(row["result"].encode())
     # A return that takes a referral back concerns the referrer too.
     referrers = await reading.connection.fetch(_REFERRERS, order.key)
@@ -207,7 +208,7 @@ async def _returned(reading: Reading, row: Mapping[str, Any], order: Order, of: 
 
 async def claim_by_key(reading: Reading, key: bytes) -> ClaimView:
     """Return a claim, with its order."""
-    row = await reading.connection.fetchrow(_CLAIM, key)
+    row: Any = await reading.connection.fetchrow(_CLAIM, key)
     return ClaimView(
         id=row["claim_id"],
         member_id=row["member"],
@@ -219,14 +220,12 @@ async def claim_by_key(reading: Reading, key: bytes) -> ClaimView:
 
 async def amendment_by_key(reading: Reading, key: bytes) -> AmendmentView:
     """Return an amendment, with its order."""
-    row = await reading.connection.fetchrow(_AMENDMENTS + "where key = $1", key)
+    row: Any = await reading.connection.fetchrow(_AMENDMENTS + "where key = $1", key)
     order = (await load_orders(reading.connection, [row["order_key"]]))[row["order_key"]]
     return await _amended(reading, row, order, OrderName(order.order_id, order.source))
 
 
-async def _amended(
-    reading: Reading, row: Mapping[str, Any], order: Order, of: OrderName | None = None
-) -> AmendmentView:
+async def _amended(reading: Reading, row: Any, order: Order, of: OrderName | None = None) -> AmendmentView:
     changed: dict[str | None, int] = {}
     for rule, _lot, points in jiter.from_json(row["changes"].encode()):
         name = rule_name(reading.programs, order.program_version, rule)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from shared.database.pool import Connection
@@ -57,7 +56,7 @@ async def count_redemptions(
     ]
 
 
-def _view(row: Mapping[str, Any]) -> RedemptionView:
+def _view(row: Any) -> RedemptionView:
     return RedemptionView(
         redemption_id=row["redemption_id"],
         source=row["source"],
@@ -72,5 +71,5 @@ def _view(row: Mapping[str, Any]) -> RedemptionView:
     )
 
 
-def _cursor(row: Mapping[str, Any]) -> RedemptionCursor:
+def _cursor(row: Any) -> RedemptionCursor:
     return RedemptionCursor(row["requested_at"], row["redemption_id"], row["key"])

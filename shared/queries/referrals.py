@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from shared.database.pool import Connection
@@ -52,7 +51,7 @@ async def count_referrals(connection: Connection, *, state: str | None = None) -
     ]
 
 
-def _view(row: Mapping[str, Any]) -> ReferralView:
+def _view(row: Any) -> ReferralView:
     return ReferralView(
         referral_id=row["referral_id"],
         source=row["source"],
@@ -68,5 +67,5 @@ def _view(row: Mapping[str, Any]) -> ReferralView:
     )
 
 
-def _cursor(row: Mapping[str, Any]) -> ReferralCursor:
+def _cursor(row: Any) -> ReferralCursor:
     return ReferralCursor(row["registered_at"], row["referral_id"], row["key"])

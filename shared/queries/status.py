@@ -6,7 +6,7 @@ Cheap however much there is: what is due is counted along an index. Only ``overt
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from shared.database.pool import Connection
 
@@ -103,13 +103,14 @@ async def count_open_dead_letters(connection: Connection) -> int:
 
 async def earned_so_far(connection: Connection) -> tuple[int, int]:
     """Return how many members have earned, and how many points; reads all accounts."""
-    members, points = await connection.fetchrow(_EARNED)
-    return members, points
+    row: Any = await connection.fetchrow(_EARNED)
+    return row[0], row[1]
 
 
 async def ledger_size(connection: Connection) -> Size:
     """Return how many entries and accounts there are; reads all of them."""
-    return Size(*await connection.fetchrow(_SIZE))
+    row: Any = await connection.fetchrow(_SIZE)
+    return Size(*row)
 
 
 async def archived_records(connection: Connection, services: Sequence[str] | None = None) -> int:

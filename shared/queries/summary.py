@@ -52,7 +52,8 @@ class Summary(NamedTuple):
 async def summary_of(connection: Connection) -> Summary:
     """Return points by operation, tiers and their movements, redemptions, referrals and notifications."""
     zone = str((await load_versions(connection))[-1].zone)
-    members, earned, available = await connection.fetchrow(_TOTALS)
+    totals: Any = await connection.fetchrow(_TOTALS)
+    members, earned, available = totals
     operations = [
         (Operation(operation).word, entries, points)
         for operation, entries, points in await connection.fetch(_OPERATIONS)

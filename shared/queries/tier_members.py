@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from shared.database.pool import Connection
@@ -71,7 +71,7 @@ async def list_tier_members(
 
 async def count_tiers(connection: Connection, ladder: Ladder) -> list[TierCount]:
     """Count the members of each tier, the highest first; last those of tiers that are not on the ladder any more."""
-    found = dict(await connection.fetch(_COUNT, ladder.wallet))
+    found = {tier: members for tier, members in await connection.fetch(_COUNT, ladder.wallet)}  # noqa: C416 - rows
     counted = [TierCount(one.tier, one.name, found.pop(one.tier, 0)) for one in ladder.tiers]
     return [*reversed(counted), *(TierCount(tier or None, None, members) for tier, members in found.items())]
 
@@ -84,7 +84,7 @@ async def count_changes(connection: Connection, ladder: Ladder, program: Program
     ]
 
 
-def _view(row: Mapping[str, Any]) -> TierMemberView:
+def _view(row: Any) -> TierMemberView:
     return TierMemberView(
         member_id=row["member"],
         tier=row["tier"] or None,
@@ -94,5 +94,5 @@ def _view(row: Mapping[str, Any]) -> TierMemberView:
     )
 
 
-def _cursor(row: Mapping[str, Any]) -> TierMemberCursor:
+def _cursor(row: Any) -> TierMemberCursor:
     return TierMemberCursor(row["rank"], row["metric_value"], row["member"], row["account"])

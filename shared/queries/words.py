@@ -12,8 +12,8 @@ from services.earn.referring import RULES
 from shared.database.pool import Connection
 from shared.instants import BEGINNING, NEVER, iso
 from shared.ledger.model import TIME, Entry
+from shared.ledger.operations import Operation
 from shared.program.compiled.program import Program
-from shared.queries.balances import word
 from shared.queries.views import CauseView, EntryView, Json
 from shared.runtime.packed import unpack_messages
 
@@ -35,6 +35,11 @@ async def names_of(connection: Connection, keys: Iterable[bytes]) -> dict[bytes,
     """Return what stands behind business keys; the cause of what is due is time."""
     rows = await connection.fetch(_NAMES, list(set(keys)))
     return {TIME: CauseView("time"), **{key: CauseView(*name) for key, *name in rows}}
+
+
+def word(operation: int) -> str:
+    """Return an operation's name as readers are shown it."""
+    return Operation(operation).word
 
 
 def instant(value: int | None) -> str | None:
@@ -74,7 +79,7 @@ def entry_view(
 
 
 async def entry_views(
-    connection: Connection, rows: Sequence[Sequence[Any]], programs: Mapping[int, Program]
+    connection: Connection, rows: Sequence[Any], programs: Mapping[int, Program]
 ) -> tuple[EntryView, ...]:
     """Return rows of (member, wallet, the columns of an entry) as views."""
     entries = [(member, wallet, Entry(*columns)) for member, wallet, *columns in rows]
