@@ -89,7 +89,7 @@ class DecidingOrders(DecidingReferrals):
         self.effects.parked.append((
             received.key, received.content_hash, order_key, received.event.member_id, self._mark.recorded_at,
             self._mark.seq, received.position, origin.topic, origin.partition, origin.epoch, pack([origin.record]),
-            SEPARATOR.join(ids_in(origin.record.value)),
+            SEPARATOR.join(sorted(ids_in(origin.record.value))),
         ))  # fmt: skip
 
     def _unpark(self, parked: Parked, order: Order) -> None:
