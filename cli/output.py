@@ -78,6 +78,8 @@ def _explained(problem: Exception) -> str | None:
 
     if isinstance(problem, asyncpg.UndefinedTableError):
         return "the database has no tables yet; make them with `loyalty database migrate`"
+    if isinstance(problem, asyncpg.UndefinedColumnError):
+        return "the tables are those of an older version; bring them up to date with `loyalty database migrate`"
     if not isinstance(problem, unreachable()):
         return None
     cause = f"{type(problem).__name__}: {problem}".removesuffix(": ")

@@ -7,7 +7,6 @@ import math
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple
 
 from aiokafka import TopicPartition
 
@@ -15,25 +14,11 @@ from devstack.ends import Ends
 from shared.contracts.catalogue import READERS, SERVICES
 from shared.database.pool import Connection
 from shared.errors import UsageError
+from shared.queries.status import Backlog, backlog, is_busy
 from shared.runtime.brokers import Admin, Topic
 from shared.runtime.clock import horizon
 from shared.settings import Settings
 
-#: What a sweep of each service still has to do, up to an instant.
-_DUE = {
-    "redeem": "select count(*) from account where next_due <= $1",
-    "tiers": """
-        select (select count(*) from standing where next_due <= $1)
-             + (select count(*) from standing s join account a using (account) where a.version > s.version)
-    """,
-}
-#: Whether something is not handled, or handled but not published: cheap to ask, and usually true.
-_BUSY = """
-select exists(select from outbox) or exists(
-    select from unnest($1::text[], $2::text[], $3::int[], $4::bigint[]) as sent(service, topic, partition, next_offset)
-    left join watermark w using (service, topic, partition)
-    where w.next_offset is null or w.next_offset < sent.next_offset)
-"""
 _POLL_SECONDS = 0.01
 #: How often to check whether topics were recreated.
 _TOPICS_SECONDS = 5.0
@@ -74,7 +59,7 @@ class Watcher:
     def __init__(self, settings: Settings, connection: Connection, services: Sequence[str] = SERVICES) -> None:
         """Watch the services that run here."""
         self._readers = [reader for reader in READERS if reader[0] in services]
-        self._due = " + ".join(f"({sql})" for service, sql in _DUE.items() if service in services)
+        self._services = services
         self._settings = settings
         self._connection = connection
         self._admin = Admin(settings.kafka_brokers)
@@ -89,16 +74,19 @@ class Watcher:
         await self._ends.close()
         await asyncio.to_thread(self._admin.close)
 
-    async def behind(self, *, topics_known: bool = False) -> Behind:
+    async def behind(self, *, topics_known: bool = False, thorough: bool = True) -> Behind:
         """Return the work that is left now.
 
         Args:
             topics_known: Whether to reuse topics that were looked up some seconds ago.
+            thorough: Whether to compare every tier with the ledger, too: it costs a join of two tables that grow, and
+                finds only what the services were never told of, for a broker lost it.
         """
         if not topics_known or time.monotonic() - self._topics_at > _TOPICS_SECONDS:
             names = sorted({self._settings.topic(topic) for _service, topic in self._readers})
             self._topics, self._topics_at = await self._admin.topics(names), time.monotonic()
-        marks, outbox, due = await self._snapshot()
+        tables = await self._snapshot(overtaken=thorough)
+        marks = {(mark.service, mark.topic, mark.partition): mark for mark in tables.watermarks}
         positions: dict[TopicPartition, int] = {}
         unclaimed: list[tuple[str, TopicPartition]] = []
         claimed: list[tuple[str, TopicPartition, int]] = []
@@ -115,25 +103,19 @@ class Watcher:
                     unclaimed.append((service, tp))
                     positions.setdefault(tp, 0)
         ends = await self._ends.of(positions)
-        found = Behind(dict.fromkeys((service for service, _topic in self._readers), 0), outbox, len(unclaimed), due)
+        waiting = dict.fromkeys((service for service, _topic in self._readers), 0)
+        found = Behind(waiting, tables.outbox, len(unclaimed), tables.due)
         for service, tp, next_offset in claimed:
             found.records[service] += max(0, ends[tp] - next_offset)
         for service, tp in unclaimed:
             found.records[service] += ends[tp]
         return found
 
-    async def _snapshot(self) -> tuple[dict[tuple[str, str, int], _Mark], int, int]:
+    async def _snapshot(self, *, overtaken: bool) -> Backlog:
         """Return the watermarks, the size of the outbox and the number of due accounts and tiers, as of one instant."""
         lateness = round(self._settings.lateness_seconds * 1_000_000)
         until, _now = await horizon(self._connection, self._settings.clock, lateness)
-        async with self._connection.transaction(isolation="repeatable_read", readonly=True):
-            rows = await self._connection.fetch(
-                "select service, topic, partition, next_offset, topic_id from watermark"
-            )
-            outbox = await self._connection.fetchval("select count(*) from outbox")
-            due = await self._connection.fetchval(f"select {self._due}", until) if self._due else 0
-        marks = {(service, topic, partition): _Mark(*mark) for service, topic, partition, *mark in rows}
-        return marks, outbox, due
+        return await backlog(self._connection, self._services, until, overtaken=overtaken)
 
     async def settled(
         self,
@@ -155,11 +137,10 @@ class Watcher:
             for service, read in self._readers
             if read == topic
         ]
-        columns = [list(column) for column in zip(*wanted, strict=True)] or [[], [], [], []]
         seen, moved_at = None, time.monotonic()
         while True:
             looked_at = time.monotonic()
-            if not await self._connection.fetchval(_BUSY, *columns):
+            if not await is_busy(self._connection, wanted):
                 behind = await self.behind(topics_known=True)
                 if behind.idle:
                     return
@@ -177,13 +158,6 @@ class Watcher:
     async def wait_idle(self) -> None:
         """Wait until no work is left."""
         while True:
-            if (await self.behind()).idle:
+            if (await self.behind(thorough=False)).idle and (await self.behind()).idle:
                 return
             await asyncio.sleep(_POLL_SECONDS * 5)
-
-
-class _Mark(NamedTuple):
-    """A service's watermark in a partition, and the topic's id."""
-
-    next_offset: int
-    topic_id: str

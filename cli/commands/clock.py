@@ -42,7 +42,7 @@ def parse_instant(text: str) -> int:
 @command
 async def show(home: Home = DEFAULT_HOME) -> None:
     """Show the program's present time."""
-    from shared.admin import clock
+    from shared.queries import clock
 
     settings = settings_for(home)
     async with database(settings) as connection:
@@ -78,8 +78,9 @@ async def _move_slowly(connection: Connection, settings: Settings, wanted: int) 
     from cli.render.progress import Report
     from devstack.progress import Watcher
     from shared.admin import clock
+    from shared.queries.clock import now
 
-    present = await clock.now(connection, settings)
+    present = await now(connection, settings)
     steps = range(present + _HALF_A_DAY, wanted, _HALF_A_DAY)
     async with Watcher(settings, connection) as watcher:
         with Report("moving the clock to", len(steps), "half days", connection) as report:

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any
+from collections.abc import AsyncIterator
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from cli.home import Home
-from cli.output import AsJson, command, console, errors, print_json, show
+from cli.output import AsJson, command, console, errors, print_json, say, show
 from devstack.home import DEFAULT_HOME, database, settings_for
 from shared.errors import UNREAD_BATCH, UsageError
-from shared.instants import iso
 from shared.invisible import escaped
 
 if TYPE_CHECKING:
+    from shared.database.pool import Connection
+    from shared.queries.dead_letters import Refused
     from shared.settings import Settings
 
 app = typer.Typer(
@@ -22,8 +24,6 @@ app = typer.Typer(
 
 Letter = Annotated[str, typer.Argument(help="The id of a dead letter, or its beginning.")]
 Reason = Annotated[str | None, typer.Option(help="Only those with this reason.")]
-_COLUMNS = "id, reason, topic, partition, epoch, record_offset, recorded_at, state, detail"
-_REQUEST_BYTES = 9_000_000
 _UNREAD = "the records of a batch that was not unpacked are not kept: have their producer send them again"
 #: What cannot be sent again from here, and what to do instead.
 _NEVER_AGAIN = {
@@ -43,45 +43,36 @@ async def list_letters(
     home: Home = DEFAULT_HOME,
 ) -> None:
     """List refused records, the newest first."""
+    from shared.queries.dead_letters import list_dead_letters
+
     settings = settings_for(home)
     async with database(settings) as connection:
-        rows = await connection.fetch(
-            f"select {_COLUMNS} from dead_letter where ($1::text is null or reason = $1) "  # noqa: S608
-            "and ($2 or state = 'open') "
-            "order by recorded_at desc, topic, partition, epoch desc, record_offset desc limit $3",
-            reason, everything, limit,
-        )  # fmt: skip
+        page = await list_dead_letters(connection, reason=reason, everything=everything, limit=limit)
     show(
         ("id", "reason", "position", "recorded", "state", "detail"),
         [
-            (r["id"] if as_json else r["id"][:8], r["reason"],
-             f"{r['topic']}[{r['partition']}] {r['epoch']}:{r['record_offset']}",
-             iso(r["recorded_at"])[:19], r["state"], r["detail"])
-            for r in rows
+            (one.id if as_json else one.id[:8], one.reason,
+             f"{one.topic}[{one.partition}] {one.epoch}:{one.offset}",
+             (one.recorded_at or "")[:19], one.state, one.detail)
+            for one in page.rows
         ],
         as_json=as_json,
     )  # fmt: skip
+    if page.next is not None:
+        say(f"{len(page.rows):,} dead letters shown, and there are more")
 
 
 @app.command("show")
 @command
 async def show_letter(letter: Letter, as_json: AsJson = False, home: Home = DEFAULT_HOME) -> None:
     """Show one refused record: reason, position, headers and value."""
-    from shared.runtime.packed import unpack_records
+    from shared.queries.dead_letters import dead_letter
+    from shared.queries.views import as_json as json_of
 
     settings = settings_for(home)
     async with database(settings) as connection:
-        row = await _find(connection, letter)
-    (record,) = unpack_records(row["record"])
-    value = "(null)" if record.value is None else record.value.decode(errors="backslashreplace")
-    shown = {
-        **{name: row[name] for name in ("id", "state", "reason", "detail", "service", "topic", "partition", "epoch")},
-        "offset": record.offset,
-        "recorded_at": iso(row["recorded_at"]),
-        "key": (record.key or b"").decode(errors="backslashreplace"),
-        "headers": {name: (content or b"").decode(errors="backslashreplace") for name, content in record.headers},
-        "value": value,
-    }
+        _refused, view = await dead_letter(connection, letter)
+    shown = json_of(view)
     if as_json:
         print_json(shown)
         return
@@ -100,25 +91,21 @@ async def replay(
     home: Home = DEFAULT_HOME,
 ) -> None:
     """Send records again to the topic that they came from; what is still wrong comes back as a new dead letter."""
+    from shared.queries.dead_letters import dead_letter, open_dead_letters
+
     if sum((letter is not None, reason is not None, everything)) != 1:
         raise UsageError("say which: an ID, --reason REASON or --all")
     settings = settings_for(home)
     async with database(settings) as connection:
-        if letter is not None:
-            rows = [await _find(connection, letter)]
-            if rows[0]["state"] != "open":
-                raise UsageError(f"{rows[0]['id']} is {rows[0]['state']} already")
+        if letter is None:
+            _refuse_never_again(reason)
+            sent = await _send(connection, settings, open_dead_letters(connection, reason=reason, without=_NEVER_AGAIN))
         else:
-            rows = await connection.fetch(
-                "select * from dead_letter where state = 'open' and ($1::text is null or reason = $1) "
-                "and reason <> all($2::text[]) order by recorded_at, id",
-                reason,
-                list(_NEVER_AGAIN),
-            )
-        for refused in (reason, *(row["reason"] for row in rows)):
-            if refused in _NEVER_AGAIN:
-                raise UsageError(f"{_NEVER_AGAIN[refused]}, then: loyalty dead-letters close ID")
-        sent = await _send(connection, settings, rows)
+            refused, _view = await dead_letter(connection, letter)
+            if refused.state != "open":
+                raise UsageError(f"{refused.id} is {refused.state} already")
+            _refuse_never_again(refused.reason)
+            sent = await _send(connection, settings, _one(refused))
     console.print(f"sent {sent} {'record' if sent == 1 else 'records'} again")
 
 
@@ -126,49 +113,33 @@ async def replay(
 @command
 async def close(letter: Letter, home: Home = DEFAULT_HOME) -> None:
     """Mark a dead letter as dealt with; it stays on record."""
+    from shared.admin.dead_letters import close_dead_letter
+    from shared.queries.dead_letters import dead_letter
+
     settings = settings_for(home)
     async with database(settings) as connection:
-        row = await _find(connection, letter)
-        await _settle(connection, [row["id"]], "closed")
-    console.print(f"closed {row['id']}")
+        refused, _view = await dead_letter(connection, letter)
+        await close_dead_letter(connection, refused.id)
+    console.print(f"closed {refused.id}")
 
 
-async def _find(connection: Any, letter: str) -> Any:
-    rows = await connection.fetch("select * from dead_letter where starts_with(id, $1) limit 2", letter)
-    if not rows:
-        raise UsageError(f"no dead letter {letter}; `loyalty dead-letters list --all` shows them")
-    if len(rows) > 1:
-        raise UsageError(f"{letter} is the beginning of several ids; write more of it")
-    return rows[0]
+def _refuse_never_again(reason: str | None) -> None:
+    if reason in _NEVER_AGAIN:
+        raise UsageError(f"{_NEVER_AGAIN[reason]}, then: loyalty dead-letters close ID")
 
 
-async def _settle(connection: Any, letters: list[str], state: str) -> None:
-    await connection.execute(
-        "update dead_letter set state = $2, settled_at = now() where id = any($1::text[])", letters, state
-    )
+async def _one(refused: Refused) -> AsyncIterator[Refused]:
+    yield refused
 
 
-async def _send(connection: Any, settings: Settings, rows: list[Any]) -> int:
-    """Send each record to its topic and settle it as soon as Kafka has it: a failure leaves the rest open."""
-    from aiokafka import AIOKafkaProducer
-    from rich.progress import track
+async def _send(connection: Connection, settings: Settings, letters: AsyncIterator[Refused]) -> int:
+    """Send each record to its topic; return how many there were."""
+    from shared.admin.dead_letters import send_again
 
-    from shared.runtime.packed import unpack_records
-
-    producer = AIOKafkaProducer(
-        bootstrap_servers=settings.kafka_brokers, acks="all", max_request_size=_REQUEST_BYTES,
-        enable_idempotence=settings.kafka_idempotence,
-    )  # fmt: skip
-    await producer.start()
-    try:
-        for row in track(rows, "sending", console=errors, transient=True):
-            (record,) = unpack_records(row["record"])
-            # Kafka wants a key or a value; a record that had neither gets its letter's id.
-            key = record.key if record.key or record.value is not None else row["id"].encode()
-            await producer.send_and_wait(
-                settings.topic(row["topic"]), record.value, key=key, headers=list(record.headers)
-            )
-            await _settle(connection, [row["id"]], "replayed")
-    finally:
-        await producer.stop()
-    return len(rows)
+    sent = 0
+    with errors.status("sending …"):
+        async for _letter in send_again(
+            connection, settings, ((one.id, one.topic, one.record) async for one in letters)
+        ):
+            sent += 1
+    return sent

@@ -10,7 +10,6 @@ from cli.commands.clock import parse_instant
 from cli.home import Home
 from cli.output import AsCsv, AsJson, command, console, errors, print_json, say, show
 from devstack.home import DEFAULT_HOME, database, settings_for
-from shared.errors import UsageError
 
 if TYPE_CHECKING:
     from shared.ledger.audit.runner import Finding
@@ -31,25 +30,24 @@ async def balances(
     home: Home = DEFAULT_HOME,
 ) -> None:
     """List every account, sorted by member and wallet."""
-    from shared.admin import clock
-    from shared.program.store import load_versions
     from shared.queries import balances as read
+    from shared.queries import clock
+    from shared.queries.programs import versions
 
     instant = None if as_of is None else parse_instant(as_of)
     settings = settings_for(home)
     async with database(settings) as connection:
-        versions = await load_versions(connection)
-        if not versions:
-            raise UsageError("no program is published; run `loyalty program publish FILE`")
-        program = versions[-1]
-        rows = await read.balances(
-            connection, program, now=await clock.now(connection, settings), as_of=instant, member=member
-        )
+        program = list((await versions(connection)).values())[-1]
+        now = await clock.now(connection, settings)
+        if top and member is None:
+            rows = await read.largest_balances(connection, program, top, now=now, as_of=instant)
+        else:
+            rows = await read.balances(connection, program, now=now, as_of=instant, member=member)
     if member is not None and not rows:
         say(f"no member {member!r}: none of their purchases was accepted yet")
         raise typer.Exit(1)
     if top:
-        rows = sorted(rows, key=lambda row: (-row.available, -row.pending, -row.lifetime, row.member_id))[:top]
+        rows = sorted(rows, key=read.size)[:top]
     show(read.Balance._fields, rows, as_json=as_json, as_csv=as_csv)
 
 
@@ -61,8 +59,8 @@ async def audit_ledger(
     home: Home = DEFAULT_HOME,
 ) -> None:
     """Check every invariant over the whole ledger; exit status 1 if anything is wrong."""
-    from shared.database.pool import only_row
     from shared.ledger.audit.runner import audit
+    from shared.queries.status import ledger_size
 
     settings = settings_for(home)
     found: list[Finding] = []
@@ -74,13 +72,13 @@ async def audit_ledger(
                     console.print(f"{'✗' if wrong else '✓'} {check.name}: {check.promise}", markup=False)
         if replay:
             found += await _replayed(connection, settings.record_bytes, as_json)
-        size = await only_row(connection, "select count(*), (select count(*) from account) from entry")
+        size = await ledger_size(connection)
     if as_json:
-        print_json({"entries": size[0], "accounts": size[1], "findings": [finding._asdict() for finding in found]})
+        print_json({**size._asdict(), "findings": [finding._asdict() for finding in found]})
     elif found:
         show(("check", "where", "what"), found, title="What is wrong")
     else:
-        console.print(f"the ledger is clean: {size[0]:,} entries of {size[1]:,} accounts")
+        console.print(f"the ledger is clean: {size.entries:,} entries of {size.accounts:,} accounts")
     if found:
         raise typer.Exit(1)
 
@@ -90,9 +88,10 @@ async def _replayed(connection: Any, record_bytes: int, quiet: bool) -> list[Fin
 
     from shared.ledger.audit.runner import Finding
     from shared.memory import collect_rarely
+    from shared.queries.status import archived_records
     from shared.simulation.archive import differences, from_archive
 
-    total = await connection.fetchval("select coalesce(sum(records), 0) from archive")
+    total = await archived_records(connection)
     collect_rarely()
     rehearsal = None
     columns = (TextColumn("replaying"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())

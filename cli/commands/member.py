@@ -30,4 +30,4 @@ async def member(
     from cli.render.member import show_member
 
     moment = None if as_of is None else parse_instant(as_of)
-    await show_member(home, member_id, moment, entries, as_json=as_json)
+    await show_member(home, member_id, moment, entries, in_json=as_json)

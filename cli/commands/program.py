@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
 from pathlib import Path
 from typing import Annotated
 
@@ -10,11 +11,10 @@ import typer
 from cli.home import Home
 from cli.output import AsJson, command, console, print_json, say, say_if, show
 from devstack.home import DEFAULT_HOME, database, settings_for
-from shared.errors import UsageError
-from shared.instants import iso
 
 app = typer.Typer(help="The program file: check, publish, and look at its versions.", no_args_is_help=True)
 
+_PAGE = 100
 File = Annotated[Path, typer.Argument(help="A program file (YAML), or the name of one that comes with the product.")]
 
 
@@ -65,17 +65,20 @@ async def publish(file: File, home: Home = DEFAULT_HOME) -> None:
 @command
 async def list_versions(as_json: AsJson = False, home: Home = DEFAULT_HOME) -> None:
     """List the published versions."""
+    from shared.queries import programs
+    from shared.queries.views_of_lists import ProgramVersionView
+
     settings = settings_for(home)
     async with database(settings) as connection:
-        rows = await connection.fetch(
-            "select version, program_id, effective_at, published_at, left(content_hash, 12) as sha256 "
-            "from program order by version"
-        )
-    show(
-        ("version", "program", "effective", "published", "sha256"),
-        [(r["version"], r["program_id"], iso(r["effective_at"]), iso(r["published_at"]), r["sha256"]) for r in rows],
-        as_json=as_json,
-    )  # fmt: skip
+        rows: list[ProgramVersionView] = []
+        after = None
+        while page := await programs.list_versions(connection, limit=_PAGE, after=after):
+            rows += page.rows
+            after = page.next
+            if after is None:
+                break
+    columns = [field.name for field in fields(ProgramVersionView)]
+    show(columns, [[getattr(row, name) for name in columns] for row in rows], as_json=as_json)
 
 
 @app.command("show")
@@ -85,13 +88,11 @@ async def show_version(
     home: Home = DEFAULT_HOME,
 ) -> None:
     """Print the program file of a version as it was published."""
+    from shared.queries.programs import program_text
+
     settings = settings_for(home)
     async with database(settings) as connection:
-        content = await connection.fetchval(
-            "select content from program where version = coalesce($1, (select max(version) from program))", version
-        )
-    if content is None:
-        raise UsageError("no such version; `loyalty program list` shows what there is")
+        content = await program_text(connection, version)
     console.print(content, markup=False, end="", soft_wrap=True)
 
 

@@ -57,6 +57,6 @@ def rehearse(
     from cli.render.rehearsal import show_archive, show_events
 
     if events is None:
-        return show_archive(program, home, plot, as_json=as_json)
-    show_events(program, events, horizon, explain=explain, as_json=as_json)
+        return show_archive(program, home, plot, in_json=as_json)
+    show_events(program, events, horizon, explain=explain, in_json=as_json)
     return None

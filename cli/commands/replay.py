@@ -152,9 +152,10 @@ async def _end_of_day(connection: Any, settings: Settings, day: date, zone: Any)
     if settings.clock is not Clock.MANUAL:
         return
     from shared.admin import clock
+    from shared.queries.clock import now
 
     end = microseconds(datetime.combine(day + timedelta(days=1), datetime.min.time(), tzinfo=zone))
-    if end > await clock.now(connection, settings):
+    if end > await now(connection, settings):
         await clock.move(connection, settings, end)
 
 

@@ -19,8 +19,10 @@ from shared.clocks import Clock
 from shared.errors import UsageError
 from shared.instants import iso
 from shared.program.shipped import program_file
+from shared.queries.views import as_json as json_of
 
 if TYPE_CHECKING:
+    from shared.queries.views_of_lists import StatusView
     from shared.settings import Settings
 
 #: Longer than a healthy stack ever needs, short enough for somebody who was just woken up.
@@ -105,7 +107,7 @@ async def status(
     }
     try:
         async with asyncio.timeout(timeout if wait_idle else _PROBE_SECONDS):
-            found |= await _progress_of(settings, wait_idle)
+            found |= json_of(await _progress_of(settings, wait_idle))
     except unreachable() as problem:
         found["unreachable"] = f"{type(problem).__name__}: {problem}".removesuffix(": ")
     running = all(state == "running" for state in found["processes"].values())
@@ -115,21 +117,27 @@ async def status(
         raise typer.Exit(1)
 
 
-async def _progress_of(settings: Settings, wait_idle: bool) -> dict[str, Any]:
+async def _progress_of(settings: Settings, wait_idle: bool) -> StatusView:
     from devstack.progress import Watcher
-    from shared.admin import clock
+    from shared.queries import clock
+    from shared.queries.status import count_open_dead_letters
+    from shared.queries.views_of_lists import StatusView
 
     async with database(settings) as connection, Watcher(settings, connection) as watcher:
         if wait_idle:
             await watcher.wait_idle()
-        behind = await watcher.behind()
-        refused = await connection.fetchval("select count(*) from dead_letter where state = 'open'")
+        behind = await watcher.behind(thorough=False)
+        refused = await count_open_dead_letters(connection)
         now = await clock.now(connection, settings)
-    return {
-        "idle": behind.idle, "waiting": behind.records, "outbox_batches": behind.outbox,
-        "unclaimed_partitions": behind.unclaimed, "due": behind.due, "open_dead_letters": refused,
-        "clock": f"{iso(now)} ({settings.clock.value})",
-    }  # fmt: skip
+    return StatusView(
+        idle=behind.idle,
+        waiting=behind.records,
+        outbox_batches=behind.outbox,
+        unclaimed_partitions=behind.unclaimed,
+        due=behind.due,
+        open_dead_letters=refused,
+        clock=f"{iso(now)} ({settings.clock.value})",
+    )
 
 
 def _show_status(found: dict[str, Any], processes: dict[str, dict[str, Any]], as_json: bool) -> None:

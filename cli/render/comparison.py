@@ -14,20 +14,18 @@ from cli.output import errors, print_json
 from cli.render import plot as plotting
 from cli.render.tables import print_line, print_table
 from devstack.home import database, settings_for
-from shared.admin import clock
 from shared.contracts.fields import in_money
 from shared.database.pool import Connection
 from shared.errors import UsageError
 from shared.memory import collect_rarely
 from shared.program.language.loader import load
 from shared.program.language.model import ProgramFile, currency_of
-from shared.queries.words import Json, versions
+from shared.queries import clock
+from shared.queries.programs import versions
+from shared.queries.status import archived_records
+from shared.queries.views import Json
 from shared.settings import Settings
 from shared.simulation.comparison import compared, paid_in, paid_really, rehearsal_of, replay, winners
-
-_RECORDS = (
-    "select coalesce(sum(records), 0)::bigint from archive where kind = 'batch' and service in ('earn', 'redeem')"
-)
 
 
 async def rehearse_archive(text: str, name: str, home: Path, plot: Path | None, *, as_json: bool) -> None:
@@ -51,7 +49,7 @@ async def rehearse_archive(text: str, name: str, home: Path, plot: Path | None, 
 
 async def _compare(connection: Connection, settings: Settings, file: ProgramFile) -> Json:
     programs = await versions(connection)
-    records = await connection.fetchval(_RECORDS)
+    records = await archived_records(connection, ["earn", "redeem"])
     if not records:
         raise UsageError("nothing has happened here yet: the archive is empty")
     now = await clock.now(connection, settings)

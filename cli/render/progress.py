@@ -18,11 +18,11 @@ from rich.progress import (
 from rich.text import Text
 
 from cli.output import errors, say
-from shared.database.pool import Connection, only_row
+from shared.database.pool import Connection
+from shared.queries.status import earned_so_far
 
 #: How often figures are read: for a bar, and for lines.
 _BAR_SECONDS, _LINE_SECONDS = 1.0, 5.0
-_FIGURES = "select count(*) filter (where lifetime > 0), coalesce(sum(lifetime), 0)::bigint from account"
 
 
 class Report:
@@ -69,7 +69,7 @@ class Report:
         """
         if time.monotonic() - self._told_at < (_BAR_SECONDS if self._bar else _LINE_SECONDS):
             return
-        members, points = await only_row(self._connection, _FIGURES)
+        members, points = await earned_so_far(self._connection)
         figures = f"{points:,} points earned by {members:,} members"
         if self._bar and self._task is not None:
             self._bar.update(self._task, description=f"{self._doing} {where}", figures=figures)

@@ -14,22 +14,22 @@ from shared.admin.program_texts import ProgramTexts, read_program
 from shared.errors import ProgramFileError, UsageError
 from shared.instants import iso
 from shared.queries.balances import Balance
-from shared.queries.words import Json
+from shared.queries.views import Json, as_json
 from shared.simulation.events_file import read_events
 from shared.simulation.outcome import outcome_of
 from shared.simulation.recorder import Play
 
 
-def show_archive(program: Path, home: Path, plot: Path | None, *, as_json: bool) -> Coroutine[Any, Any, None]:
+def show_archive(program: Path, home: Path, plot: Path | None, *, in_json: bool) -> Coroutine[Any, Any, None]:
     """Return what runs a program file over everything that happened in a deployment, and compares.
 
     Raises:
         UsageError: The program file has mistakes.
     """
-    return rehearse_archive(_texts_of(program).text, program.name, home, plot, as_json=as_json)
+    return rehearse_archive(_texts_of(program).text, program.name, home, plot, as_json=in_json)
 
 
-def show_events(program: Path, events: Path, horizon: int | None, *, explain: bool, as_json: bool) -> None:
+def show_events(program: Path, events: Path, horizon: int | None, *, explain: bool, in_json: bool) -> None:
     """Run a program file over a file of events, and show all that comes of it.
 
     Args:
@@ -37,7 +37,7 @@ def show_events(program: Path, events: Path, horizon: int | None, *, explain: bo
         events: JSON Lines: one structured CloudEvent a line.
         horizon: Let time go on to an instant after the last event; None: not.
         explain: Say of every event what it earned.
-        as_json: Print JSON.
+        in_json: Print JSON.
 
     Raises:
         UsageError: One of the files has mistakes, or the horizon lies before the last event.
@@ -50,8 +50,8 @@ def show_events(program: Path, events: Path, horizon: int | None, *, explain: bo
         raise UsageError(f"--until {iso(horizon)} lies before the last event, which happened at {iso(play.now)}")
     play.finish(play.now if horizon is None else horizon)
     outcome = outcome_of(play)
-    if as_json:
-        print_json(outcome)
+    if in_json:
+        print_json(as_json(outcome))
     else:
         _print(outcome)
 

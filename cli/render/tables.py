@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from rich.markup import escape
 
 from cli.output import console, show
 from shared.invisible import escaped
-from shared.queries.words import Json, Named
+from shared.queries.views import EntryView
 
 
-def print_entries(entries: Sequence[Json], title: str) -> None:
+def print_entries(entries: Sequence[EntryView], title: str) -> None:
     """Print entries as a table; whose they are, and in which wallet, only where there are several."""
     rows = [
         {
-            "member": e["member_id"], "wallet": e["wallet"], "version": e["version"],
-            "occurred at (UTC)": plain_instant(e["occurred_at"]), "operation": e["operation"], "points": e["points"],
-            "lot": short(e["lot"]), "rule": e["rule"], "cause": Named(**e["cause"]), "balance after": _balance(e),
+            "member": e.member_id, "wallet": e.wallet, "version": e.version,
+            "occurred at (UTC)": plain_instant(e.occurred_at), "operation": e.operation, "points": e.points,
+            "lot": short(e.lot), "rule": e.rule, "cause": e.cause, "balance after": _balance(e),
         }
         for e in entries
     ]  # fmt: skip
@@ -34,10 +34,16 @@ def plain_instant(at: str | None) -> str:
     return at[:16].replace("T", " ") if at else ""
 
 
-def _balance(entry: Json) -> str:
+def _balance(entry: EntryView) -> str:
     """Return the balances after an entry: what is available, and the others where there is anything."""
-    others = [f"{name} {entry[name]:,}" for name in ("pending", "reserved", "debt") if entry[name]]
-    return f"{entry['available']:,}" + (f" ({', '.join(others)})" if others else "")
+    others = (("pending", entry.pending), ("reserved", entry.reserved), ("debt", entry.debt))
+    words = [f"{name} {points:,}" for name, points in others if points]
+    return f"{entry.available:,}" + (f" ({', '.join(words)})" if words else "")
+
+
+def life(expires_at: str | None, idle: str | None) -> str:
+    """Return until when a lot's points live, in words."""
+    return expires_at or (f"after {idle}" if idle else "never")
 
 
 def short(lot: str | None) -> str:
@@ -52,10 +58,14 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[Any]], title: st
         show(columns, cells, title=escape(title))
 
 
-def print_records(records: Sequence[Json], columns: Sequence[str], title: str) -> None:
-    """Print some fields of records as a table."""
-    names = [column.replace("_", " ") for column in columns]
-    print_table(names, [[record[column] for column in columns] for record in records], title)
+def print_records(records: Sequence[Any], columns: Sequence[str], title: str) -> None:
+    """Print some fields of views, or of JSON objects, as a table."""
+    names = [column.removesuffix("_").replace("_", " ") for column in columns]
+    print_table(names, [[_field(record, column) for column in columns] for record in records], title)
+
+
+def _field(record: Any, name: str) -> Any:
+    return record[name] if isinstance(record, Mapping) else getattr(record, name)
 
 
 def print_line(text: str) -> None:

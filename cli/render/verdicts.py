@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from cli.render.tables import print_table
-from shared.queries.words import Json
+from shared.queries.views_of_causes import VerdictView
 
 _IN_WORDS = {
     "paid": "paid",
@@ -18,10 +18,10 @@ _IN_WORDS = {
 }
 
 
-def print_verdicts(verdicts: Sequence[Json], title: str) -> None:
+def print_verdicts(verdicts: Sequence[VerdictView], title: str) -> None:
     """Print what became of each rule."""
     print_table(
         ("rule", "outcome", "points", "why"),
-        [(one["rule"], _IN_WORDS[one["outcome"]], one["points"], one["detail"]) for one in verdicts],
+        [(one.rule, _IN_WORDS[one.outcome], one.points, one.detail) for one in verdicts],
         title,
     )

@@ -10,6 +10,7 @@ from services.earn.rows import ParkedRow
 from services.earn.state import Batch, Parked, Place
 from services.earn.tallies import order_key
 from shared.contracts import purchases
+from shared.contracts.ids import SEPARATOR, ids_in
 from shared.contracts.purchases import AboutAnOrder
 from shared.runtime.packed import pack
 from shared.runtime.records import Received, Refusal
@@ -60,6 +61,7 @@ def _park(batch: Batch, received: Received, key: bytes) -> None:
         ParkedRow(
             received.key, received.content_hash, key, received.event.member_id, mark.recorded_at, mark.seq,
             received.position, origin.topic, origin.partition, origin.epoch, pack([origin.record]),
+            SEPARATOR.join(sorted(ids_in(origin.record.value))),
         )
     )  # fmt: skip
 

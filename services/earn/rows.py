@@ -71,7 +71,7 @@ class FulfilmentRow(NamedTuple):
 
 
 class ParkedRow(NamedTuple):
-    """A row of ``parked``, which waits for its order; ``record`` is packed."""
+    """A row of ``parked``, which waits for its order; ``record`` is packed, ``names`` are ids that stand in it."""
 
     key: bytes
     content_hash: bytes
@@ -84,6 +84,7 @@ class ParkedRow(NamedTuple):
     partition: int
     epoch: int
     record: bytes
+    names: str
     state: ParkedState = "waiting"
 
 

@@ -175,8 +175,10 @@ select * from unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::bigint[], $5::int[]
 
 _ADD_PARKED = f"""
 insert into parked ({_columns(ParkedRow)})
-select * from unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::text[], $5::timestamptz[], $6::bigint[], $7::int[],
-                     $8::text[], $9::int[], $10::int[], $11::bytea[], $12::text[])
+select key, content_hash, order_key, member, parked_at, archive_seq, archive_index, topic, partition, epoch, record,
+       string_to_array(names, E'\\x1f'), state
+from unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::text[], $5::timestamptz[], $6::bigint[], $7::int[],
+            $8::text[], $9::int[], $10::int[], $11::bytea[], $12::text[], $13::text[]) as p({_columns(ParkedRow)})
 """
 
 _UPSERT_MEMBERS = f"""

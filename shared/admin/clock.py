@@ -1,24 +1,14 @@
-"""The program's clock: the wall's, or the manual one that stands in Postgres and only moves forward."""
+"""Moves the manual clock, which stands in Postgres and only moves forward."""
 
 from __future__ import annotations
-
-from datetime import UTC, datetime
 
 from shared.database import archive
 from shared.database.archive import Archived
 from shared.database.pool import Connection
 from shared.errors import UsageError
-from shared.instants import iso, microseconds
+from shared.instants import iso
 from shared.runtime.clock import CHANNEL
 from shared.settings import Clock, Settings
-
-
-async def now(connection: Connection, settings: Settings) -> int:
-    """Return the program's present instant; a manual clock that was never set says the beginning of time."""
-    if settings.clock is Clock.WALL:
-        return microseconds(datetime.now(UTC))
-    manual: int | None = await connection.fetchval("select now from clock")
-    return manual if manual is not None else microseconds(datetime(1970, 1, 1, tzinfo=UTC))
 
 
 async def move(connection: Connection, settings: Settings, instant: int) -> None:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from services.tiers.tier_events import Announced, TierStatus, evaluate
 from shared.database.pool import Connection
 from shared.program.compiled.ladder import Ladder
 from shared.program.compiled.ladders import Ladders
-from shared.queries.words import Json, instant
+from shared.queries.views import TierChangeView, TierView
+from shared.queries.words import instant
 from shared.tier_status.fold import advance, fold, metric_value, to_keep, to_next
 from shared.tier_status.read import load_inputs
 from shared.tier_status.state import Change, State
@@ -57,7 +58,7 @@ async def _from_scratch(connection: Connection, account: int, ladder_at: Ladders
     return Found(state, as_of, [])
 
 
-async def history(connection: Connection, account: int, found: Found) -> list[Json]:
+async def history(connection: Connection, account: int, found: Found) -> tuple[TierChangeView, ...]:
     """Return the changes of a tier up to an instant: those that were announced, then those that will be."""
     rows = await connection.fetch(_HISTORY, account, found.instant)
     told = [_change(*row, announced=True) for row in rows]
@@ -65,35 +66,39 @@ async def history(connection: Connection, account: int, found: Found) -> list[Js
         _change(c.change, c.old_tier, c.tier, c.reason, c.metric_value, c.occurred_at, announced=False)
         for c in found.untold
     ]
-    return told + untold
+    return (*told, *untold)
 
 
 def _change(
     change: str, old_tier: str, tier: str, reason: str, value: int, occurred_at: int, *, announced: bool
-) -> Json:
-    return {
-        "occurred_at": instant(occurred_at), "change": change, "old_tier": old_tier, "tier": tier, "reason": reason,
-        "metric_value": value, "announced": announced,
-    }  # fmt: skip
+) -> TierChangeView:
+    return TierChangeView(
+        occurred_at=instant(occurred_at),
+        change=change,
+        old_tier=old_tier,
+        tier=tier,
+        reason=reason,
+        metric_value=value,
+        announced=announced,
+    )
 
 
-def tier_as_json(state: State, ladder: Ladder | None, at: int) -> Json | None:
+def tier_view(state: State, ladder: Ladder | None, at: int) -> TierView | None:
     """Return a tier, until when it is valid, and what keeps or raises it; None where there is no ladder."""
     if ladder is None:
         return None
     # Before the first entry everybody stands on the lowest tier, with nothing to count.
-    value = metric_value(state, ladder, at) if state.version else 0
-    above: Any = to_next(state, ladder, at) if state.version else (ladder.tiers[1].tier, ladder.tiers[1].threshold)
+    above = to_next(state, ladder, at) if state.version else (ladder.tiers[1].tier, ladder.tiers[1].threshold)
     tier = ladder.tiers[ladder.number_of(state.tier)]
-    return {
-        "tier": tier.tier,
-        "name": tier.name,
-        "since": instant(state.since),
-        "valid_until": instant(state.valid_until),
-        "metric": ladder.metric,
-        "metric_value": value,
-        "currency": ladder.currency if ladder.metric == "spend" else None,
-        "to_keep": to_keep(state, ladder, at) if state.version else None,
-        "next_tier": above[0] if above else None,
-        "to_next": above[1] if above else None,
-    }
+    return TierView(
+        tier=tier.tier,
+        name=tier.name,
+        since=instant(state.since),
+        valid_until=instant(state.valid_until),
+        metric=ladder.metric,
+        metric_value=metric_value(state, ladder, at) if state.version else 0,
+        currency=ladder.currency if ladder.metric == "spend" else None,
+        to_keep=to_keep(state, ladder, at) if state.version else None,
+        next_tier=above[0] if above else None,
+        to_next=above[1] if above else None,
+    )

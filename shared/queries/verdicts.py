@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from services.earn.rating.awards import Verdict
-from shared.queries.words import Json
+from shared.queries.views_of_causes import VerdictView
 
 
-def verdicts_as_json(verdicts: Iterable[Verdict], rules: Sequence[str]) -> list[Json]:
+def verdict_views(verdicts: Iterable[Verdict], rules: Sequence[str]) -> tuple[VerdictView, ...]:
     """Return what became of each rule, in the program's order."""
-    return [one._asdict() for one in sorted(verdicts, key=lambda one: rules.index(one.rule))]
+    return tuple(VerdictView(*one) for one in sorted(verdicts, key=lambda one: rules.index(one.rule)))

@@ -10,6 +10,7 @@ import pydantic_core
 
 from shared.contracts import dead_letters
 from shared.contracts.envelope import seal
+from shared.contracts.ids import could_be_id, ids_in
 from shared.database.pool import Connection
 from shared.errors import UNREAD_BATCH
 from shared.instants import iso
@@ -50,13 +51,13 @@ async def store_dead_letters(
         rows.append((
             letter, service, origin.topic, origin.partition, origin.epoch, record.offset, refusal.reason,
             _storable(refusal.detail), _storable(refusal.event_id), _storable(refusal.type), _storable(refusal.source),
-            pack([record]), mark.recorded_at,
+            pack([record]), mark.recorded_at, _names(refusal, record),
         ))  # fmt: skip
         messages.append(_refusal_message(letter, service, source, mark, refusal, origin))
     await connection.executemany(
         "insert into dead_letter (id, service, topic, partition, epoch, record_offset, reason, detail, event_id, "
-        "event_type, event_source, record, recorded_at) "
-        "values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)",
+        "event_type, event_source, record, recorded_at, names) "
+        "values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)",
         rows,
     )
     return messages
@@ -100,6 +101,12 @@ def _dead_letter_id(service: str, origin: Origin) -> str:
     """Return the id of a dead letter: a function of the record's position, short enough to type."""
     position = f"{service}|{origin.topic}|{origin.partition}|{origin.epoch}|{origin.record.offset}"
     return hashlib.blake2b(position.encode(), digest_size=8).hexdigest()
+
+
+def _names(refusal: Refusal, record: Record) -> list[str]:
+    """Return what a dead letter is found by: the ids that the record names, and its event's own."""
+    own = _storable(refusal.event_id)
+    return sorted(ids_in(record.value) | ({own} if own and could_be_id(own) else set()))
 
 
 def _storable(text: str | None) -> str | None:

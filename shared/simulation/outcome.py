@@ -7,15 +7,16 @@ from collections.abc import Iterator
 
 from shared.ledger.operations import EFFECTS, Operation
 from shared.queries.balances import Balance
-from shared.queries.tiers import tier_as_json
-from shared.queries.verdicts import verdicts_as_json
-from shared.queries.words import Json, answers_as_json, entry_as_json, instant
+from shared.queries.tiers import tier_view
+from shared.queries.verdicts import verdict_views
+from shared.queries.views import Json, as_json
+from shared.queries.words import answers_as_json, entry_view, instant
 from shared.simulation.recorder import Play
 from shared.tier_status.fold import advance
 
 
 def outcome_of(play: Play) -> Json:
-    """Return everything that came of the events, as ``loyalty rehearse --json`` prints it."""
+    """Return everything that came of the events; ``as_json`` of it is what ``loyalty rehearse --json`` prints."""
     rehearsal = play.rehearsal
     accounts = sorted(rehearsal.accounts.values(), key=lambda account: (account.member, account.wallet))
     owners = {account.account: account for account in accounts}
@@ -27,7 +28,7 @@ def outcome_of(play: Play) -> Json:
         "duplicates": play.duplicates,
         "until": instant(play.now),
         "entries": [
-            entry_as_json(entry, owners[entry.account].member, owners[entry.account].wallet, play.names, programs)
+            entry_view(entry, owners[entry.account].member, owners[entry.account].wallet, play.names, programs)
             for entry in rehearsal.entries
         ],
         "balances": [
@@ -84,9 +85,9 @@ def _tiers(play: Play) -> Iterator[Json]:
     for (member, wallet), standing in sorted(state.standings.items()):
         shown, ladder_at = standing.state.copy(), state.ladders[wallet]
         advance(shown, play.now, ladder_at)
-        tier = tier_as_json(shown, ladder_at(play.now), play.now)
+        tier = tier_view(shown, ladder_at(play.now), play.now)
         if tier is not None:
-            yield {"member_id": member, **tier}
+            yield {"member_id": member, **as_json(tier)}
 
 
 def _notifications(play: Play) -> Iterator[Json]:
@@ -120,5 +121,5 @@ def _explained(play: Play) -> Iterator[Json]:
             "line": one.number, "type": one.received.type, "member_id": event.member_id,
             "what": str(play.names.get(one.received.key, "")), "occurred_at": instant(one.received.occurred_at),
             "outcome": one.outcome, "earned": {wallet: points for wallet, points in earned.items() if points},
-            "rules": verdicts_as_json(one.verdicts, rules),
+            "rules": verdict_views(one.verdicts, rules),
         }  # fmt: skip

@@ -16,7 +16,7 @@ from shared.errors import InvariantBroken
 from shared.instants import BEGINNING, NEVER
 from shared.ledger.model import TIME, Entry
 from shared.posting.ledger_batch import LedgerEffects
-from shared.queries.words import Named
+from shared.queries.views import CauseView
 from shared.runtime.handler import Mark
 from shared.runtime.records import Decisions, Received, Record, Refusal
 from shared.simulation.events_file import RECORD_BYTES, Line
@@ -62,7 +62,7 @@ class Play:
         self.explained: list[Explained] = []
         self.rehearsal.publish(text, templates)
         self.now = BEGINNING
-        self.names: dict[bytes, Named] = {TIME: Named("time")}
+        self.names: dict[bytes, CauseView] = {TIME: CauseView("time")}
         self.referrals: list[Referral] = []
         self.refused: list[tuple[int, Refusal]] = []
         self.events = self.accepted = self.duplicates = 0
@@ -82,7 +82,7 @@ class Play:
         field = EVENTS[received.type].name_field
         if field is not None:
             kind = EVENTS[received.type].word
-            self.names.setdefault(received.key, Named(kind, getattr(received.event, field), received.source))
+            self.names.setdefault(received.key, CauseView(kind, getattr(received.event, field), received.source))
         posted_before = len(self.rehearsal.entries)
         mark = self._mark(received.occurred_at)
         decisions = self.rehearsal.batch([line.record], mark, line.service, (line.topic, 0, 0))

@@ -24,6 +24,7 @@ MEMBER, STORE, ORDER = "1220", "/stores/401", "31541013724"
 @pytest.fixture
 async def old(servers: Servers) -> AsyncIterator[Deployment]:
     made = await restored(servers, "oldgoeson")
+    await loyalty(made, "database", "migrate")
     yield made
     await made.close()
 

@@ -5,7 +5,11 @@ from __future__ import annotations
 from xdist.scheduler import LoadScopeScheduling
 
 #: Their module fixtures fill a deployment, or start a stack; a second worker would do it again.
-_TOGETHER = ("tests/year/test_year.py", "tests/integration/test_readers.py")
+_TOGETHER = (
+    "tests/year/test_year.py",
+    "tests/integration/test_readers.py",
+    "tests/integration/test_query_plans.py",
+)
 
 
 class Scheduling(LoadScopeScheduling):
