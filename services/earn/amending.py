@@ -18,11 +18,12 @@ from services.earn.returning import counted_by, reversed_event
 from shared.contracts.points import PointsEarned, PointsReversed, SpendQualified
 from shared.contracts.purchases import PurchaseAmended
 from shared.instants import moment
-from shared.ledger.book import Book, Want
+from shared.ledger.book import Book
 from shared.ledger.model import NO_RULE, Cause, Terms
 from shared.ledger.operations import Operation
-from shared.program.compiled.occasions import Known
+from shared.ledger.reversal import ClawbackRequest, claw_back
 from shared.program.compiled.program import Program
+from shared.program.compiled.rating_context import MemberContext
 from shared.program.compiled.tallies import Count, Key, is_budget, noting
 
 #: Each of them keeps the whole order.
@@ -83,7 +84,7 @@ def amend(
     day = program.day_of(bought_at)
     caps = dict.fromkeys(limit.key(day) for limit in program.book.limits)
     noted: dict[Key, int] = {}
-    known = Known(order.kept.tier, noting(_without(own, order.kept, count, caps), noted), order.kept.member)
+    known = MemberContext(order.kept.tier, noting(_without(own, order.kept, count, caps), noted), order.kept.member)
     rating = rate(program, event.as_bought(bought_at), known, verdicts)
     if sum(award.points for award in rating.awards) > POINTS_MAX:
         return Refused("too-many-points", f"the order would earn more than {POINTS_MAX:,} points; check its amounts")
@@ -151,21 +152,21 @@ def _post(
     taken_back: list[PointsReversed] = []
     for wallet in dict.fromkeys(change.wallet for change in changes):
         account = book.accounts[order.member, wallet]
-        book.bring_to(account, occurred_at)
+        book.advance_to(account, occurred_at)
         mine = [change for change in changes if change.wallet == wallet]
         # First what is paid more: where one rule pays instead of another, the points are there to be taken back.
         more = [one for one in mine if one.points > 0]
         if more:
             earned.append(_pay(order, more, event, key, occurred_at, program, book))
         wants = [
-            (Want(Cause(key, program.version, one.rule), one.lot, -one.points), program.rules[one.rule].name)
+            (ClawbackRequest(Cause(key, program.version, one.rule), one.lot, -one.points), program.rules[one.rule].name)
             for one in mine
             if one.points < 0
         ]
         if wants:
             policy = program.terms[wallet].on_return
-            taken = book.take_back(
-                account, [want for want, _ in wants], policy=policy, event_at=occurred_at, qualifying=0
+            taken = claw_back(
+                book, account, [want for want, _ in wants], policy=policy, event_at=occurred_at, qualifying=0
             )
             taken_back.append(reversed_event(program, account, order, event.amendment_id, wants, taken, occurred_at))
     return earned, taken_back
@@ -197,7 +198,7 @@ def _qualify(
     if program.ladder is None or not more:
         return None
     account = book.accounts[order.member, program.ladder.wallet]
-    book.bring_to(account, occurred_at)
+    book.advance_to(account, occurred_at)
     operation = Operation.EARN if more > 0 else Operation.REVERSE
     book.qualify(account, operation, more, cause=Cause(key, program.version, NO_RULE), event_at=occurred_at)
     return qualified_event(program, account, operation, more, order, occurred_at)

@@ -14,8 +14,8 @@ from shared.contracts.members import MemberUpdated
 from shared.contracts.purchases import PurchaseCompleted
 from shared.contracts.referrals import ReferralRegistered
 from shared.instants import BEGINNING
-from shared.program.compiled.occasions import NOTHING_KNOWN, UNTOLD, Known, Member
 from shared.program.compiled.program import Program, in_force
+from shared.program.compiled.rating_context import NOTHING_KNOWN, UNKNOWN_MEMBER, Member, MemberContext
 from shared.program.compiled.tallies import PURCHASES, never_counted
 from shared.runtime.handler import Mark
 from shared.runtime.records import Received
@@ -68,7 +68,7 @@ class Deciding(DecidingOrders):
         """Remember what was told of a member; an older story than the one that is known changes nothing."""
         if occurred_at >= self._state.told_at.get(event.member_id, BEGINNING):
             self._state.told_at[event.member_id] = occurred_at
-            self._state.members[event.member_id] = told = Member.told(event)
+            self._state.members[event.member_id] = told = Member.from_event(event)
             self.effects.members[event.member_id] = (occurred_at, told)
         return True
 
@@ -115,12 +115,12 @@ class Deciding(DecidingOrders):
             self._unpark(parked, order)
         return True
 
-    def _known(self, program: Program, received: Received) -> Known:
+    def _known(self, program: Program, received: Received) -> MemberContext:
         member: str = received.event.member_id
-        return Known(
+        return MemberContext(
             self._tier(program, received),
             self._count_of(member) if self._counts else never_counted,
-            self._state.members.get(member, UNTOLD),
+            self._state.members.get(member, UNKNOWN_MEMBER),
         )
 
     def _tier(self, program: Program, received: Received) -> int:

@@ -99,7 +99,7 @@ class DecidingReferrals(LedgerDeciding[State, Effects]):
         for wallet in self._newest.wallets:
             account = self._state.accounts.get((member, wallet))
             if account is not None and account.next_due <= account.as_of:
-                self._book.settle(account)
+                self._book.apply_overdue(account)
         self._announce_lapses()
 
     def _send(self, event_id: str, event_type: str, member: str, data: Any) -> None:

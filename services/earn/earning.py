@@ -16,8 +16,8 @@ from shared.instants import BEGINNING, NEVER, iso
 from shared.ledger.book import Book
 from shared.ledger.model import NO_RULE, Account, Cause, Terms
 from shared.ledger.operations import Operation
-from shared.program.compiled.occasions import NOTHING_KNOWN, Known
 from shared.program.compiled.program import Program
+from shared.program.compiled.rating_context import NOTHING_KNOWN, MemberContext
 from shared.program.compiled.tallies import PURCHASES, Key, noting
 
 
@@ -60,7 +60,7 @@ def earn(
     key: bytes,
     occurred_at: int,
     book: Book,
-    known: Known = NOTHING_KNOWN,
+    known: MemberContext = NOTHING_KNOWN,
     verdicts: list[Verdict] | None = None,
 ) -> Earned | Refused:
     """Rate a purchase and post what it earns.
@@ -91,8 +91,8 @@ def earn(
         if program.book.counts_purchases:
             known.count(PURCHASES)  # an amendment may make a rule apply that does not look at it now
         kept = kept._replace(counts=noted)
-    if program.book.asks is not None:
-        kept = kept._replace(member=known.member.only(program.book.asks))
+    if program.book.member_fields is not None:
+        kept = kept._replace(member=known.member.only(program.book.member_fields))
     rating = rate(program, purchase, known, verdicts)
     if sum([award.points for award in rating.awards]) > POINTS_MAX:
         return Refused("too-many-points", f"the order would earn more than {POINTS_MAX:,} points; check its amounts")
@@ -123,7 +123,7 @@ def _post(program: Program, purchase: PurchaseCompleted, rating: Rating, order: 
         by_wallet.setdefault(award.wallet, []).append(award)
     for wallet, awards in by_wallet.items():
         account = book.accounts[purchase.member_id, wallet]
-        book.bring_to(account, order.occurred_at)
+        book.advance_to(account, order.occurred_at)
         repaid = 0
         qualifying = whole
         paid: list[tuple[str, int, Terms]] = []
@@ -141,7 +141,7 @@ def _post(program: Program, purchase: PurchaseCompleted, rating: Rating, order: 
     qualified = None
     if ladder is not None and ladder.wallet not in by_wallet and whole:
         account = book.accounts[purchase.member_id, ladder.wallet]
-        book.bring_to(account, order.occurred_at)
+        book.advance_to(account, order.occurred_at)
         cause = Cause(order.key, program.version, NO_RULE)
         book.qualify(account, Operation.EARN, whole, cause=cause, event_at=order.occurred_at)
         qualified = qualified_event(program, account, Operation.EARN, whole, order, order.occurred_at)

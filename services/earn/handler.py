@@ -20,7 +20,7 @@ from shared.database.pool import Connection
 from shared.errors import LoadAgain
 from shared.instants import BEGINNING
 from shared.ledger import store as ledger
-from shared.ledger.due import load_due
+from shared.ledger.due_lots import load_due
 from shared.ledger.model import Account
 from shared.posting.ledger_batch import LedgerHandler
 from shared.runtime import metrics

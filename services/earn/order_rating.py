@@ -10,15 +10,15 @@ from services.earn.sharing import split
 from services.earn.stacking import Hit, best_of_each, multipliers, without_replaced
 from shared.contracts.fields import in_money
 from shared.program.calculations.base import Basket
-from shared.program.compiled.occasions import Occasion
 from shared.program.compiled.program import Program
+from shared.program.compiled.rating_context import RatingContext
 from shared.program.compiled.rules import Rule
 from shared.program.compiled.tallies import PURCHASES, Key, Limit, visits_key
 
 _ONE = Fraction(1)
 
 
-def of_every_purchase(program: Program, occasion: Occasion) -> dict[Key, int]:
+def of_every_purchase(program: Program, occasion: RatingContext) -> dict[Key, int]:
     """Count the purchase, and the visit that it is."""
     counted: dict[Key, int] = {}
     if not program.book.counts:
@@ -49,7 +49,7 @@ class OrderRating:
     )
 
     def __init__(
-        self, program: Program, basket: Basket, qualifying: Sequence[int], earning: list[int], occasion: Occasion,
+        self, program: Program, basket: Basket, qualifying: Sequence[int], earning: list[int], occasion: RatingContext,
         verdicts: list[Verdict] | None,
     ) -> None:  # fmt: skip
         self._program = program

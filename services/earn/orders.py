@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import jiter
 
 from shared.instants import BEGINNING
-from shared.program.compiled.occasions import UNTOLD, Member
+from shared.program.compiled.rating_context import UNKNOWN_MEMBER, Member
 from shared.program.compiled.tallies import Key
 
 
@@ -52,7 +52,7 @@ class Kept(NamedTuple):
 
     tier: int = 0
     counts: Mapping[Key, int] = {}
-    member: Member = UNTOLD
+    member: Member = UNKNOWN_MEMBER
 
 
 NOTHING_KEPT = Kept()
@@ -91,7 +91,7 @@ class Order:
             kept["tier"] = self.kept.tier
         if self.kept.counts:
             kept["counts"] = [[*key, number] for key, number in self.kept.counts.items()]
-        if self.kept.member is not UNTOLD:
+        if self.kept.member is not UNKNOWN_MEMBER:
             kept["member"] = member_as_kept(self.kept.member)
         return kept
 
@@ -157,5 +157,5 @@ def read_result(text: str) -> tuple[list[Line], list[Paid], Kept]:
         for name, quantity, amount, qualifies, *more in result["lines"]
     ]
     counts = {(name, period): number for name, period, number in result.get("counts", ())}
-    member = read_member(result["member"]) if "member" in result else UNTOLD
+    member = read_member(result["member"]) if "member" in result else UNKNOWN_MEMBER
     return lines, [Paid(*kept) for kept in result["awards"]], Kept(result.get("tier", 0), counts, member)

@@ -15,14 +15,14 @@ from services.earn.sharing import split
 from services.earn.stacking import Hit
 from shared.contracts.purchases import PurchaseCompleted
 from shared.program.calculations.base import Basket
-from shared.program.compiled.occasions import NOTHING_KNOWN, Known, Occasion
 from shared.program.compiled.program import Program
+from shared.program.compiled.rating_context import NOTHING_KNOWN, MemberContext, RatingContext
 
 
 def rate(
     program: Program,
     purchase: PurchaseCompleted,
-    known: Known = NOTHING_KNOWN,
+    known: MemberContext = NOTHING_KNOWN,
     verdicts: list[Verdict] | None = None,
 ) -> Rating:
     """Rate one purchase by the version of the program in force when it happened.
@@ -46,26 +46,26 @@ def rate(
         qualifying = [amount * worth.numerator // worth.denominator for amount in qualifying]
     local = purchase.occurred_at.astimezone(program.zone)
     if not earning:
-        counted = of_every_purchase(program, Occasion(purchase, local, 0, known))
+        counted = of_every_purchase(program, RatingContext(purchase, local, 0, known))
         return Rating(
             [], "every line is of a kind that never earns", qualifying, local.date(), known.member.joined_on, counted
         )
     if verdicts is None and program.book.plain:
-        occasion = Occasion(purchase, local, sum(qualifying), known)
+        occasion = RatingContext(purchase, local, sum(qualifying), known)
         awards, reason = _plainly(program, purchase, amounts, earning, occasion)
         return Rating(
             awards, reason, qualifying, local.date(), known.member.joined_on, of_every_purchase(program, occasion)
         )
     order = OrderRating(
         program, Basket(lines, amounts, purchase.currency), qualifying, earning,
-        Occasion(purchase, local, sum(qualifying), known), verdicts,
+        RatingContext(purchase, local, sum(qualifying), known), verdicts,
     )  # fmt: skip
     awards, reason = order.rate()
     return Rating(awards, reason, qualifying, local.date(), known.member.joined_on, order.counted)
 
 
 def _plainly(
-    program: Program, purchase: PurchaseCompleted, amounts: Sequence[int], earning: list[int], occasion: Occasion
+    program: Program, purchase: PurchaseCompleted, amounts: Sequence[int], earning: list[int], occasion: RatingContext
 ) -> tuple[list[Award], str | None]:
     """Rate by rules of which each pays by itself, as most do: what ``OrderRating`` does, in a third of the time."""
     lines, currency = purchase.lines, purchase.currency

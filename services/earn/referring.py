@@ -15,11 +15,12 @@ from services.earn.orders import Order
 from shared.contracts.points import PointsEarned, PointsReversed, ReferralChanged
 from shared.contracts.referrals import ReferralRegistered
 from shared.instants import BEGINNING, NEVER, iso, microseconds
-from shared.ledger.book import Book, Want
+from shared.ledger.book import Book
 from shared.ledger.model import FRIEND_RULE, REFERRER_RULE, Account, Cause, Terms
+from shared.ledger.reversal import ClawbackRequest, claw_back
 from shared.program.compiled.calendar import start_of_day
-from shared.program.compiled.occasions import UNTOLD, Member
 from shared.program.compiled.program import Program
+from shared.program.compiled.rating_context import UNKNOWN_MEMBER, Member
 
 #: The names of the two rewards where events name rules.
 RULES = {REFERRER_RULE: "referral-referrer", FRIEND_RULE: "referral-friend"}
@@ -174,8 +175,8 @@ def _reward(
         (referral.friend, terms.friend, FRIEND_RULE),
     ):
         account = book.accounts[member, wallet]
-        book.bring_to(account, order.occurred_at)
-        lot_terms = _terms(program, wallet, order.occurred_at, members.get(member, UNTOLD))
+        book.advance_to(account, order.occurred_at)
+        lot_terms = _terms(program, wallet, order.occurred_at, members.get(member, UNKNOWN_MEMBER))
         cause = Cause(referral.key, program.version, rule)
         repaid = book.earn(account, points, terms=lot_terms, cause=cause, event_at=order.occurred_at)
         if rule == REFERRER_RULE:
@@ -218,10 +219,10 @@ def take_back(
         (referral.friend, terms.friend, FRIEND_RULE, referral.friend_lot),
     ):
         account = book.accounts[member, wallet]
-        book.bring_to(account, occurred_at)
-        want = Want(Cause(key, program.version, rule), lot, points)
-        taken = book.take_back(
-            account, [want], policy=program.terms[wallet].on_return, event_at=occurred_at, qualifying=0
+        book.advance_to(account, occurred_at)
+        want = ClawbackRequest(Cause(key, program.version, rule), lot, points)
+        taken = claw_back(
+            book, account, [want], policy=program.terms[wallet].on_return, event_at=occurred_at, qualifying=0
         )
         events.append({
             "member_id": member, "program_id": program.program_id, "wallet": wallet, "account": account.account,

@@ -14,9 +14,10 @@ from services.earn.orders import Line, Order, qualifying_back
 from shared.contracts.points import PointsReversed, SpendQualified
 from shared.contracts.purchases import PurchaseCancelled, PurchaseClaimed, PurchaseFulfilled, PurchaseReturned
 from shared.instants import iso
-from shared.ledger.book import Book, Taken, Want
+from shared.ledger.book import Book
 from shared.ledger.model import NO_RULE, Account, Cause
 from shared.ledger.operations import Operation
+from shared.ledger.reversal import ClawbackRequest, ClawbackResult, claw_back
 from shared.program.compiled.program import Program
 from shared.program.compiled.tallies import Key, is_budget
 
@@ -124,22 +125,22 @@ def take_back(
         - qualifying_back(order.lines[index], before.get(index))
         for index, _quantity, _amount in back
     )
-    by_wallet: dict[str, list[tuple[Want, str]]] = {}
+    by_wallet: dict[str, list[tuple[ClawbackRequest, str]]] = {}
     for award, wanted in zip(order.awards, points, strict=True):
         rule = program.rules[award.rule]
-        want = Want(Cause(key, program.version, award.rule), award.lot, wanted)
+        want = ClawbackRequest(Cause(key, program.version, award.rule), award.lot, wanted)
         by_wallet.setdefault(award.wallet or rule.wallet, []).append((want, rule.name))
     events: list[PointsReversed] = []
     qualified = None
     ladder_wallet = program.ladder.wallet if program.ladder else None
     for wallet in dict.fromkeys([*by_wallet, *([ladder_wallet] if ladder_wallet else [])]):
         account = book.accounts[order.member, wallet]
-        book.bring_to(account, occurred_at)
+        book.advance_to(account, occurred_at)
         wants = [(want, name) for want, name in by_wallet.get(wallet, []) if want.points]
         if wants:
-            taken = book.take_back(
-                account, [want for want, _ in wants], policy=program.terms[wallet].on_return, event_at=occurred_at,
-                qualifying=-qualifying,
+            taken = claw_back(
+                book, account, [want for want, _ in wants], policy=program.terms[wallet].on_return,
+                event_at=occurred_at, qualifying=-qualifying,
             )  # fmt: skip
             events.append(reversed_event(program, account, order, return_id(event), wants, taken, occurred_at))
         elif wallet == ladder_wallet and qualifying:
@@ -184,7 +185,7 @@ def fulfil(
     lots = dict.fromkeys((award.lot, award.wallet or program.rules[award.rule].wallet) for award in order.awards)
     for lot, wallet in lots:
         account = book.accounts[event.member_id, wallet]
-        book.bring_to(account, occurred_at)
+        book.advance_to(account, occurred_at)
         points += book.fulfil(account, lot, waited_for, Cause(key, program.version, NO_RULE))
     return points
 
@@ -195,8 +196,8 @@ def return_id(event: PurchaseReturned | PurchaseCancelled) -> str:
 
 
 def reversed_event(
-    program: Program, account: Account, order: Order, return_id: str, wants: Sequence[tuple[Want, str]], taken: Taken,
-    occurred_at: int,
+    program: Program, account: Account, order: Order, return_id: str, wants: Sequence[tuple[ClawbackRequest, str]],
+    taken: ClawbackResult, occurred_at: int,
 ) -> PointsReversed:  # fmt: skip
     """Return the event about what was taken back in one wallet; ``wants`` come with the names of their rules."""
     return {

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from services.earn.orders import Order
 from services.earn.referring import Referral
 from shared.posting.ledger_batch import LedgerEffects, LedgerState
-from shared.program.compiled.occasions import Member
+from shared.program.compiled.rating_context import Member
 from shared.program.compiled.tallies import PURCHASES
 from shared.runtime.records import Received
 

@@ -14,7 +14,7 @@ from services.earn.orders import Order, member_as_kept, read_member, read_result
 from services.earn.state import Effects
 from services.earn.store_referrals import write_referrals
 from shared.database.pool import Connection, Row, fetch_map
-from shared.program.compiled.occasions import Member
+from shared.program.compiled.rating_context import Member
 from shared.program.compiled.tallies import PURCHASES, Key
 
 _OPEN_BUDGETS = """

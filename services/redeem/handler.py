@@ -14,7 +14,7 @@ from shared.contracts.catalogue import contracts_of
 from shared.contracts.contract import Contract
 from shared.database.pool import Connection
 from shared.ledger import store as ledger
-from shared.ledger.due import load_due
+from shared.ledger.due_lots import load_due
 from shared.posting.ledger_batch import LedgerHandler
 from shared.runtime import metrics
 from shared.runtime.handler import Due, Mark

@@ -8,7 +8,7 @@ from services.redeem import redemption as redeeming
 from services.redeem.redemption import Answer, Redemption, Standing
 from services.redeem.state import Effects, State
 from shared.contracts import redemptions, rewards
-from shared.ledger.book import Lapse
+from shared.ledger.due import TimedEffect
 from shared.ledger.model import Account, Hold
 from shared.posting.ledger_batch import LedgerDeciding
 from shared.program.compiled.program import Program, in_force
@@ -96,7 +96,7 @@ class Deciding(LedgerDeciding[State, Effects]):
 
     def _bring_to(self, member: str, wallet: str, instant: int) -> None:
         """Apply what is due first: a hold that times out changes what is possible."""
-        self._book.bring_to(self._state.accounts[member, wallet], instant)
+        self._book.advance_to(self._state.accounts[member, wallet], instant)
         self._announce_lapses()
 
     def _count(self, redemption: Redemption, change: int) -> None:
@@ -125,7 +125,7 @@ class Deciding(LedgerDeciding[State, Effects]):
         self.decisions.messages.extend(unpack_messages(redemption.answers[asked]))
         self.decisions.duplicates += 1
 
-    def _lapsed(self, lapse: Lapse) -> None:
+    def _lapsed(self, lapse: TimedEffect) -> None:
         self.effects.lapsed[lapse.account.wallet, lapse.what] += lapse.points
         if lapse.hold is not None:
             self._note_time_out(lapse.account.member, lapse.hold, lapse.instant)

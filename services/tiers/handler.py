@@ -14,7 +14,7 @@ from pydantic import TypeAdapter
 from pydantic.dataclasses import dataclass as contract
 
 from services.tiers import store
-from services.tiers.tier_events import Standing, Treated, event_of, message_id, treat
+from services.tiers.tier_events import Evaluation, TierStatus, evaluate, event_of, message_id
 from shared.contracts import tiers
 from shared.contracts.catalogue import contracts_of
 from shared.contracts.contract import Contract
@@ -67,13 +67,13 @@ class State:
         program_version: The newest.
     """
 
-    standings: dict[tuple[str, str], Standing]
+    standings: dict[tuple[str, str], TierStatus]
     ladders: Mapping[str, Ladders]
     program_id: str
     program_version: int
 
     @classmethod
-    def under(cls, programs: Sequence[Program], standings: Sequence[Standing] = ()) -> State:
+    def under(cls, programs: Sequence[Program], standings: Sequence[TierStatus] = ()) -> State:
         """Return the state of some standings under every version of a program, oldest first; there is one."""
         known = {(one.member, one.wallet): one for one in standings}
         return cls(known, ladders_by_wallet(programs), programs[-1].program_id, programs[-1].version)
@@ -84,7 +84,7 @@ class Effects:
     """What a batch or a sweep writes."""
 
     program_version: int
-    treated: list[Treated] = field(default_factory=list)
+    treated: list[Evaluation] = field(default_factory=list)
 
 
 class TiersHandler:
@@ -118,7 +118,7 @@ class TiersHandler:
         """Lock the members' standings, then read the entries after each."""
         await self._programs.need(connection)
         members = sorted({received.event.member_id for received in events})
-        standings: list[Standing] = []
+        standings: list[TierStatus] = []
         if members and self._programs.ladders:
             standings = await store.lock_members(
                 connection, members, list(self._programs.ladders), self._programs.version
@@ -129,14 +129,14 @@ class TiersHandler:
     def decide(self, state: State, events: Sequence[Received[Moved]], mark: Mark) -> Decisions[Effects]:
         """Treat every standing that a hint names and that has entries to fold; pure but for the state."""
         decisions = Decisions(Effects(state.program_version))
-        touched: dict[tuple[str, str], Standing] = {}
+        touched: dict[tuple[str, str], TierStatus] = {}
         for received in events:
             decisions.accepted += 1
             decisions.latest_at = max(decisions.latest_at, received.occurred_at)
             key = (received.event.member_id, received.event.wallet)
             if key in state.standings:
                 touched[key] = state.standings[key]
-        self._decide(decisions, state, [(one, BEGINNING, None) for one in touched.values() if one.steps], mark)
+        self._decide(decisions, state, [(one, BEGINNING, None) for one in touched.values() if one.inputs], mark)
         return decisions
 
     async def anything_due(self, connection: Connection, due: Due) -> bool:
@@ -161,7 +161,7 @@ class TiersHandler:
     def decide_due(self, state: State, due: Due, mark: Mark) -> Decisions[Effects]:
         """Treat, up to the horizon, every standing that has anything to treat."""
         decisions = Decisions(Effects(state.program_version))
-        waiting = [one for one in state.standings.values() if one.steps or one.next_due <= due.horizon]
+        waiting = [one for one in state.standings.values() if one.inputs or one.next_due <= due.horizon]
         self._decide(decisions, state, [(one, due.horizon, None) for one in waiting], mark)
         return decisions
 
@@ -202,19 +202,23 @@ class TiersHandler:
             CHANGES.labels(change).inc(times)
 
     def _decide(
-        self, decisions: Decisions[Effects], state: State, work: Sequence[tuple[Standing, int, int | None]], mark: Mark
+        self,
+        decisions: Decisions[Effects],
+        state: State,
+        work: Sequence[tuple[TierStatus, int, int | None]],
+        mark: Mark,
     ) -> None:
         time = iso(mark.recorded_at)
         folds: list[tuple[str, int, int, str]] = []
         for standing, until, version in work:
-            treated = treat(standing, state.ladders[standing.wallet], until, version)
+            treated = evaluate(standing, state.ladders[standing.wallet], until, version)
             decisions.effects.treated.append(treated)
             folds.append((standing.member, standing.state.version, standing.announced.until, standing.wallet))
             for number, change in treated.news:
                 decisions.messages.append(self._message(standing, state.program_id, number, change, time))
         decisions.facts = msgpack.packb({"folds": folds})
 
-    def _message(self, standing: Standing, program_id: str, number: int, change: Change, time: str) -> Message:
+    def _message(self, standing: TierStatus, program_id: str, number: int, change: Change, time: str) -> Message:
         headers = seal(
             event_id=message_id(standing.account, number, change),
             source=self._source,
@@ -242,6 +246,6 @@ class TiersHandler:
                 self._treated_under[due.shard] = self._programs.version
         return accounts
 
-    def _state(self, standings: Sequence[Standing]) -> State:
+    def _state(self, standings: Sequence[TierStatus]) -> State:
         known = {(one.member, one.wallet): one for one in standings}
         return State(known, self._programs.ladders, self._programs.versions[-1].program_id, self._programs.version)

@@ -12,7 +12,7 @@ import pydantic_core
 from shared.contracts.tiers import TierChanged
 from shared.instants import BEGINNING, NEVER, iso
 from shared.program.compiled.ladders import Ladders
-from shared.tier_status.fold import Change, State, Step, advance, fold, metric_value, next_due, recounted
+from shared.tier_status.fold import Change, State, TierInput, advance, fold, metric_value, next_due, recounted
 
 #: (instant, change, tier): enough to recognise what was told.
 Told = tuple[int, str, str]
@@ -51,12 +51,12 @@ class Announced:
 
 
 @dataclass(slots=True)
-class Standing:
+class TierStatus:
     """One account of a ladder's wallet, as this service holds it.
 
     Attributes:
         state: The checkpoint: the fold over entries up to its version, and over no more time than theirs.
-        steps: The entries after it, in version order.
+        inputs: The entries after it, in version order.
         next_due: When time alone changes something, as of the last treatment; BEGINNING: treat it in any case.
     """
 
@@ -65,11 +65,11 @@ class Standing:
     wallet: str
     state: State = field(default_factory=State)
     announced: Announced = field(default_factory=Announced)
-    steps: list[Step] = field(default_factory=list)
+    inputs: list[TierInput] = field(default_factory=list)
     next_due: int = BEGINNING
 
 
-class Treated(NamedTuple):
+class Evaluation(NamedTuple):
     """What one treatment of a standing led to.
 
     Attributes:
@@ -78,13 +78,15 @@ class Treated(NamedTuple):
         news: What is to be told, each with its number in the history; an announced end has number 0.
     """
 
-    standing: Standing
+    standing: TierStatus
     shown: State
     metric_value: int
     news: list[tuple[int, Change]]
 
 
-def treat(standing: Standing, ladder_at: Ladders, until: int = BEGINNING, version: int | None = None) -> Treated:
+def evaluate(
+    standing: TierStatus, ladder_at: Ladders, until: int = BEGINNING, version: int | None = None
+) -> Evaluation:
     """Fold the entries that wait, advance a copy, and find what is new; changes the standing.
 
     Args:
@@ -93,9 +95,9 @@ def treat(standing: Standing, ladder_at: Ladders, until: int = BEGINNING, versio
         until: Advance the copy at least so far; it never goes back behind what was announced.
         version: Fold up to this version only (a replay); None: all that there are.
     """
-    steps = [step for step in standing.steps if version is None or step.version <= version]
+    steps = [step for step in standing.inputs if version is None or step.version <= version]
     standing.state, folded = fold(standing.state, steps, ladder_at)
-    del standing.steps[: len(steps)]
+    del standing.inputs[: len(steps)]
     announced, shown = standing.announced, standing.state.copy()
     announced.until = max(announced.until, until, shown.as_of)
     ahead = advance(shown, announced.until, ladder_at)
@@ -108,7 +110,7 @@ def treat(standing: Standing, ladder_at: Ladders, until: int = BEGINNING, versio
     ladder = ladder_at(announced.until)
     # Of whom there is no entry yet, there is no year of membership either.
     value = metric_value(shown, ladder, announced.until) if ladder and shown.version else 0
-    return Treated(standing, shown, value, news)
+    return Evaluation(standing, shown, value, news)
 
 
 def _news(announced: Announced, changes: Sequence[Change], shown: State, ladder_at: Ladders) -> list[Change]:
@@ -164,7 +166,7 @@ def message_id(account: int, number: int, change: Change) -> str:
     return f"tier-{change.change}-{account}-{number or change.valid_until}"
 
 
-def event_of(standing: Standing, program_id: str, change: Change) -> TierChanged:
+def event_of(standing: TierStatus, program_id: str, change: Change) -> TierChanged:
     """Return the event that announces a change."""
     return {
         "member_id": standing.member,

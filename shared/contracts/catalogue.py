@@ -27,7 +27,7 @@ from shared.contracts import (
 )
 from shared.contracts.contract import Contract, OwnId
 
-#: As the product sees it. ``both``: the product tells itself, and another version of it may be listening.
+#: As the product sees it. ``both``: the product sends it to itself, and a worker of another version may read it.
 Direction = Literal["in", "out", "both"]
 Service = Literal["earn", "redeem", "tiers", "notify"]
 #: Whoever reads events in batches, upstream first: what one says, only those after it read.
@@ -43,7 +43,7 @@ TOPICS: dict[str, str] = {
     points.TOPIC: "What happened to a member's points, and what counts towards the tier. Keyed by the member.",
     rewards.TOPIC: "The answers to redemptions. Keyed by the member.",
     tiers.TOPIC: "A member's tier changed, was kept, or is about to be lost. Keyed by the member.",
-    notifications.TOPIC: "What e-mail, SMS and push services shall tell a member. Keyed by the member.",
+    notifications.TOPIC: "What e-mail, SMS and push services must tell a member. Keyed by the member.",
     dead_letters.TOPIC: "What was refused, and why.",
     control.TOPIC: "Hints to running workers; the truth is in Postgres.",
 }
@@ -54,13 +54,13 @@ class Event:
     """One event type.
 
     Attributes:
-        says: What it tells, in a line.
-        readers: The services that read it: one, of an event from outside.
+        says: What it means, in one line.
+        readers: The services that read it: exactly one for an incoming event.
         contract: Of an incoming event: how it is read, its business key, and whether it holds personal data.
-        word: Of an incoming event: what people call the thing that happened.
-        of_order: It is about an order, and waits for it where it comes first.
-        table: Of an incoming event: the table whose ``key`` is its business key, if there is one. Entries may have it
-            as their cause.
+        word: Of an incoming event: what people call it.
+        of_order: Whether it is about an order, and waits for it if it comes first.
+        table: Of an incoming event: the table whose ``key`` is its business key, if there is one. It may be the cause
+            of entries.
     """
 
     type: str
@@ -91,9 +91,9 @@ class Event:
         return self.contract is not None and self.contract.private
 
     def schema(self, ref_template: str = "#/$defs/{model}") -> dict[str, Any]:
-        """Return the JSON Schema of its data.
+        """Return the JSON Schema of the event's data.
 
-        What we send may get more fields without a new type, so the schema of an outgoing event must not close it.
+        Outgoing events may get more fields without a new type, so their schemas must allow unknown fields.
         """
         schema = self.adapter.json_schema(ref_template=ref_template)
         published: dict[str, Any] = schema if self.direction == "in" else opened(schema)
@@ -112,7 +112,7 @@ def _out(topic: str, event_type: str, adapter: TypeAdapter[Any], says: str, *rea
 
 
 def opened(schema: Any) -> Any:
-    """Return a schema in which objects may have more fields than it names."""
+    """Return a schema that allows unknown fields in its objects."""
     if isinstance(schema, list):
         return [opened(item) for item in schema]
     if not isinstance(schema, dict):
@@ -149,8 +149,8 @@ _ALL = [
     _out(points.TOPIC, points.REVERSED, points.POINTS_REVERSED, "A return took back what its order had earned",
          "tiers"),
     _out(points.TOPIC, points.ACTIVATED, points.POINTS_MOVED, "Pending points became available", "tiers"),
-    _out(points.TOPIC, points.EXPIRED, points.POINTS_MOVED, "Points lapsed", "tiers"),
-    _out(points.TOPIC, points.EXPIRING, points.POINTS_EXPIRING, "Points will lapse unless they are used",
+    _out(points.TOPIC, points.EXPIRED, points.POINTS_MOVED, "Points expired", "tiers"),
+    _out(points.TOPIC, points.EXPIRING, points.POINTS_EXPIRING, "Points will expire unless they are used",
          "tiers", "notify"),
     _out(points.TOPIC, points.QUALIFIED, points.SPEND_QUALIFIED,
          "An order or a return that moved no points counts towards the tier", "tiers"),
@@ -180,7 +180,7 @@ _ALL = [
 
 EVENTS: Mapping[str, Event] = {event.type: event for event in _ALL}
 
-#: The topic (short name) of each event that comes from outside, by its type.
+#: The topic (short name) of each incoming event, by its type.
 TOPIC_OF: Mapping[str, str] = {event.type: event.topic for event in _ALL if event.direction == "in"}
 
 #: Which service reads which topic, upstream first. By the partitions of a service's first topic its sweeps are shared.

@@ -1,4 +1,4 @@
-"""Topic ``redemptions``: a member wants a reward, and what became of that at the till."""
+"""Topic ``redemptions``: a till requests, confirms or cancels a reward for a member."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ CANCELLED = "loyalty.redemption.cancelled.v1"
 
 @dataclass(frozen=True, slots=True, kw_only=True, config=CONTRACT)
 class RedemptionRequested:
-    """A till asks for a reward. The answer is on ``rewards``, with ``redemption_id`` as its correlation id.
+    """A till requests a reward. The answer is on ``rewards``, with ``redemption_id`` as its correlation id.
 
     Attributes:
         reward: The reward's id in the program file.
-        confirm: True takes the points at once; else they are held until confirmed, cancelled or timed out.
+        confirm: True: the points are spent at once; else they are held until confirmed, cancelled or timed out.
     """
 
     redemption_id: Identifier
@@ -34,7 +34,7 @@ class RedemptionRequested:
 
 @dataclass(frozen=True, slots=True, kw_only=True, config=CONTRACT)
 class RedemptionConfirmed:
-    """The reward was handed over: the points that were held are spent."""
+    """The reward was handed over: the held points are spent."""
 
     redemption_id: Identifier
     member_id: Identifier
@@ -43,7 +43,7 @@ class RedemptionConfirmed:
 
 @dataclass(frozen=True, slots=True, kw_only=True, config=CONTRACT)
 class RedemptionCancelled:
-    """The reward is not wanted: before the confirmation points are released, after it they come back."""
+    """The reward is not wanted: before the confirmation the points are released, after it they are refunded."""
 
     redemption_id: Identifier
     member_id: Identifier
@@ -55,10 +55,11 @@ _OWN = OwnId("redemption_id", "redemption")
 
 
 def _its_key(event: RedemptionConfirmed | RedemptionCancelled) -> str:
-    """Return the key of the redemption that the event is about: it is one thing, in several states."""
+    """Return the business key of the redemption that the event is about."""
     return _OWN(event)
 
 
+#: All three have the same business key: they are states of one redemption.
 CONTRACTS: dict[str, Contract] = {
     REQUESTED: Contract(REQUESTED, TypeAdapter(RedemptionRequested), _OWN),
     CONFIRMED: Contract(CONFIRMED, TypeAdapter(RedemptionConfirmed), _its_key),

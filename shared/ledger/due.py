@@ -1,75 +1,75 @@
-"""Loads, of the lots of locked accounts, those that fall due by an instant.
-
-Where points wait for a while, or live long, an account has a lot for each day of shopping, and few of them are due:
-whoever loaded all of them each time would do work that grows with the square of the time that a member stays.
-"""
+"""When time alone changes an account, and what it changed. Pure: nothing here changes an account."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator
+from typing import NamedTuple
 
-from shared.database.pool import Connection
 from shared.instants import NEVER
-from shared.ledger.model import Account
-from shared.ledger.store import HOLDS, fill, load_lots
+from shared.ledger.model import Account, Hold, Terms
 from shared.program.compiled.program import Program
 
-_DAY = 86_400_000_000
-#: Reminders are counted in days of the program's zone, and come at the beginning of one.
-_SLACK_DAYS = 2
 
-# One way through the accounts' lots: any() finds them by index, where a join may read the whole table. What lapses
-# without activity (idle) has no instant of its own to compare. A lot 0 says when the earliest of the others is due.
-_LOTS = """
-with held as materialized (
-    select l.account, l.lot, l.remaining, l.available_at, l.expires_at, l.fulfils, l.idle, l.pending,
-           l.idle <> '' or case when l.pending then l.available_at <= d.until else l.expires_at <= d.soon end as needed
-    from unnest($1::bigint[], $2::timestamptz[], $3::timestamptz[]) as d(account, until, soon)
-    join lot l on l.account = d.account
-    where l.account = any($1::bigint[]) and l.remaining > 0
-)
-select account, lot, remaining, available_at, expires_at, fulfils, idle, pending from held where needed
-union all
-select account, 0, 0, coalesce(min(available_at) filter (where pending), 'infinity'),
-       coalesce(min(expires_at) filter (where not pending), 'infinity'), null, '', false
-from held where not needed group by account
-"""
+class TimedEffect(NamedTuple):
+    """What time alone did to an account: all that an event about it needs.
 
-
-async def load_due(connection: Connection, accounts: Sequence[Account], until: Sequence[int], program: Program) -> None:
-    """Load what is needed to apply what is due up to an instant.
-
-    Whoever owes points repays with whatever there is, and what is held comes back to any lot: such accounts are loaded
-    whole. Of all others nothing is due before ``unseen_due`` that was not loaded.
-
-    Args:
-        connection: In the transaction that holds the accounts' locks.
-        accounts: Locked.
-        until: For each account, up to which instant things are to be applied.
-        program: The newest version: it says what is announced before points lapse.
+    Attributes:
+        what: ``activated``, ``expiring``, ``expired`` or ``timed-out``.
+        version: The account's version after it.
+        balance: Available, pending, reserved and debt after it.
+        expires_at: Of points that expired or will expire.
+        days_left: Days from an announcement to the expiry.
+        hold: The reservation that timed out.
     """
-    parts: list[Account] = []
-    ends: list[int] = []
-    for account, end in zip(accounts, until, strict=True):
-        if not (account.debt or account.reserved):
-            parts.append(account)
-            # What is applied late, is applied at the instant where the account stands.
-            ends.append(max(end, account.as_of))
-    await load_lots(connection, [account for account in accounts if account.debt or account.reserved])
-    if not parts:
-        return
-    numbers = [account.account for account in parts]
-    soon = [end + _reach(program, account.wallet) for account, end in zip(parts, ends, strict=True)]
-    found = await connection.fetch(_LOTS, numbers, ends, soon)
-    fill(parts, [row for row in found if row["lot"]], await connection.fetch(HOLDS, numbers))
-    later = {row["account"]: (row["available_at"], row["expires_at"]) for row in found if not row["lot"]}
-    for account in parts:
-        available_at, expires_at = later.get(account.account, (NEVER, NEVER))
-        reminders = program.reminders(account.wallet, expires_at)
-        account.unseen_due = min(available_at, expires_at, *(instant for instant, _days in reminders))
+
+    what: str
+    account: Account
+    version: int
+    balance: tuple[int, int, int, int]
+    points: int
+    instant: int
+    lot: int = 0
+    expires_at: int = NEVER
+    days_left: int = 0
+    hold: Hold | None = None
 
 
-def _reach(program: Program, wallet: str) -> int:
-    """Return how long before they lapse points may be announced to do so."""
-    terms = program.terms.get(wallet)
-    return (max(terms.remind, default=0) + _SLACK_DAYS) * _DAY if terms else _SLACK_DAYS * _DAY
+def next_due(account: Account, program: Program) -> int:
+    """Return the earliest instant at which time alone changes an account, or an expiry is to be announced."""
+    due = account.unseen_due
+    for lot in account.lots.values():
+        due = min(due, first_due(account, lot.terms, program, pending=lot.pending))
+    for hold in account.holds.values():
+        due = min(due, hold.until)
+    return due
+
+
+def first_due(account: Account, terms: Terms, program: Program, *, pending: bool) -> int:
+    """Return the earliest instant at which time alone does something to points with these terms."""
+    if pending:
+        return terms.available_at
+    expires_at = expiry_of(account, terms, program)
+    for instant, _days in program.reminders(account.wallet, expires_at):
+        if instant > account.as_of:
+            return min(instant, expires_at)
+    return expires_at
+
+
+def expiry_of(account: Account, terms: Terms, program: Program) -> int:
+    """Return when points expire: by their own terms, or because the member has been inactive for too long."""
+    if not terms.idle:
+        return terms.expires_at
+    return program.idle_until(terms.idle, account.earned_at, account.redeemed_at)
+
+
+def announcements(account: Account, program: Program, instant: int) -> Iterator[tuple[int, int, int]]:
+    """Yield (points, their expiry, days left) of what is to be announced at an instant, summed by expiry."""
+    expiring: dict[int, int] = {}
+    for lot in account.lots.values():
+        if not lot.pending:
+            expires_at = expiry_of(account, lot.terms, program)
+            expiring[expires_at] = expiring.get(expires_at, 0) + lot.remaining
+    for expires_at, points in sorted(expiring.items()):
+        for at, days in program.reminders(account.wallet, expires_at):
+            if account.as_of < at == instant < expires_at:
+                yield points, expires_at, days

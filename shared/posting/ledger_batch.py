@@ -13,15 +13,17 @@ from shared.contracts.envelope import seal
 from shared.database.pool import Connection
 from shared.instants import iso
 from shared.ledger.audit.runner import running_audit
-from shared.ledger.book import Book, Lapse
-from shared.ledger.model import Account, Posting
+from shared.ledger.book import Book
+from shared.ledger.due import TimedEffect
+from shared.ledger.model import Account
+from shared.ledger.posting import Posting
 from shared.posting.timed_effects import announce
 from shared.program.cache import Programs
 from shared.program.compiled.ladders import Ladders
 from shared.program.compiled.program import Program
 from shared.runtime.handler import Mark
 from shared.runtime.records import Decisions, Message, Received, Refusal
-from shared.tier_status.lookup import Following
+from shared.tier_status.lookup import TierLookup
 from shared.tier_status.read import Loaded
 
 #: Accounts that the running audit looks at each time, and through all of their history, which grows: enough to see a
@@ -79,18 +81,18 @@ class LedgerDeciding(Generic[State, Effects]):
         self._source = source
         self._newest = state.programs[-1]
         self._book = Book(state.accounts, effects.posting, self._newest)
-        self._tiers = Following(state.standings, state.ladders, effects.posting)
+        self._tiers = TierLookup(state.standings, state.ladders, effects.posting)
         self._time = iso(mark.recorded_at)
 
     def _announce_lapses(self) -> None:
         """Tell what time made happen so far, before what is decided next."""
-        if self._book.lapses:
-            for lapse in self._book.lapses:
+        if self._book.timed_effects:
+            for lapse in self._book.timed_effects:
                 self._lapsed(lapse)
-            self.decisions.messages.extend(announce(self._book.lapses, self._newest, self._source, self._time))
-            self._book.lapses.clear()
+            self.decisions.messages.extend(announce(self._book.timed_effects, self._newest, self._source, self._time))
+            self._book.timed_effects.clear()
 
-    def _lapsed(self, lapse: Lapse) -> None:
+    def _lapsed(self, lapse: TimedEffect) -> None:
         """Note one of them."""
 
     def _message(

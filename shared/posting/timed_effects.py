@@ -15,19 +15,19 @@ from shared.contracts import points, rewards
 from shared.contracts.envelope import seal
 from shared.contracts.points import Balance
 from shared.instants import iso
-from shared.ledger.book import Lapse
+from shared.ledger.due import TimedEffect
 from shared.ledger.operations import Operation
 from shared.program.compiled.program import Program
 from shared.runtime.records import Message
 
 
-def balance(lapse: Lapse) -> Balance:
+def balance(lapse: TimedEffect) -> Balance:
     """Return the account's balance right after it."""
     available, pending, reserved, debt = lapse.balance
     return {"available": available, "pending": pending, "reserved": reserved, "debt": debt}
 
 
-def announce(lapses: Iterable[Lapse], program: Program, source: str, time: str) -> list[Message]:
+def announce(lapses: Iterable[TimedEffect], program: Program, source: str, time: str) -> list[Message]:
     """Return the events of what time made happen.
 
     Args:
@@ -39,7 +39,7 @@ def announce(lapses: Iterable[Lapse], program: Program, source: str, time: str) 
     return [_message(lapse, program, source, time) for lapse in lapses]
 
 
-def _message(lapse: Lapse, program: Program, source: str, time: str) -> Message:
+def _message(lapse: TimedEffect, program: Program, source: str, time: str) -> Message:
     account = lapse.account
     common = {
         "member_id": account.member,
@@ -68,7 +68,7 @@ def _message(lapse: Lapse, program: Program, source: str, time: str) -> Message:
     return Message(points.TOPIC, account.member.encode(), pydantic_core.to_json(data), headers)
 
 
-def _timed_out(lapse: Lapse, program: Program, source: str, time: str, common: dict[str, Any]) -> Message:
+def _timed_out(lapse: TimedEffect, program: Program, source: str, time: str, common: dict[str, Any]) -> Message:
     hold, member = lapse.hold, lapse.account.member
     assert hold is not None, "only holds time out"
     reward = program.rewards.get(hold.reward)

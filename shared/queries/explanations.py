@@ -20,8 +20,8 @@ from shared.database.pool import Connection, only_row
 from shared.instants import moment
 from shared.ledger.model import Terms
 from shared.ledger.operations import Operation
-from shared.program.compiled.occasions import Known
 from shared.program.compiled.program import Program
+from shared.program.compiled.rating_context import MemberContext
 from shared.queries.balances import accounts_at, word
 from shared.queries.keys import Match
 from shared.queries.verdicts import verdicts_as_json
@@ -147,7 +147,7 @@ class Explaining:
         decoded = decode(unpack_records(body)[position : position + 1], EarnHandler.contracts, sys.maxsize)
         verdicts: list[Verdict] = []
         kept, bought_at = order.kept, moment(order.occurred_at)
-        known = Known(kept.tier, lambda key: kept.counts.get(key, 0), kept.member)
+        known = MemberContext(kept.tier, lambda key: kept.counts.get(key, 0), kept.member)
         for received in decoded.events:
             event = received.event
             if isinstance(event, PurchaseAmended) and bought_at is not None:

@@ -19,10 +19,11 @@ from services.redeem import handler as redeem
 from services.redeem import processor as redeem_deciding
 from services.redeem import state as redeem_state
 from services.tiers import handler as tiers
-from services.tiers.tier_events import Standing
+from services.tiers.tier_events import TierStatus
 from shared.contracts import referrals
 from shared.instants import BEGINNING
-from shared.ledger.model import Account, Entry, Posting
+from shared.ledger.model import Account, Entry
+from shared.ledger.posting import Posting
 from shared.posting.ledger_batch import LedgerEffects, LedgerState
 from shared.program.compiled.ladders import ladders_by_wallet
 from shared.program.compiled.program import Program, compile_program
@@ -31,8 +32,8 @@ from shared.runtime.decode import decode, refuse_future
 from shared.runtime.handler import Due, Handler, Mark
 from shared.runtime.records import Decisions, Received, Record
 from shared.settings import Clock
-from shared.tier_status.lookup import follow
-from shared.tier_status.read import Loaded, step_of
+from shared.tier_status.lookup import append_entries
+from shared.tier_status.read import Loaded, tier_input
 from shared.tier_status.state import Change
 
 
@@ -167,9 +168,9 @@ class Rehearsal:
         assert self.tiers_state is not None, "a ladder came with a program"
         # A new account has no entries; one that is there already gets a standing when a version brings a ladder.
         posted = self.entries if self.accounts[key].version else ()
-        steps = [step_of(entry) for entry in posted if entry.account == number]
-        self.earn_state.standings[number] = Loaded(steps=list(steps))
-        self.tiers_state.standings[key] = Standing(number, *key, steps=list(steps))
+        steps = [tier_input(entry) for entry in posted if entry.account == number]
+        self.earn_state.standings[number] = Loaded(inputs=list(steps))
+        self.tiers_state.standings[key] = TierStatus(number, *key, inputs=list(steps))
 
     def _keep(self, effects: object) -> None:
         """Keep what a worker would write, and show one service what another one wrote."""
@@ -189,13 +190,13 @@ class Rehearsal:
 
     def _post(self, posting: Posting) -> None:
         self.entries.extend(posting.entries)
-        follow(self.earn_state.standings, posting.entries)
+        append_entries(self.earn_state.standings, posting.entries)
         assert self.tiers_state is not None, "a program is published first"
         for entry in posting.entries:
             account = posting.accounts[entry.account]
             standing = self.tiers_state.standings.get((account.member, account.wallet))
             if standing is not None:
-                standing.steps.append(step_of(entry))
+                standing.inputs.append(tier_input(entry))
         for key, instant in posting.timed_out.items():
             redemption = self.redeem_state.redemptions[key]
             if redemption.state == "reserved":

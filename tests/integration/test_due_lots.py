@@ -10,8 +10,9 @@ from shared.database.pool import Connection
 from shared.instants import BEGINNING, NEVER, microseconds
 from shared.ledger import store
 from shared.ledger.book import Book
-from shared.ledger.due import load_due
-from shared.ledger.model import Account, Posting, Terms
+from shared.ledger.due_lots import load_due
+from shared.ledger.model import Account, Terms
+from shared.ledger.posting import Posting
 from shared.program.compiled.program import Program, compile_program
 from shared.program.language.loader import load
 from tests.support.deployment import Deployment
@@ -61,7 +62,7 @@ def _outcome(accounts: list[Account], until: int, program: Program) -> tuple[Any
     book = Book({(a.member, a.wallet): a for a in accounts}, Posting(), program)
     for account in accounts:
         book.apply_due(account, until)
-    said = [(lapse.account.account, lapse.what, *lapse[2:]) for lapse in book.lapses]
+    said = [(lapse.account.account, lapse.what, *lapse[2:]) for lapse in book.timed_effects]
     stands = [(a.account, a.next_due, a.as_of, a.available, a.pending, a.debt, a.version) for a in accounts]
     changes = [(c.account, c.lot, c.pending, c.earned, c.remaining) for c in book.posting.lots.values()]
     return said, stands, changes, book.posting.entries

@@ -1,4 +1,4 @@
-"""The invariants of what stands on the ledger: returns, reservations, referrals, tiers, notifications, inputs."""
+"""Invariants of what is built on the ledger: returns, reservations, referrals, tiers, notifications, inputs."""
 
 from __future__ import annotations
 

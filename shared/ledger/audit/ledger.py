@@ -1,4 +1,4 @@
-"""The invariants of accounts, lots, entries and orders, as SQL that an auditor can read."""
+"""Invariants of accounts, lots, entries and orders, as SQL that an auditor can read."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import NamedTuple
 from shared.ledger.operations import Operation, effects_as_values
 
 _EFFECTS = f"(values {effects_as_values()}) as f(operation, available, pending, reserved, debt, lot, earned, lifetime)"
-#: Every query takes the accounts to look at; null for all of them.
+#: Every query takes the accounts to check; null for all.
 _CHOSEN = "($1::bigint[] is null or {0}.account = any($1))"
 
 
@@ -15,9 +15,9 @@ class Check(NamedTuple):
     """One invariant.
 
     Attributes:
-        promise: What must be true, in words.
+        promise: What must be true, for people.
         sql: Returns (where, what) of each violation.
-        per_account: Whether it can be asked of some accounts only.
+        per_account: Whether it can be limited to some accounts.
     """
 
     name: str

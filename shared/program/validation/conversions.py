@@ -1,4 +1,4 @@
-"""What conversions can contradict: wallets that are not there, and points that would go round in a circle."""
+"""Mistakes in conversions: wallets that do not exist, and points that would go round in a circle."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from shared.program.validation.findings import Found, again, circle_from, money_
 
 
 def contradictions_in_conversions(program: ProgramFile) -> Found:
-    """Find everything that is wrong with the conversions of a program."""
+    """Yield all mistakes in the conversions of a program."""
     conversions = program.conversions
     for number in again([one.rule for one in conversions]):
         yield ("conversions", number, "rule"), f'found "{conversions[number].rule}" again; allowed: a name of its own'

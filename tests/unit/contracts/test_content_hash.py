@@ -13,7 +13,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.contracts.purchases import Line, PurchaseCompleted, Tender
+from shared.contracts.order_lines import Line, Tender
+from shared.contracts.purchases import PurchaseCompleted
 from tests.support.build import (
     binary,
     line,

@@ -12,7 +12,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from shared.contracts.purchases import COMPLETED, Line, PurchaseCompleted, Tender
+from shared.contracts.order_lines import Line, Tender
+from shared.contracts.purchases import COMPLETED, PurchaseCompleted
 from shared.instants import iso, microseconds
 from shared.runtime.decode import FUTURE_TOLERANCE, refuse_future
 from shared.runtime.records import Received, Record

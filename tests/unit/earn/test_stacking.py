@@ -8,8 +8,8 @@ import pytest
 
 from services.earn.awards import Verdict
 from services.earn.rating import rate
-from shared.program.compiled.occasions import Known
 from shared.program.compiled.program import Program
+from shared.program.compiled.rating_context import MemberContext
 from tests.support.build import event, line, program
 
 BASE = "give: 1 point per whole USD"
@@ -27,13 +27,13 @@ def paid(made: Program, *lines: dict[str, Any], tier: int = 0, **fields: Any) ->
         award.rule.name.removeprefix("rule-") + ("" if award.wallet == award.rule.wallet else f" {award.wallet}"): (
             award.points
         )
-        for award in rate(made, event(*lines, **fields), Known(tier)).awards
+        for award in rate(made, event(*lines, **fields), MemberContext(tier)).awards
     }
 
 
 def verdicts(made: Program, *lines: dict[str, Any], tier: int = 0, **fields: Any) -> list[tuple[str, int, str]]:
     found: list[Verdict] = []
-    rate(made, event(*lines, **fields), Known(tier), found)
+    rate(made, event(*lines, **fields), MemberContext(tier), found)
     return [(one.outcome, one.points, one.detail) for one in sorted(found, key=lambda one: one.rule)]
 
 
