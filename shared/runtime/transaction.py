@@ -15,7 +15,7 @@ from shared.runtime.handler import Due, Handler
 from shared.runtime.outbox import OutboxRow, add_to_outbox, forget_published
 from shared.runtime.records import Batch, Decisions, Decoded
 from shared.runtime.refusals import store_dead_letters
-from shared.runtime.watermark import Claim, lock_watermark, move_watermark
+from shared.runtime.watermark import Lease, lock_watermark, move_watermark
 from shared.settings import Settings
 
 #: New members, and at the same moment a program with a new wallet, need three; more is a race that a pause ends.
@@ -47,12 +47,12 @@ async def transact(
     pool: Pool,
     handler: Handler[_State, _Effects],
     source: str,
-    claim: Claim,
+    lease: Lease,
     batch: Batch,
     decoded: Decoded,
     forget: list[int],
 ) -> Committed[_Effects]:
-    """Handle a batch in one transaction and move the claim past it.
+    """Handle a batch in one transaction and move the lease past it.
 
     Raises:
         Fenced: Another worker owns the partition; nothing was written.
@@ -60,10 +60,10 @@ async def transact(
     """
 
     async def work(connection: Connection) -> Committed[_Effects]:
-        return await _in_transaction(connection, handler, source, claim, batch, decoded, forget)
+        return await _in_transaction(connection, handler, source, lease, batch, decoded, forget)
 
     committed = await _loading(pool, work)
-    claim.next_offset = batch.next_offset
+    lease.next_offset = batch.next_offset
     reach("committed")
     return committed
 
@@ -91,14 +91,14 @@ async def _in_transaction(
     connection: Connection,
     handler: Handler[_State, _Effects],
     source: str,
-    claim: Claim,
+    lease: Lease,
     batch: Batch,
     decoded: Decoded,
     forget: list[int],
 ) -> Committed[_Effects]:
     # Each of these is a statement of its own: one that waits for a lock goes on with the snapshot from before
     # the wait, so what must be fresh is read by a later statement.
-    await lock_watermark(connection, handler.service, claim)
+    await lock_watermark(connection, handler.service, lease)
     state = await handler.load(connection, decoded.events)
     mark = await take_mark(connection)
     reach("loaded")
@@ -128,7 +128,7 @@ async def sweep(
     handler: Handler[_State, _Effects],
     settings: Settings,
     source: str,
-    claim: Claim,
+    lease: Lease,
     shards: int,
     forget: list[int],
 ) -> Swept[_Effects] | None:
@@ -143,11 +143,11 @@ async def sweep(
     """
     async with pool.acquire() as connection:
         # Without locks, and so without a write: mostly there is nothing to do.
-        if not await handler.anything_due(connection, await _due(connection, settings, claim, shards)):
+        if not await handler.anything_due(connection, await _due(connection, settings, lease, shards)):
             return None
 
     async def work(connection: Connection) -> Swept[_Effects] | None:
-        return await _sweep(connection, handler, settings, source, claim, shards, forget)
+        return await _sweep(connection, handler, settings, source, lease, shards, forget)
 
     swept = await _loading(pool, work)
     if swept is not None:
@@ -160,12 +160,12 @@ async def _sweep(
     handler: Handler[_State, _Effects],
     settings: Settings,
     source: str,
-    claim: Claim,
+    lease: Lease,
     shards: int,
     forget: list[int],
 ) -> Swept[_Effects] | None:
-    await lock_watermark(connection, handler.service, claim)
-    due = await _due(connection, settings, claim, shards)
+    await lock_watermark(connection, handler.service, lease)
+    due = await _due(connection, settings, lease, shards)
     state = await handler.load_due(connection, due)
     if state is None:
         return None
@@ -176,17 +176,17 @@ async def _sweep(
     await handler.store(connection, decisions, mark)
     service = handler.service
     # Parked records may become dead letters; each of them has its origin.
-    nothing = Batch(claim.topic, claim.partition, claim.epoch, [], claim.next_offset)
+    nothing = Batch(lease.topic, lease.partition, lease.epoch, [], lease.next_offset)
     letters = await store_dead_letters(connection, service, source, nothing, mark, decisions.refused_later)
-    await archive_sweep(connection, service, claim, mark, decisions.facts, due.horizon)
+    await archive_sweep(connection, service, lease, mark, decisions.facts, due.horizon)
     outbox = await add_to_outbox(
-        connection, service, claim.topic, claim.partition, mark.seq, decisions.messages + letters
+        connection, service, lease.topic, lease.partition, mark.seq, decisions.messages + letters
     )
     await forget_published(connection, forget)
     return Swept(decisions, outbox)
 
 
-async def _due(connection: Connection, settings: Settings, claim: Claim, shards: int) -> Due:
+async def _due(connection: Connection, settings: Settings, lease: Lease, shards: int) -> Due:
     lateness = round(settings.lateness_seconds * 1_000_000)
     until, recorded_at = await horizon(connection, settings.clock, lateness)
-    return Due(until, recorded_at, claim.partition, shards, settings.sweep_accounts)
+    return Due(until, recorded_at, lease.partition, shards, settings.sweep_accounts)
