@@ -34,10 +34,10 @@ def table(rounds: Mapping[str, Sequence[Sequence[Figure]]]) -> Table:
     for row, found in rounds.items():
         for number, figures in enumerate(zip(*found, strict=True)):
             values = [figure.value for figure in figures]
-            one = figures[0]
+            first = figures[0]
             middle, low, high = (
-                one._replace(value=value).shown for value in (statistics.median(values), min(values), max(values))
+                first._replace(value=value).shown for value in (statistics.median(values), min(values), max(values))
             )
-            made.add_row(row if number == 0 else "", one.name, middle, one.unit, f"{low} to {high}")
+            made.add_row(row if number == 0 else "", first.name, middle, first.unit, f"{low} to {high}")
         made.add_section()
     return made

@@ -19,7 +19,7 @@ from shared.database.pool import open_pool
 from shared.errors import LoadAgain
 from shared.ledger.model import Account, Entry
 from shared.ledger.posting import LotChange
-from shared.runtime.archive import take_mark
+from shared.runtime.archive import read_clock, take_mark
 from shared.runtime.decode import decode
 from shared.runtime.handler import Mark
 from shared.runtime.packed import pack
@@ -101,7 +101,7 @@ class Naive:
                 try:
                     async with connection.transaction():
                         state = await handler.load(connection, decoded.events)
-                        mark = await take_mark(connection)
+                        mark = await take_mark(connection, await read_clock(connection))
                         decisions: Decisions = handler.decide(state, decoded.events, mark)
                         await _store_effects(connection, handler, decisions, mark)
                         await _store_batch(connection, handler, batch, decisions, mark, decoded.ignored.total())
@@ -134,7 +134,7 @@ async def _store_effects(connection: Any, handler: Any, decisions: Decisions, ma
     if isinstance(handler, EarnHandler):
         await earn_store.write(connection, effects)
     else:
-        await redeem_store.write(connection, effects.new, list(effects.changed.values()))
+        await redeem_store.write(connection, effects)
 
 
 async def _store_batch(
@@ -173,10 +173,7 @@ async def _store_batch(
     if decisions.messages:
         await connection.execute(
             "insert into outbox (seq, service, topic, partition, body) values ($1, $2, $3, $4, $5)",
-            mark.seq,
-            handler.service,
-            batch.topic,
-            batch.partition,
+            *(mark.seq, handler.service, batch.topic, batch.partition),
             pack(decisions.messages),
         )
         await connection.execute("delete from outbox where seq = $1", mark.seq)

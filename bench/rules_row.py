@@ -9,7 +9,7 @@ from bench.figures import Figure
 from bench.load import purchases
 from bench.rich_load import RICH, offers
 from bench.sizes import Sizes
-from services.earn.rating import rate
+from services.earn.rating.engine import rate
 from shared.contracts.purchases import PURCHASE_COMPLETED
 from shared.program.compiled.program import Program, compile_program
 from shared.program.language.loader import load

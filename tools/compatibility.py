@@ -56,10 +56,10 @@ class _Side:
         """Return schemas with one type each that together are equivalent."""
         schema = self.at(schema)
         if "anyOf" in schema:
-            return list(chain.from_iterable(self.alternatives(one) for one in schema["anyOf"]))
+            return list(chain.from_iterable(self.alternatives(alternative) for alternative in schema["anyOf"]))
         types = schema.get("type")
         if isinstance(types, list):
-            return [{**schema, "type": one} for one in types]
+            return [{**schema, "type": name} for name in types]
         return [schema]
 
 
@@ -86,8 +86,8 @@ def _refused(giver: _Side, given: Schema, taker: _Side, taken: Schema, path: str
     """Return what the sender (``giver``) may send and the receiver (``taker``) would reject."""
     choices = taker.alternatives(taken)
     found: list[str] = []
-    for one in giver.alternatives(given):
-        complaints = sorted((list(_mismatch(giver, one, taker, choice, path)) for choice in choices), key=len)
+    for alternative in giver.alternatives(given):
+        complaints = sorted((list(_mismatch(giver, alternative, taker, choice, path)) for choice in choices), key=len)
         found += complaints[0]  # of the nearest alternative: it accepts the value, or explains best why none does
     return found
 
@@ -189,9 +189,9 @@ def _defaults(old_side: _Side, old: Schema, new_side: _Side, new: Schema, path: 
 
 def _pairs(old_side: _Side, old: Schema, new_side: _Side, new: Schema) -> Iterator[tuple[str, Schema, Schema | None]]:
     """Yield every field below a schema, also in alternatives and items, with its old and its new schema."""
-    afters = [deeper for one in new_side.alternatives(new) for deeper in _objects(new_side, one)]
-    for one in old_side.alternatives(old):
-        for before in _objects(old_side, one):
+    afters = [deeper for alternative in new_side.alternatives(new) for deeper in _objects(new_side, alternative)]
+    for alternative in old_side.alternatives(old):
+        for before in _objects(old_side, alternative):
             for name, field in before.get("properties", {}).items():
                 yield (
                     name,
@@ -202,8 +202,8 @@ def _pairs(old_side: _Side, old: Schema, new_side: _Side, new: Schema) -> Iterat
 
 def _objects(side: _Side, schema: Schema) -> Iterator[Schema]:
     if "items" in schema:
-        for one in side.alternatives(schema["items"]):
-            yield from _objects(side, one)
+        for item in side.alternatives(schema["items"]):
+            yield from _objects(side, item)
     else:
         yield schema
 

@@ -10,7 +10,6 @@ from cli.commands.clock import parse_instant
 from cli.home import Home
 from cli.output import AsCsv, AsJson, command, console, errors, print_json, say, show
 from devstack.home import DEFAULT_HOME, database, settings_for
-from shared.database.pool import only_row
 from shared.errors import UsageError
 
 if TYPE_CHECKING:
@@ -62,6 +61,7 @@ async def audit_ledger(
     home: Home = DEFAULT_HOME,
 ) -> None:
     """Check every invariant over the whole ledger; exit status 1 if anything is wrong."""
+    from shared.database.pool import only_row
     from shared.ledger.audit.runner import audit
 
     settings = settings_for(home)

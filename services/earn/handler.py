@@ -8,12 +8,13 @@ from typing import Any, Final
 import msgpack
 
 from services.earn import store, store_parked, store_referrals
-from services.earn.awards import Verdict
-from services.earn.counting import order_key, tallies_of
-from services.earn.deciding import Deciding
-from services.earn.state import Effects, Parked, State
+from services.earn.parking import CHANGES, give_up
+from services.earn.processor import process
+from services.earn.rating.awards import Verdict
+from services.earn.state import Batch, Effects, Parked, State
+from services.earn.tallies import order_key, tallies_of
 from shared.contracts import members as told
-from shared.contracts import purchases, referrals
+from shared.contracts import points, purchases, referrals
 from shared.contracts.catalogue import EVENTS, contracts_of
 from shared.contracts.contract import Contract
 from shared.database.pool import Connection
@@ -22,7 +23,7 @@ from shared.instants import BEGINNING
 from shared.ledger import store as ledger
 from shared.ledger.due_lots import load_due
 from shared.ledger.model import Account
-from shared.posting.ledger_batch import LedgerHandler
+from shared.posting.ledger_handler import LedgerHandler
 from shared.runtime import metrics
 from shared.runtime.handler import Due, Mark
 from shared.runtime.records import Decisions, Received
@@ -83,7 +84,7 @@ class EarnHandler(LedgerHandler[State, Effects]):
         state.known = await store.known_keys(connection, bought, [received.key for received in others])
         if bought:
             state.parked = await store_parked.load_parked(connection, self.contracts, bought)
-        named = {order_key(received) for received in others if received.type in _ABOUT_AN_ORDER}
+        named = {order_key(received) for received in others if received.type in CHANGES}
         if named:
             state.orders = await store.load_orders(connection, list(named))
             missing = [key for key in named if key not in state.orders]
@@ -97,6 +98,7 @@ class EarnHandler(LedgerHandler[State, Effects]):
             with metrics.BUDGET_WAIT_SECONDS.labels(SERVICE).time():
                 state.tallies |= await store.load_budgets(connection, needed.budgets)
         state.loaded = needed.members | {("", *budget) for budget in needed.budgets}
+        state.selected = needed.selected
 
     async def _load_registrations(self, connection: Connection, state: State, registrations: Sequence[Any]) -> None:
         await store_referrals.lock_referrals(connection)
@@ -135,7 +137,7 @@ class EarnHandler(LedgerHandler[State, Effects]):
             if received.type == referrals.REGISTERED:
                 referrers.setdefault(received.event.member_id, []).append(received.event.referrer_id)
         for received in [*events, *waiting]:
-            takes = received.type in _ABOUT_AN_ORDER
+            takes = received.type in CHANGES
             member = received.event.member_id
             for one in (member, *referrers.get(member, ())):
                 reach(one, received.occurred_at, takes=takes)
@@ -156,10 +158,9 @@ class EarnHandler(LedgerHandler[State, Effects]):
 
     def decide(self, state: State, events: Sequence[Received], mark: Mark) -> Decisions[Effects]:
         """Decide about events in offset order; pure but for the state, which belongs to this batch."""
-        deciding = Deciding(state, mark, self._source, self.verdicts)
-        for received in events:
-            deciding.one(received)
-        return deciding.decisions
+        batch = Batch(state, Effects(verdicts=self.verdicts), mark, self._source, points.TOPIC)
+        process(batch, events)
+        return batch.decisions
 
     async def store(self, connection: Connection, decisions: Decisions[Effects], mark: Mark) -> None:
         """Write orders, returns, referrals, entries, lots and accounts."""
@@ -201,13 +202,13 @@ class EarnHandler(LedgerHandler[State, Effects]):
         return self._give_up(state, [given_up[one] for one in keys if one in given_up], mark)
 
     def _give_up(self, state: State, given_up: Sequence[Parked], mark: Mark) -> Decisions[Effects]:
-        deciding = Deciding(state, mark, self._source)
+        batch = Batch(state, Effects(), mark, self._source, points.TOPIC)
         for parked in given_up:
             state.parked[parked.order_key] = [one for one in state.parked[parked.order_key] if one is not parked]
-            deciding.give_up(parked)
+            give_up(batch, parked)
         keys = [[parked.order_key, parked.received.key] for parked in given_up]
-        deciding.decisions.facts = msgpack.packb({"given_up": keys})
-        return deciding.decisions
+        batch.decisions.facts = msgpack.packb({"given_up": keys})
+        return batch.decisions
 
     def count(self, decisions: Decisions[Effects]) -> None:
         """Count points issued and taken back by wallet and rule; remember some accounts for the running audit."""

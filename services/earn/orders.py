@@ -9,9 +9,19 @@ from typing import Any, NamedTuple
 
 import jiter
 
+from services.earn.rating.awards import POINTS_MAX, Rating
 from shared.instants import BEGINNING
+from shared.posting.events import OrderName
+from shared.program.compiled.program import Program
 from shared.program.compiled.rating_context import UNKNOWN_MEMBER, Member
 from shared.program.compiled.tallies import Key
+
+
+class Refused(NamedTuple):
+    """An event that must not change the ledger, with the reason of its dead letter."""
+
+    reason: str
+    detail: str
 
 
 class Line(NamedTuple):
@@ -96,6 +106,11 @@ class Order:
         return kept
 
     @property
+    def name(self) -> OrderName:
+        """What events call it."""
+        return OrderName(self.order_id, self.source)
+
+    @property
     def qualifying(self) -> int:
         """Minor units that count towards a tier and a referral, less what came back."""
         return sum(
@@ -107,6 +122,24 @@ class Order:
         for index, quantity, amount in lines:
             before = self.returned.get(index, (0, 0))
             self.returned[index] = (before[0] + quantity, before[1] + amount)
+
+
+def other_currency(program: Program, currency: str) -> Refused | None:
+    """Return why an order in a currency that the program does not accept is refused."""
+    if currency in program.worth:
+        return None
+    return Refused(
+        "other-currency",
+        f"the program earns in {', '.join(program.worth)} and this order is in {currency}; "
+        "mend the order or the program, then replay",
+    )
+
+
+def too_many_points(rating: Rating) -> Refused | None:
+    """Return why an order that would earn absurdly much is refused."""
+    if sum([award.points for award in rating.awards]) <= POINTS_MAX:
+        return None
+    return Refused("too-many-points", f"the order would earn more than {POINTS_MAX:,} points; check its amounts")
 
 
 def qualifying_back(line: Line, returned: tuple[int, int] | None) -> int:

@@ -6,14 +6,26 @@ Everything here is read after the account locks: what another worker was storing
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
+from typing import NamedTuple
 
+import asyncpg
 import jiter
 import pydantic_core
 
 from services.earn.orders import Order, member_as_kept, read_member, read_result
-from services.earn.state import Effects
+from services.earn.rows import (
+    AmendmentRow,
+    FulfilmentRow,
+    MemberRow,
+    OrderRow,
+    ParkedRow,
+    ParkedState,
+    ReturnRow,
+    TallyRow,
+)
+from services.earn.state import Effects, Place, TallyKey
 from services.earn.store_referrals import write_referrals
-from shared.database.pool import Connection, Row, fetch_map
+from shared.database.pool import Connection, fetch_map
 from shared.program.compiled.rating_context import Member
 from shared.program.compiled.tallies import PURCHASES, Key
 
@@ -34,8 +46,8 @@ union all select key, content_hash from accepted_key where key = any($2::uuid[])
 
 _ORDER = """
 select key, source, order_id, member, occurred_at, program_version, result, amendments, amended_at,
-       exists (select from fulfilment where order_key = order_now.key and kind = 'fulfilment'),
-       exists (select from fulfilment where order_key = order_now.key and kind = 'claim') from order_now
+       exists (select from fulfilment where order_key = order_now.key and kind = 'fulfilment') as fulfilled,
+       exists (select from fulfilment where order_key = order_now.key and kind = 'claim') as claimed from order_now
 """
 
 _ORDERS_MAX = 1_000
@@ -43,8 +55,8 @@ _ORDERS_MAX = 1_000
 _EARLIEST = """
 select o.* from unnest($1::text[]) as m(member) cross join lateral (
     select key, source, order_id, member, occurred_at, program_version, result, amendments, amended_at,
-           exists (select from fulfilment where order_key = order_now.key and kind = 'fulfilment'),
-           exists (select from fulfilment where order_key = order_now.key and kind = 'claim') from order_now
+           exists (select from fulfilment where order_key = order_now.key and kind = 'fulfilment') as fulfilled,
+           exists (select from fulfilment where order_key = order_now.key and kind = 'claim') as claimed from order_now
     where member = m.member order by occurred_at, key limit $2
 ) o
 """
@@ -69,12 +81,14 @@ async def orders_of(connection: Connection, members: Sequence[str]) -> dict[str,
     return found
 
 
-async def _with_returns(connection: Connection, rows: Sequence[Row]) -> dict[bytes, Order]:
-    orders = {}
-    for key, source, order_id, member, occurred_at, version, result, *state in rows:
-        lines, awards, kept = read_result(result)
-        orders[key] = Order(
-            key, source, order_id, member, occurred_at, version, lines, awards, kept, *state,
+async def _with_returns(connection: Connection, rows: Sequence[asyncpg.Record]) -> dict[bytes, Order]:
+    orders: dict[bytes, Order] = {}
+    for row in rows:
+        lines, awards, kept = read_result(row["result"])
+        orders[row["key"]] = Order(
+            row["key"], row["source"], row["order_id"], row["member"], row["occurred_at"], row["program_version"],
+            lines, awards, kept, amendments=row["amendments"], amended_at=row["amended_at"],
+            fulfilled=row["fulfilled"], claimed=row["claimed"],
         )  # fmt: skip
     returns = await connection.fetch(
         "select order_key, result from purchase_return where order_key = any($1::uuid[])", list(orders)
@@ -84,9 +98,7 @@ async def _with_returns(connection: Connection, rows: Sequence[Row]) -> dict[byt
     return orders
 
 
-async def load_tallies(
-    connection: Connection, wanted: Collection[tuple[str, str, int]]
-) -> dict[tuple[str, str, int], int]:
+async def load_tallies(connection: Connection, wanted: Collection[TallyKey]) -> dict[TallyKey, int]:
     """Return what was counted under (member, tally, period).
 
     Purchases of members whose purchases were not counted so far are counted now.
@@ -110,7 +122,7 @@ async def load_tallies(
     return found
 
 
-async def load_budgets(connection: Connection, most: Mapping[Key, int]) -> dict[tuple[str, str, int], int]:
+async def load_budgets(connection: Connection, most: Mapping[Key, int]) -> dict[TallyKey, int]:
     """Lock budgets and return what they gave so far; those that cannot give any more are only read.
 
     Taken after every other lock and once a batch, in one order, so it closes no circle: who waits here holds accounts
@@ -133,51 +145,56 @@ async def load_members(connection: Connection, members: Sequence[str]) -> tuple[
     return told, {member: since for member, since, _content in rows}
 
 
-_ADD_ORDERS = """
-insert into purchase (key, content_hash, archive_seq, archive_index, program_version, occurred_at, source, order_id,
-                      member, result)
+def _columns(row: type[NamedTuple]) -> str:
+    return ", ".join(row._fields)
+
+
+_ADD_ORDERS = f"""
+insert into purchase ({_columns(OrderRow)})
 select * from unnest($1::uuid[], $2::uuid[], $3::bigint[], $4::int[], $5::int[], $6::timestamptz[], $7::text[],
                      $8::text[], $9::text[], $10::text[])
 """
 
-_ADD_RETURNS = """
-insert into purchase_return (key, content_hash, order_key, archive_seq, archive_index, occurred_at, source, return_id,
-                             member, result, kind)
+_ADD_RETURNS = f"""
+insert into purchase_return ({_columns(ReturnRow)})
 select * from unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::bigint[], $5::int[], $6::timestamptz[], $7::text[],
                      $8::text[], $9::text[], $10::text[], $11::text[])
 """
 
-_ADD_AMENDMENTS = """
-insert into amendment (key, content_hash, order_key, number, archive_seq, archive_index, occurred_at, source,
-                       amendment_id, member, result, changes)
+_ADD_AMENDMENTS = f"""
+insert into amendment ({_columns(AmendmentRow)})
 select * from unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::int[], $5::bigint[], $6::int[], $7::timestamptz[],
                      $8::text[], $9::text[], $10::text[], $11::text[], $12::text[])
 """
 
-_TELL = """
-insert into member (member, occurred_at, content)
-select * from unnest($1::text[], $2::timestamptz[], $3::text[])
-on conflict (member) do update set occurred_at = excluded.occurred_at, content = excluded.content
-"""
-
-_ADD_FULFILMENTS = """
-insert into fulfilment (key, content_hash, order_key, archive_seq, archive_index, occurred_at, member, kind,
-                        claim_id, source)
+_ADD_FULFILMENTS = f"""
+insert into fulfilment ({_columns(FulfilmentRow)})
 select * from unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::bigint[], $5::int[], $6::timestamptz[], $7::text[],
                      $8::text[], $9::text[], $10::text[])
 """
 
-_PARK = """
-insert into parked (key, content_hash, order_key, member, parked_at, archive_seq, archive_index, topic, partition,
-                    epoch, record, state)
+_ADD_PARKED = f"""
+insert into parked ({_columns(ParkedRow)})
 select * from unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::text[], $5::timestamptz[], $6::bigint[], $7::int[],
                      $8::text[], $9::int[], $10::int[], $11::bytea[], $12::text[])
 """
 
-_COUNT = """
-insert into tally (member, name, period, amount)
+_UPSERT_MEMBERS = f"""
+insert into member ({_columns(MemberRow)})
+select * from unnest($1::text[], $2::timestamptz[], $3::text[])
+on conflict (member) do update set occurred_at = excluded.occurred_at, content = excluded.content
+"""
+
+_UPSERT_TALLIES = f"""
+insert into tally ({_columns(TallyRow)})
 select * from unnest($1::text[], $2::text[], $3::int[], $4::bigint[])
 on conflict (member, name, period) do update set amount = excluded.amount
+"""
+
+_SETTLE_PARKED = """
+update parked p set state = u.state
+from unnest($1::bigint[], $2::int[], $3::text[]) as u(seq, index, state)
+where (p.archive_seq, p.archive_index) = (u.seq, u.index)
 """
 
 
@@ -187,8 +204,6 @@ async def write(connection: Connection, effects: Effects) -> None:
     Raises:
         asyncpg.UniqueViolationError: Another partition stored a key meanwhile; load again and see it.
     """
-    unparked = dict(effects.unparked)
-    parked = [(*row, unparked.pop((row[5], row[6]), "waiting")) for row in effects.parked]  # type: ignore[arg-type]
     if effects.given_back:
         await connection.execute("delete from accepted_key where key = any($1::uuid[])", list(effects.given_back))
     if effects.accepted:
@@ -196,31 +211,38 @@ async def write(connection: Connection, effects: Effects) -> None:
             "insert into accepted_key select * from unnest($1::uuid[], $2::uuid[])",
             list(effects.accepted), list(effects.accepted.values()),
         )  # fmt: skip
-    for sql, rows in (
-        (_ADD_ORDERS, effects.orders),
-        (_PARK, parked),
-        (_ADD_RETURNS, effects.returns),
-        (_ADD_FULFILMENTS, effects.fulfilments),
-        (_ADD_AMENDMENTS, effects.amendments),
-        (
-            _TELL,
-            [
-                (member, told_at, pydantic_core.to_json(member_as_kept(told)).decode())
-                for member, (told_at, told) in effects.members.items()
-            ],
-        ),
-    ):
-        if rows:
-            await connection.execute(sql, *zip(*rows, strict=True))
-    if effects.tallies:
-        await connection.execute(
-            _COUNT, *zip(*((*key, number) for key, number in effects.tallies.items()), strict=True)
-        )
+    parked, unparked = _parked(effects)
+    await _write(connection, _ADD_ORDERS, effects.orders)
+    await _write(connection, _ADD_PARKED, parked)
+    await _write(connection, _ADD_RETURNS, effects.returns)
+    await _write(connection, _ADD_FULFILMENTS, effects.fulfilments)
+    await _write(connection, _ADD_AMENDMENTS, effects.amendments)
+    await _write(connection, _UPSERT_MEMBERS, _members(effects))
+    await _write(connection, _UPSERT_TALLIES, [TallyRow(*key, total) for key, total in effects.tallies.items()])
     if unparked:
-        await connection.execute(
-            "update parked p set state = u.state "
-            "from unnest($1::bigint[], $2::int[], $3::text[]) as u(seq, index, state) "
-            "where (p.archive_seq, p.archive_index) = (u.seq, u.index)",
-            [seq for seq, _index in unparked], [index for _seq, index in unparked], list(unparked.values()),
-        )  # fmt: skip
+        seqs, positions = zip(*unparked, strict=True)
+        await connection.execute(_SETTLE_PARKED, seqs, positions, list(unparked.values()))
     await write_referrals(connection, effects)
+
+
+async def _write(connection: Connection, sql: str, rows: Sequence[tuple[object, ...]]) -> None:
+    """Write rows, if there are any, by a statement that takes an array for each of their columns."""
+    if rows:
+        await connection.execute(sql, *zip(*rows, strict=True))
+
+
+def _parked(effects: Effects) -> tuple[list[ParkedRow], dict[Place, ParkedState]]:
+    """Return what this batch parked, as it is in the end, and what became of what was parked before."""
+    unparked = dict(effects.unparked)
+    parked = [
+        row._replace(state=unparked.pop(Place(row.archive_seq, row.archive_index), "waiting"))
+        for row in effects.parked
+    ]  # fmt: skip
+    return parked, unparked
+
+
+def _members(effects: Effects) -> list[MemberRow]:
+    return [
+        MemberRow(member, told_at, pydantic_core.to_json(member_as_kept(told)).decode())
+        for member, (told_at, told) in effects.members.items()
+    ]

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 
-from services.earn.state import Parked
+import asyncpg
+
+from services.earn.state import Parked, Place
 from shared.contracts.contract import Contract
-from shared.database.pool import Connection, Row, fetch_map
+from shared.database.pool import Connection, fetch_map
 from shared.runtime.decode import decode
 from shared.runtime.packed import unpack_records
 
@@ -57,13 +59,14 @@ async def parked_of(
     return _parked(rows, contracts)
 
 
-def _parked(rows: Sequence[Row], contracts: Mapping[str, Contract]) -> dict[bytes, list[Parked]]:
+def _parked(rows: Sequence[asyncpg.Record], contracts: Mapping[str, Contract]) -> dict[bytes, list[Parked]]:
     found: dict[bytes, list[Parked]] = defaultdict(list)
-    for order_key, parked_at, seq, index, topic, partition, epoch, record in rows:
-        events = decode(unpack_records(record), contracts, 2**31, (topic, partition, epoch)).events
+    for row in rows:
+        origin = (row["topic"], row["partition"], row["epoch"])
+        events = decode(unpack_records(row["record"]), contracts, 2**31, origin).events
         if not events:
             continue  # a later release does not accept it any more; it goes on waiting for a person
-        received = events[0]
-        parked = Parked(order_key, received._replace(position=-1), parked_at, (seq, index))
-        found[order_key].append(parked)
+        received = events[0]._replace(position=-1)
+        place = Place(row["archive_seq"], row["archive_index"])
+        found[row["order_key"]].append(Parked(row["order_key"], received, row["parked_at"], place))
     return dict(found)

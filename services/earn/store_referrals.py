@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import fields
 
-from services.earn.referring import Referral
-from services.earn.state import Effects
+from services.earn.state import Effects, Referral
 from shared.database.pool import Connection, fetch_map
 
 #: Registrations are decided one after another: who brought whom must never become a circle.
@@ -48,7 +48,7 @@ async def links(connection: Connection, members: Sequence[str]) -> dict[str, str
 async def load_referrals(connection: Connection, friends: Sequence[str]) -> dict[str, Referral]:
     """Return the referrals of friends that were not refused."""
     rows = await connection.fetch(_REFERRAL + "where friend = any($1::text[]) and state <> 'refused'", friends)
-    return {row["friend"]: Referral(*row) for row in rows}
+    return {row["friend"]: Referral(**row) for row in rows}
 
 
 async def rewarded_at(connection: Connection, referrers: Sequence[str]) -> dict[str, list[int]]:
@@ -68,36 +68,38 @@ async def above(connection: Connection, referrers: Sequence[str]) -> dict[str, s
     return await fetch_map(connection, _ABOVE, referrers)
 
 
-_REGISTER = """
-insert into referral (key, content_hash, source, referral_id, referrer, friend, registered_at, state, reason,
-                      order_key, order_id, order_source, qualified_at, minimum, program_version, referrer_points,
-                      friend_points, referrer_lot, friend_lot, archive_seq, archive_index)
-values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21)
+def _parameters(first: int, count: int) -> str:
+    return ", ".join(f"${number}" for number in range(first, first + count))
+
+
+#: The fields of a referral are the columns of its row.
+_COLUMNS = tuple(field.name for field in fields(Referral))
+_REGISTER = f"""
+insert into referral ({", ".join(_COLUMNS)}, archive_seq, archive_index)
+values ({_parameters(1, len(_COLUMNS) + 2)})
 """
 
-_CHANGE_REFERRAL = """
-update referral
-set state = $2, reason = $3, order_key = $4, order_id = $5, order_source = $6, qualified_at = $7, minimum = $8,
-    program_version = $9, referrer_points = $10, friend_points = $11, referrer_lot = $12, friend_lot = $13
+#: Those that change once it is registered.
+_CHANGING = (
+    "state", "reason", "order_key", "order_id", "order_source", "qualified_at", "minimum", "program_version",
+    "referrer_points", "friend_points", "referrer_lot", "friend_lot",
+)  # fmt: skip
+_CHANGE_REFERRAL = f"""
+update referral as r set ({", ".join(_CHANGING)}) = ({_parameters(2, len(_CHANGING))})
 where key = $1
 """
 
 
 async def write_referrals(connection: Connection, effects: Effects) -> None:
     """Write registrations, and what became of earlier ones."""
-    new = {referral.key for referral, _seq, _index in effects.registered}
+    new = {one.referral.key for one in effects.registered}
     changed = [referral for key, referral in effects.changed.items() if key not in new]
     if changed:
-        await connection.executemany(
-            _CHANGE_REFERRAL,
-            [(r.key, r.state, r.reason, r.order_key, r.order_id, r.order_source, r.qualified_at, r.minimum,
-              r.program_version, r.referrer_points, r.friend_points, r.referrer_lot, r.friend_lot) for r in changed],
-        )  # fmt: skip
+        rows = [[referral.key, *(getattr(referral, column) for column in _CHANGING)] for referral in changed]
+        await connection.executemany(_CHANGE_REFERRAL, rows)
     if effects.registered:
-        await connection.executemany(
-            _REGISTER,
-            [(r.key, r.content_hash, r.source, r.referral_id, r.referrer, r.friend, r.registered_at, r.state,
-              r.reason, r.order_key, r.order_id, r.order_source, r.qualified_at, r.minimum, r.program_version,
-              r.referrer_points, r.friend_points, r.referrer_lot, r.friend_lot, seq, index)
-             for r, seq, index in effects.registered],
-        )  # fmt: skip
+        rows = [
+            [*(getattr(one.referral, column) for column in _COLUMNS), one.seq, one.position]
+            for one in effects.registered
+        ]  # fmt: skip
+        await connection.executemany(_REGISTER, rows)

@@ -2,33 +2,25 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Final
 
 import prometheus_client
-import pydantic_core
 
-from services.notify import store
+from services.notify import processor, store
 from services.notify.consumed_events import HEARD
-from services.notify.processor import Decision, Profile, State, Used, decide_news
+from services.notify.state import Effects, State
 from services.notify.triggers import news_of
-from shared.contracts import notifications, profiles
+from shared.contracts import profiles
 from shared.contracts.catalogue import PRIVATE_TOPICS, contracts_of
 from shared.contracts.contract import Contract
-from shared.contracts.envelope import seal
-from shared.contracts.notifications import NotificationRequested
-from shared.contracts.profiles import PROFILE_UPDATED
 from shared.database.pool import Connection
-from shared.instants import iso
 from shared.logs import logger
 from shared.program.cache import Programs
-from shared.program.compiled.program import Program
 from shared.runtime.clock import horizon
 from shared.runtime.handler import Due, Mark
-from shared.runtime.records import Decisions, Message, Received
+from shared.runtime.records import Decisions, Received
 from shared.settings import Clock
 
 SERVICE: Final = "notify"
@@ -36,15 +28,6 @@ NOTIFICATIONS = prometheus_client.Counter(
     "loyalty_notifications", "News decided: sent, or suppressed for a reason", ["kind", "state", "reason"]
 )
 _log = logger(__name__)
-
-
-@dataclass(slots=True)
-class Effects:
-    """What a batch writes, and what of it is counted and logged once it is committed."""
-
-    rows: list[tuple[object, ...]] = field(default_factory=list)
-    profiles: dict[str, Profile] = field(default_factory=dict)
-    decisions: list[Decision] = field(default_factory=list)
 
 
 class NotifyHandler:
@@ -98,33 +81,8 @@ class NotifyHandler:
         return state
 
     def decide(self, state: State, events: Sequence[Received], mark: Mark) -> Decisions[Effects]:
-        """Decide about events in offset order; pure but for the state, to which what is decided is added.
-
-        The newest version of the program decides, whenever it takes effect; so no version has to wait for what was
-        told, and ``latest_at`` stays at the beginning.
-        """
-        effects = Effects()
-        decisions = Decisions(effects)
-        used = Used()
-        program = state.programs[-1]
-        for received in events:
-            if received.type == profiles.UPDATED:
-                _take_profile(state, effects, decisions, received)
-                continue
-            news = news_of(program, received.type, received.event)
-            fresh = [one for one in news if one.key not in state.known]
-            if news and not fresh:
-                decisions.duplicates += 1
-                continue
-            decisions.accepted += 1
-            for one in fresh:
-                state.known.add(one.key)
-                decision = decide_news(state, program, one, used)
-                effects.decisions.append(decision)
-                self._accept(decisions, decision, mark, program)
-        if effects.decisions:
-            decisions.facts = used.pack(state.now)
-        return decisions
+        """Decide about events in offset order; pure but for the state, to which what is decided is added."""
+        return processor.process(state, events, mark, self._source)
 
     def replay(self, state: State, events: Sequence[Received], facts: bytes, mark: Mark) -> Decisions[Effects]:
         """Decide with what was known of members then: nothing of that is in the archive but the facts."""
@@ -169,51 +127,3 @@ class NotifyHandler:
             NOTIFICATIONS.labels(kind, "suppressed" if reason else "sent", reason or "").inc(number)
         for (template, error), number in Counter(one.failed for one in effects.decisions if one.failed).items():
             _log.error("a template failed; nobody was told", template=template, error=error, notifications=number)
-
-    def _accept(self, decisions: Decisions[Effects], decision: Decision, mark: Mark, program: Program) -> None:
-        news = decision.news
-        identity = hashlib.blake2b(news.key.encode(), digest_size=16).hexdigest()
-        decisions.effects.rows.append((
-            news.key, identity, mark.seq, news.member, news.kind, "suppressed" if decision.reason else "sent",
-            decision.reason or "", decision.not_before, news.use_by, news.occurred_at, mark.recorded_at,
-        ))  # fmt: skip
-        if decision.rendered is None:
-            return
-        event: NotificationRequested = {
-            "notification_id": identity,
-            "dedupe_key": news.key,
-            "member_id": news.member,
-            "program_id": program.program_id,
-            "kind": news.kind,
-            "channels": list(decision.channels),
-            "locale": decision.locale,
-            "template": decision.template,
-            "parameters": news.parameters,
-            "rendered": decision.rendered,
-            "not_before": iso(decision.not_before),
-            "use_by": iso(news.use_by),
-            "occurred_at": iso(news.occurred_at),
-        }
-        headers = seal(
-            event_id=identity,
-            source=self._source,
-            event_type=notifications.REQUESTED,
-            time=iso(mark.recorded_at),
-            key=news.member,
-        )
-        decisions.messages.append(
-            Message(notifications.TOPIC, news.member.encode(), pydantic_core.to_json(event), headers)
-        )
-
-
-def _take_profile(state: State, effects: Effects, decisions: Decisions[Effects], received: Received) -> None:
-    """Keep a profile unless a later one is known; of one instant, the one that comes later in the topic counts."""
-    member = received.event.member_id
-    profile = Profile.read(received.occurred_at, PROFILE_UPDATED.adapter.dump_json(received.event).decode())
-    known = state.profiles.get(member)
-    if known and known.occurred_at == profile.occurred_at and known.text == profile.text:
-        decisions.duplicates += 1
-        return
-    decisions.accepted += 1
-    if known is None or known.occurred_at <= profile.occurred_at:
-        state.profiles[member] = effects.profiles[member] = profile

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from services.notify.processor import Profile
+from services.notify.state import NotificationRow, Profile
 from services.notify.triggers import News, PointsCause, TierCause
 from shared.database.pool import Connection
 from shared.program.compiled.ladder import Ladder
@@ -38,9 +38,8 @@ from standing s join account a on a.account = s.account
 where s.member = any($1::text[]) and a.wallet = $2
 """
 
-_ADD = """
-insert into notification (dedupe_key, id, archive_seq, member, kind, state, reason, not_before, use_by, occurred_at,
-                          decided_at)
+_ADD = f"""
+insert into notification ({", ".join(NotificationRow._fields)})
 select * from unnest($1::text[], $2::text[], $3::bigint[], $4::text[], $5::text[], $6::text[], $7::text[],
                      $8::timestamptz[], $9::timestamptz[], $10::timestamptz[], $11::timestamptz[])
 """
@@ -110,8 +109,8 @@ def _tier_gone(ladder: Ladder, cause: TierCause, standing: Standing | None) -> b
     return standing.tier != cause.tier or standing.valid_until > cause.until
 
 
-async def add_notifications(connection: Connection, rows: Sequence[Sequence[object]]) -> None:
-    """Store decisions, each in the order of the columns above.
+async def add_notifications(connection: Connection, rows: Sequence[NotificationRow]) -> None:
+    """Store decisions.
 
     Raises:
         asyncpg.UniqueViolationError: One has this meaning already, which the locks should have prevented.

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from typing import Any, NamedTuple
 
 from services.notify.consumed_events import (
     Heard,
@@ -14,7 +15,7 @@ from services.notify.consumed_events import (
     RewardRedeemed,
     TierChanged,
 )
-from shared.contracts import tiers
+from shared.contracts import points, rewards, tiers
 from shared.contracts.kinds import Kind
 from shared.instants import NEVER, iso, microseconds
 from shared.program.compiled.program import Program
@@ -61,79 +62,84 @@ class News:
     cause: PointsCause | TierCause | None = None
 
 
+class Occurrence(NamedTuple):
+    """An event that may be news, under a program version.
+
+    Attributes:
+        at: Microseconds since 1970.
+        use_by: From here on it is no news any more, unless something else ends it.
+    """
+
+    program: Program
+    section: Notifications
+    at: int
+    use_by: int
+
+
 def news_of(program: Program, event_type: str, event: Heard) -> list[News]:
     """Return what an event has to tell under a program version; nothing of kinds that are switched off."""
     section = program.notifications
     if section is None:
         return []
-    return [news for news in _news(program, section, event_type, event) if news.kind in section.tell]
-
-
-def _news(program: Program, section: Notifications, event_type: str, event: Heard) -> Iterator[News]:
     at = microseconds(event.occurred_at)
-    use_by = at + section.good_for_days * _DAY
-    member = event.member_id
-    if isinstance(event, PointsExpiring):
-        yield _expiring(program, event, at)
-    elif isinstance(event, PointsEarned):
-        # What a referral earned is told as such.
-        if event.referral_id is None and event.points > section.points_earned_over:
-            key = _key("points-earned", member, event.order_source, event.order_id, event.wallet)
-            yield News("points-earned", member, key, at, use_by, _earned(program, event))
-    elif isinstance(event, TierChanged):
-        yield _tier(program, event_type, event, at, use_by)
-    elif isinstance(event, ReferralQualified):
-        yield from _referral(event, at, use_by)
-    elif isinstance(event, RewardRedeemed):
-        key = _key("redemption-done", member, event.redemption_source, event.redemption_id)
-        parameters: Parameters = {
-            "reward": event.reward, "wallet": event.wallet, "points": event.points, "worth": event.worth,
-            "currency": event.currency, "redemption_id": event.redemption_id,
-        }  # fmt: skip
-        yield News("redemption-done", member, key, at, use_by, parameters)
+    occurrence = Occurrence(program, section, at, at + section.good_for_days * _DAY)
+    return [news for news in TRIGGERS[event_type](occurrence, event) if news.kind in section.tell]
 
 
-def _expiring(program: Program, event: PointsExpiring, at: int) -> News:
+def _expiring(when: Occurrence, event: PointsExpiring) -> Iterator[News]:
     expires_at = microseconds(event.expires_at)
     key = _key("points-expiring", event.member_id, event.wallet, iso(expires_at), str(event.days_left))
     parameters: Parameters = {
         "wallet": event.wallet, "points": event.points, "days_left": event.days_left, "expires_at": iso(expires_at),
-        "last_day": _last_day(program, event.expires_at),
+        "last_day": _last_day(when.program, event.expires_at),
     }  # fmt: skip
     cause = PointsCause(event.wallet, expires_at)
-    return News("points-expiring", event.member_id, key, at, expires_at, parameters, cause)
+    yield News("points-expiring", event.member_id, key, when.at, expires_at, parameters, cause)
 
 
-def _earned(program: Program, event: PointsEarned) -> Parameters:
-    available = event.available_at
+def _earned(when: Occurrence, event: PointsEarned) -> Iterator[News]:
+    # What a referral earned is told as such.
+    if event.referral_id is not None or event.points <= when.section.points_earned_over:
+        return
+    available, program = event.available_at, when.program
     available_on = program.day_of(available).isoformat() if isinstance(available, datetime) else available
-    return {
+    parameters: Parameters = {
         "wallet": event.wallet, "points": event.points, "order_id": event.order_id, "available_on": available_on,
         "last_day": _last_day(program, event.expires_at),
     }  # fmt: skip
+    key = _key("points-earned", event.member_id, event.order_source, event.order_id, event.wallet)
+    yield News("points-earned", event.member_id, key, when.at, when.use_by, parameters)
 
 
-def _tier(program: Program, event_type: str, event: TierChanged, at: int, use_by: int) -> News:
-    ends = event.valid_until if isinstance(event.valid_until, datetime) else None
-    parameters: Parameters = {
-        "tier": event.tier, "tier_name": _tier_name(program, event.tier), "last_day": _last_day(program, ends),
-        "metric": event.metric, "currency": program.currency if event.metric == "spend" else None,
+def _tier_upgraded(when: Occurrence, event: TierChanged) -> Iterator[News]:
+    program = when.program
+    parameters = _of_tier(program, event) | {
+        "old_tier": event.old_tier, "old_tier_name": _tier_name(program, event.old_tier),
+        "next_tier": event.next_tier, "next_tier_name": event.next_tier and _tier_name(program, event.next_tier),
+        "to_next": event.to_next,
     }  # fmt: skip
-    if event_type == tiers.UPGRADED:
-        parameters |= {
-            "old_tier": event.old_tier, "old_tier_name": _tier_name(program, event.old_tier),
-            "next_tier": event.next_tier, "next_tier_name": event.next_tier and _tier_name(program, event.next_tier),
-            "to_next": event.to_next,
-        }  # fmt: skip
-        key = _key("tier-upgraded", event.member_id, event.tier, _instant(event.valid_from))
-        return News("tier-upgraded", event.member_id, key, at, use_by, parameters, TierCause(event.tier, None))
-    parameters["to_keep"] = event.to_keep
-    until = microseconds(ends) if ends else NEVER
+    key = _key("tier-upgraded", event.member_id, event.tier, _instant(event.valid_from))
+    cause = TierCause(event.tier, None)
+    yield News("tier-upgraded", event.member_id, key, when.at, when.use_by, parameters, cause)
+
+
+def _tier_expiring(when: Occurrence, event: TierChanged) -> Iterator[News]:
+    parameters = _of_tier(when.program, event) | {"to_keep": event.to_keep}
+    until = microseconds(event.valid_until) if isinstance(event.valid_until, datetime) else NEVER
     key = _key("tier-expiring", event.member_id, event.tier, iso(until))
-    return News("tier-expiring", event.member_id, key, at, use_by, parameters, TierCause(event.tier, until))
+    cause = TierCause(event.tier, until)
+    yield News("tier-expiring", event.member_id, key, when.at, when.use_by, parameters, cause)
 
 
-def _referral(event: ReferralQualified, at: int, use_by: int) -> Iterator[News]:
+def _of_tier(program: Program, event: TierChanged) -> Parameters:
+    return {
+        "tier": event.tier, "tier_name": _tier_name(program, event.tier),
+        "last_day": _last_day(program, event.valid_until), "metric": event.metric,
+        "currency": program.currency if event.metric == "spend" else None,
+    }  # fmt: skip
+
+
+def _referral(when: Occurrence, event: ReferralQualified) -> Iterator[News]:
     """Tell both; not the one who gets nothing, such as a referrer who has reached the month's limit."""
     for role, member, paid in (
         ("referrer", event.referrer_id, event.referrer_points),
@@ -142,7 +148,27 @@ def _referral(event: ReferralQualified, at: int, use_by: int) -> Iterator[News]:
         if paid:
             key = _key("referral-rewarded", member, event.referral_source, event.referral_id)
             parameters: Parameters = {"role": role, "points": paid, "referral_id": event.referral_id}
-            yield News("referral-rewarded", member, key, at, use_by, parameters)
+            yield News("referral-rewarded", member, key, when.at, when.use_by, parameters)
+
+
+def _redeemed(when: Occurrence, event: RewardRedeemed) -> Iterator[News]:
+    key = _key("redemption-done", event.member_id, event.redemption_source, event.redemption_id)
+    parameters: Parameters = {
+        "reward": event.reward, "wallet": event.wallet, "points": event.points, "worth": event.worth,
+        "currency": event.currency, "redemption_id": event.redemption_id,
+    }  # fmt: skip
+    yield News("redemption-done", event.member_id, key, when.at, when.use_by, parameters)
+
+
+#: What an event tells, by its type. Each takes the class of event that ``consumed_events`` reads for that type.
+TRIGGERS: Mapping[str, Callable[[Occurrence, Any], Iterator[News]]] = {
+    points.EXPIRING: _expiring,
+    points.EARNED: _earned,
+    points.REFERRAL_QUALIFIED: _referral,
+    rewards.REDEEMED: _redeemed,
+    tiers.UPGRADED: _tier_upgraded,
+    tiers.EXPIRING: _tier_expiring,
+}
 
 
 def _key(*parts: str) -> str:

@@ -8,14 +8,14 @@ from typing import Final
 import msgpack
 
 from services.redeem import store
-from services.redeem.processor import Deciding
+from services.redeem.processor import apply_due, begin, process
 from services.redeem.state import Effects, State
 from shared.contracts.catalogue import contracts_of
 from shared.contracts.contract import Contract
 from shared.database.pool import Connection
 from shared.ledger import store as ledger
 from shared.ledger.due_lots import load_due
-from shared.posting.ledger_batch import LedgerHandler
+from shared.posting.ledger_handler import LedgerHandler
 from shared.runtime import metrics
 from shared.runtime.handler import Due, Mark
 from shared.runtime.records import Decisions, Received
@@ -48,16 +48,15 @@ class RedeemHandler(LedgerHandler[State, Effects]):
 
     def decide(self, state: State, events: Sequence[Received], mark: Mark) -> Decisions[Effects]:
         """Decide about events in offset order; pure but for the state, which belongs to this batch."""
-        deciding = Deciding(state, mark, self._source)
-        for received in events:
-            deciding.one(received)
-        return deciding.decisions
+        batch = begin(state, mark, self._source)
+        process(batch, events)
+        return batch.decisions
 
     async def store(self, connection: Connection, decisions: Decisions[Effects], mark: Mark) -> None:
         """Write redemptions, entries, lots and accounts."""
         effects = decisions.effects
         await ledger.write(connection, effects.posting, mark.recorded_at)
-        await store.write(connection, effects.new, list(effects.changed.values()))
+        await store.write(connection, effects)
 
     async def anything_due(self, connection: Connection, due: Due) -> bool:
         """Tell whether an account of the shard has something due."""
@@ -83,13 +82,13 @@ class RedeemHandler(LedgerHandler[State, Effects]):
         return self._apply_due(state, [key for key in named if key in state.accounts], due, mark)
 
     def _apply_due(self, state: State, swept: Sequence[tuple[str, str]], due: Due, mark: Mark) -> Decisions[Effects]:
-        deciding = Deciding(state, mark, self._source)
-        deciding.apply_due([state.accounts[key] for key in swept], due.horizon)
-        deciding.decisions.facts = msgpack.packb({"swept": swept, "horizon": due.horizon})
-        return deciding.decisions
+        batch = begin(state, mark, self._source)
+        apply_due(batch, [state.accounts[key] for key in swept], due.horizon)
+        batch.decisions.facts = msgpack.packb({"swept": swept, "horizon": due.horizon})
+        return batch.decisions
 
     def count(self, decisions: Decisions[Effects]) -> None:
-        """Count answers and lapses; remember some accounts for the running audit."""
+        """Count answers and timed_effects; remember some accounts for the running audit."""
         effects = decisions.effects
         self._remember(effects.posting)
         for (state, reason), number in effects.answered.items():

@@ -10,11 +10,12 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from shared.contracts import rewards
-from shared.contracts.points import Balance
 from shared.contracts.redemptions import RedemptionRequested
-from shared.instants import NEVER, iso
+from shared.instants import NEVER
 from shared.ledger.book import Book
 from shared.ledger.model import NO_RULE, Account, Cause, Hold, Part
+from shared.posting.events import balance_of
+from shared.posting.reward_events import RedemptionName, reward_granted, reward_rejected
 from shared.program.compiled.program import Program, Reward
 
 #: What may be asked of a redemption; each question has one answer for ever.
@@ -56,6 +57,11 @@ class Redemption:
     program_version: int
     parts: tuple[Part, ...] = ()
     answers: dict[str, bytes] = field(default_factory=dict)
+
+    @property
+    def name(self) -> RedemptionName:
+        """What events call it."""
+        return RedemptionName(self.redemption_id, self.source, self.reward)
 
     @property
     def counts(self) -> bool:
@@ -201,25 +207,13 @@ def cancel(redemption: Redemption, *, occurred_at: int, program: Program, book: 
 
 
 def _granted(redemption: Redemption, kind: str, program: Program, account: Account, occurred_at: int) -> Answer:
-    reward = program.rewards.get(redemption.reward)
-    data: rewards.RewardGranted = {
-        "redemption_id": redemption.redemption_id,
-        "redemption_source": redemption.source,
-        "member_id": redemption.member,
-        "program_id": program.program_id,
-        "reward": redemption.reward,
-        "state": redemption.state,  # type: ignore[typeddict-item]  # a granted one is never rejected
-        "reason": redemption.reason or None,
-        "wallet": redemption.wallet,
-        "account": account.account,
-        "version": account.version,
-        "points": redemption.points,
-        "worth": reward.worth if reward else 0,
-        "currency": program.currency,
-        "held_until": iso(redemption.held_until) if redemption.state == "reserved" else None,
-        "occurred_at": iso(occurred_at),
-        "balance": _balance(account),
-    }
+    data = reward_granted(
+        program, account, redemption.name,
+        state=redemption.state,  # type: ignore[arg-type]  # a granted one is never rejected
+        reason=redemption.reason, points=redemption.points,
+        held_until=redemption.held_until if redemption.state == "reserved" else None, occurred_at=occurred_at,
+        version=account.version, balance_then=balance_of(account),
+    )  # fmt: skip
     return Answer(kind, f"{redemption.state}-{redemption.key.hex()}", data)
 
 
@@ -235,28 +229,10 @@ def _rejected(
         and (other.limit is None or had.get((redemption.member, other.reward), 0) < other.limit)
         and (other.tier is None or (program.ladder and standing.number >= program.ladder.number_of(other.tier)))
     ]
-    data: rewards.RewardRejected = {
-        "redemption_id": redemption.redemption_id,
-        "redemption_source": redemption.source,
-        "member_id": redemption.member,
-        "program_id": program.program_id,
-        "reward": redemption.reward,
-        "state": "rejected",
-        "reason": reason or redemption.reason,  # type: ignore[typeddict-item]  # one of the words of this module
-        "points_needed": redemption.points,
-        "points_available": account.available,
-        "possible_rewards": possible,
-        "tier": standing.tier,
-        "tier_needed": reward.tier if reward else None,
-        "occurred_at": iso(occurred_at),
-    }
+    data = reward_rejected(
+        program, account, redemption.name,
+        reason=reason or redemption.reason,  # type: ignore[arg-type]  # one of the words of this module
+        points=redemption.points, possible=possible, tier=standing.tier, tier_needed=reward.tier if reward else None,
+        occurred_at=occurred_at,
+    )  # fmt: skip
     return Answer(rewards.REJECTED, f"rejected-{redemption.key.hex()}-{asked}", data)
-
-
-def _balance(account: Account) -> Balance:
-    return {
-        "available": account.available,
-        "pending": account.pending,
-        "reserved": account.reserved,
-        "debt": account.debt,
-    }

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from services.redeem.redemption import Redemption
-from shared.posting.ledger_batch import LedgerEffects, LedgerState
+from shared.posting.ledger_batch import LedgerBatch, LedgerEffects, LedgerState
 
 
 @dataclass(slots=True)
@@ -22,11 +23,28 @@ class State(LedgerState):
     had: dict[tuple[str, str], int] = field(default_factory=dict)
 
 
+class NewRedemption(NamedTuple):
+    """A redemption that was asked for, and where the request stands in the archive."""
+
+    redemption: Redemption
+    archive_seq: int
+    archive_index: int
+
+
 @dataclass(slots=True)
 class Effects(LedgerEffects):
-    """What a batch, or a sweep, writes."""
+    """What a batch, or a sweep, writes.
 
-    new: list[tuple[Redemption, int, int]] = field(default_factory=list)
+    Attributes:
+        changed: Redemptions of earlier batches, by key.
+        answered: How many answers, by state and reason.
+        lapsed: Points that time moved, by wallet and what it did.
+    """
+
+    new: list[NewRedemption] = field(default_factory=list)
     changed: dict[bytes, Redemption] = field(default_factory=dict)
     answered: Counter[tuple[str, str]] = field(default_factory=Counter)
     lapsed: Counter[tuple[str, str]] = field(default_factory=Counter)
+
+
+Batch = LedgerBatch[State, Effects]

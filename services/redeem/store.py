@@ -3,16 +3,39 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgpack
 
 from services.redeem.redemption import Redemption
+from services.redeem.state import Effects
 from shared.database.pool import Connection
 from shared.ledger.store import parts_from_json, parts_to_json
 
-_COLUMNS = """key, content_hash, source, redemption_id, account, member, wallet, reward, state, reason, points,
-              requested_at, held_until, settled_at, program_version, parts, answers"""
+
+class _Row(NamedTuple):
+    """A row of ``redemption``; each field is the column of its name."""
+
+    key: bytes
+    content_hash: bytes
+    source: str
+    redemption_id: str
+    account: int | None
+    member: str
+    wallet: str
+    reward: str
+    state: str
+    reason: str
+    points: int
+    requested_at: int
+    held_until: int
+    settled_at: int | None
+    program_version: int
+    parts: Any
+    answers: bytes
+
+
+_COLUMNS = ", ".join(_Row._fields)
 _ADD = f"""
 insert into redemption ({_COLUMNS}, archive_seq, archive_index)
 values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19)
@@ -45,32 +68,25 @@ async def counts(connection: Connection, members: Sequence[str]) -> dict[tuple[s
     return {(member, reward): number for member, reward, number in rows}
 
 
-async def write(
-    connection: Connection, new: Sequence[tuple[Redemption, int, int]], changed: Sequence[Redemption]
-) -> None:
-    """Store redemptions: (redemption, archive seq, position) of new ones, and those whose state changed.
+async def write(connection: Connection, effects: Effects) -> None:
+    """Store new redemptions, and those of earlier batches that changed.
 
     Raises:
         asyncpg.UniqueViolationError: Another partition stored one of them meanwhile; load again and see it.
     """
-    if changed:
+    if effects.changed:
+        rows = [_row(redemption) for redemption in effects.changed.values()]
         await connection.executemany(
             _CHANGE,
-            [(r.key, r.state, r.reason, r.held_until, r.settled_at, *_packed(r)) for r in changed],
+            [(r.key, r.state, r.reason, r.held_until, r.settled_at, r.parts, r.answers) for r in rows],
         )
-    if new:
+    if effects.new:
         await connection.executemany(
-            _ADD,
-            [
-                (
-                    r.key, r.content_hash, r.source, r.redemption_id, r.account, r.member, r.wallet, r.reward, r.state,
-                    r.reason, r.points, r.requested_at, r.held_until, r.settled_at, r.program_version, *_packed(r),
-                    seq, index,
-                )
-                for r, seq, index in new
-            ],
-        )  # fmt: skip
+            _ADD, [(*_row(one.redemption), one.archive_seq, one.archive_index) for one in effects.new]
+        )
 
 
-def _packed(redemption: Redemption) -> tuple[Any, Any]:
-    return parts_to_json(redemption.parts), msgpack.packb(redemption.answers)
+def _row(redemption: Redemption) -> _Row:
+    fields = {name: getattr(redemption, name) for name in _Row._fields}
+    parts, answers = parts_to_json(redemption.parts), msgpack.packb(redemption.answers)
+    return _Row(**{**fields, "parts": parts, "answers": answers})

@@ -4,96 +4,33 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Final
 
-import msgpack
 import prometheus_client
-import pydantic_core
-from pydantic import TypeAdapter
-from pydantic.dataclasses import dataclass as contract
 
-from services.tiers import store
-from services.tiers.tier_events import Evaluation, TierStatus, evaluate, event_of, message_id
-from shared.contracts import tiers
-from shared.contracts.catalogue import contracts_of
+from services.tiers import processor, store
+from services.tiers.hints import CONTRACTS, Moved
+from services.tiers.state import Effects, State
+from services.tiers.tier_events import TierStatus
 from shared.contracts.contract import Contract
-from shared.contracts.envelope import seal
-from shared.contracts.fields import CONTRACT, Identifier, Moment
 from shared.database.pool import Connection
-from shared.instants import BEGINNING, iso
+from shared.instants import BEGINNING
 from shared.program.cache import Programs
-from shared.program.compiled.ladders import Ladders, ladders_by_wallet
-from shared.program.compiled.program import Program
 from shared.runtime.handler import Due, Mark
-from shared.runtime.records import Decisions, Message, Received
-from shared.tier_status.state import Change, Kind
+from shared.runtime.records import Decisions, Received
 
 SERVICE: Final = "tiers"
 #: How often a shard's accounts are compared with the ledger, in microseconds: messages may be lost, entries are not.
 _CATCH_UP = 30_000_000
 
-_TYPES: dict[Kind, str] = {
-    "upgraded": tiers.UPGRADED,
-    "downgraded": tiers.DOWNGRADED,
-    "retained": tiers.RETAINED,
-    "expiring": tiers.EXPIRING,
-}
 CHANGES = prometheus_client.Counter("loyalty_tier_changes", "Changes of tiers announced", ["change"])
-
-
-@contract(frozen=True, slots=True, kw_only=True, config=CONTRACT)
-class Moved:
-    """A hint that an account moved; what happened is read from the ledger."""
-
-    member_id: Identifier
-    account: int
-    wallet: Identifier
-    version: int
-    occurred_at: Moment
-
-
-_MOVED = TypeAdapter(Moved)
-
-
-@dataclass(slots=True)
-class State:
-    """What must be known before anything is decided; ``decide`` changes the standings in place.
-
-    Attributes:
-        standings: Locked, by (member, wallet), with the entries after each checkpoint.
-        ladders: By wallet; of every version of the program.
-        program_id: Of the program.
-        program_version: The newest.
-    """
-
-    standings: dict[tuple[str, str], TierStatus]
-    ladders: Mapping[str, Ladders]
-    program_id: str
-    program_version: int
-
-    @classmethod
-    def under(cls, programs: Sequence[Program], standings: Sequence[TierStatus] = ()) -> State:
-        """Return the state of some standings under every version of a program, oldest first; there is one."""
-        known = {(one.member, one.wallet): one for one in standings}
-        return cls(known, ladders_by_wallet(programs), programs[-1].program_id, programs[-1].version)
-
-
-@dataclass(slots=True)
-class Effects:
-    """What a batch or a sweep writes."""
-
-    program_version: int
-    treated: list[Evaluation] = field(default_factory=list)
 
 
 class TiersHandler:
     """Keeps every member's tier, and announces each change."""
 
     service = SERVICE
-    contracts: Mapping[str, Contract] = contracts_of(
-        SERVICE, lambda hint: Contract(hint, _MOVED, lambda moved: f"{moved.account} {moved.version}")
-    )
+    contracts: Mapping[str, Contract] = CONTRACTS
     contested: frozenset[str] = frozenset()
     private: frozenset[str] = frozenset()
     answers = False
@@ -128,16 +65,7 @@ class TiersHandler:
 
     def decide(self, state: State, events: Sequence[Received[Moved]], mark: Mark) -> Decisions[Effects]:
         """Treat every standing that a hint names and that has entries to fold; pure but for the state."""
-        decisions = Decisions(Effects(state.program_version))
-        touched: dict[tuple[str, str], TierStatus] = {}
-        for received in events:
-            decisions.accepted += 1
-            decisions.latest_at = max(decisions.latest_at, received.occurred_at)
-            key = (received.event.member_id, received.event.wallet)
-            if key in state.standings:
-                touched[key] = state.standings[key]
-        self._decide(decisions, state, [(one, BEGINNING, None) for one in touched.values() if one.inputs], mark)
-        return decisions
+        return processor.process(state, events, mark, self._source)
 
     async def anything_due(self, connection: Connection, due: Due) -> bool:
         """Tell whether a standing of the shard is due, or it is time to look for what was overlooked."""
@@ -160,27 +88,17 @@ class TiersHandler:
 
     def decide_due(self, state: State, due: Due, mark: Mark) -> Decisions[Effects]:
         """Treat, up to the horizon, every standing that has anything to treat."""
-        decisions = Decisions(Effects(state.program_version))
-        waiting = [one for one in state.standings.values() if one.inputs or one.next_due <= due.horizon]
-        self._decide(decisions, state, [(one, due.horizon, None) for one in waiting], mark)
-        return decisions
+        return processor.process_due(state, due.horizon, mark, self._source)
 
     def replay(self, state: State, events: Sequence[Received], facts: bytes, mark: Mark) -> Decisions[Effects]:
         """Fold what the facts say: when a batch was handled, other entries may have waited than wait in a replay."""
         del events
-        return self._replay(state, facts, mark)
+        return processor.replay(state, facts, mark, self._source)
 
     def replay_sweep(self, state: State, due: Due, facts: bytes, mark: Mark) -> Decisions[Effects]:
         """Fold what the facts say."""
         del due
-        return self._replay(state, facts, mark)
-
-    def _replay(self, state: State, facts: bytes, mark: Mark) -> Decisions[Effects]:
-        decisions = Decisions(Effects(state.program_version))
-        folds = msgpack.unpackb(facts)["folds"] if facts else []
-        work = [(state.standings[member, wallet], until, version) for member, version, until, wallet in folds]
-        self._decide(decisions, state, work, mark)
-        return decisions
+        return processor.replay(state, facts, mark, self._source)
 
     async def store(self, connection: Connection, decisions: Decisions[Effects], mark: Mark) -> None:
         """Write standings and history."""
@@ -200,34 +118,6 @@ class TiersHandler:
         told = Counter(change.change for one in decisions.effects.treated for _, change in one.news)
         for change, times in told.items():
             CHANGES.labels(change).inc(times)
-
-    def _decide(
-        self,
-        decisions: Decisions[Effects],
-        state: State,
-        work: Sequence[tuple[TierStatus, int, int | None]],
-        mark: Mark,
-    ) -> None:
-        time = iso(mark.recorded_at)
-        folds: list[tuple[str, int, int, str]] = []
-        for standing, until, version in work:
-            treated = evaluate(standing, state.ladders[standing.wallet], until, version)
-            decisions.effects.treated.append(treated)
-            folds.append((standing.member, standing.state.version, standing.announced.until, standing.wallet))
-            for number, change in treated.news:
-                decisions.messages.append(self._message(standing, state.program_id, number, change, time))
-        decisions.facts = msgpack.packb({"folds": folds})
-
-    def _message(self, standing: TierStatus, program_id: str, number: int, change: Change, time: str) -> Message:
-        headers = seal(
-            event_id=message_id(standing.account, number, change),
-            source=self._source,
-            event_type=_TYPES[change.change],
-            time=time,
-            key=standing.member,
-        )
-        event = event_of(standing, program_id, change)
-        return Message(tiers.TOPIC, standing.member.encode(), pydantic_core.to_json(event), headers)
 
     async def _overlooked(self, connection: Connection, due: Due) -> list[int]:
         """Return what the ledger is ahead of, and what was not treated under the newest version of the program."""

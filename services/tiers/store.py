@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 from services.tiers.tier_events import Announced, Evaluation, TierStatus
 from shared.database.pool import Connection
@@ -59,19 +60,49 @@ where a.wallet = any($1::text[]) and s.account % $2 = $3 and s.program_version <
 limit $4
 """
 
-_WRITE = """
+
+class _StandingRow(NamedTuple):
+    """What is written of a standing; each field is the column of its name."""
+
+    account: int
+    version: int
+    tier: str
+    metric_value: int
+    valid_from: int
+    valid_until: int
+    fold: str
+    announced: str
+    next_due: int
+
+
+class _ChangeRow(NamedTuple):
+    """A row of ``tier_history``; each field is the column of its name."""
+
+    account: int
+    number: int
+    member: str
+    change: str
+    old_tier: str
+    tier: str
+    reason: str
+    metric_value: int
+    occurred_at: int
+    version: int
+
+
+_WRITE = f"""
 update standing s
 set version = u.version, program_version = $10, tier = u.tier, metric_value = u.metric_value,
     valid_from = u.valid_from, valid_until = u.valid_until, fold = u.fold, announced = u.announced,
     next_due = u.next_due, updated_at = $11
 from unnest($1::bigint[], $2::bigint[], $3::text[], $4::bigint[], $5::timestamptz[], $6::timestamptz[], $7::text[],
             $8::text[], $9::timestamptz[])
-     as u(account, version, tier, metric_value, valid_from, valid_until, fold, announced, next_due)
+     as u({", ".join(_StandingRow._fields)})
 where s.account = u.account
 """
 
-_TELL = """
-insert into tier_history (account, number, member, change, old_tier, tier, reason, metric_value, occurred_at, version)
+_ADD_CHANGES = f"""
+insert into tier_history ({", ".join(_ChangeRow._fields)})
 select * from unnest($1::bigint[], $2::int[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::bigint[],
                      $9::timestamptz[], $10::bigint[])
 """
@@ -101,11 +132,11 @@ async def lock(
     await connection.execute(_CREATE, accounts)
     rows = await connection.fetch(_LOCK if wait else _LOCK + "skip locked", accounts)
     standings = {
-        account: TierStatus(
-            account, member, wallet, load_state(state), Announced.load(announced),
-            next_due=next_due if version == program_version else BEGINNING,
+        row["account"]: TierStatus(
+            row["account"], row["member"], row["wallet"], load_state(row["fold"]), Announced.load(row["announced"]),
+            next_due=row["next_due"] if row["program_version"] == program_version else BEGINNING,
         )
-        for account, member, wallet, state, announced, next_due, version in rows
+        for row in rows
     }  # fmt: skip
     # A later statement: entries that were committed while the locks were waited for are seen too.
     steps = await load_inputs(connection, {account: one.state.version for account, one in standings.items()})
@@ -156,7 +187,7 @@ async def write(connection: Connection, treated: Sequence[Evaluation], program_v
     if not treated:
         return
     rows = [
-        (
+        _StandingRow(
             one.standing.account, one.standing.state.version, one.shown.tier, one.metric_value, one.shown.since,
             one.shown.valid_until, dump(one.standing.state), one.standing.announced.dump(), one.standing.next_due,
         )
@@ -164,7 +195,7 @@ async def write(connection: Connection, treated: Sequence[Evaluation], program_v
     ]  # fmt: skip
     await connection.execute(_WRITE, *zip(*rows, strict=True), program_version, recorded_at)
     history = [
-        (
+        _ChangeRow(
             one.standing.account, number, one.standing.member, change.change, change.old_tier, change.tier,
             change.reason, change.metric_value, change.occurred_at, change.version,
         )
@@ -173,4 +204,4 @@ async def write(connection: Connection, treated: Sequence[Evaluation], program_v
         if number
     ]  # fmt: skip
     if history:
-        await connection.execute(_TELL, *zip(*history, strict=True))
+        await connection.execute(_ADD_CHANGES, *zip(*history, strict=True))

@@ -69,19 +69,26 @@ class TierStatus:
     next_due: int = BEGINNING
 
 
+class NumberedChange(NamedTuple):
+    """A change and its number in the account's history; an announced end has number 0, for it is not kept."""
+
+    number: int
+    change: Change
+
+
 class Evaluation(NamedTuple):
     """What one treatment of a standing led to.
 
     Attributes:
         shown: The state advanced to ``announced.until``.
         metric_value: Of the window there.
-        news: What is to be told, each with its number in the history; an announced end has number 0.
+        news: What is to be told.
     """
 
     standing: TierStatus
     shown: State
     metric_value: int
-    news: list[tuple[int, Change]]
+    news: list[NumberedChange]
 
 
 def evaluate(
@@ -102,7 +109,7 @@ def evaluate(
     announced.until = max(announced.until, until, shown.as_of)
     ahead = advance(shown, announced.until, ladder_at)
     news = [
-        (_number(announced, change), change)
+        NumberedChange(_number(announced, change), change)
         for change in _news(announced, [*folded, *ahead], shown, ladder_at)
     ]  # fmt: skip
     announced.ahead = [_told(change) for change in ahead]

@@ -1,4 +1,4 @@
-"""Every event that crosses Kafka, in one list, and who reads it: whatever else names events is made from it.
+"""The registry of every event that crosses Kafka, and of who reads it; every other list of events is derived from it.
 
 Documents, schemas, examples and tests; what a service decodes and which topics it reads; what a simulation plays, what
 waits for an order, what an id may name, which tables hold the causes of entries.
@@ -55,12 +55,12 @@ class Event:
 
     Attributes:
         says: What it means, in one line.
-        readers: The services that read it: exactly one for an incoming event.
+        readers: The services that read it: one, of an event from outside.
         contract: Of an incoming event: how it is read, its business key, and whether it holds personal data.
-        word: Of an incoming event: what people call it.
-        of_order: Whether it is about an order, and waits for it if it comes first.
-        table: Of an incoming event: the table whose ``key`` is its business key, if there is one. It may be the cause
-            of entries.
+        word: Of an incoming event: what people call the thing that happened.
+        of_order: It is about an order, and waits for it where it comes first.
+        table: Of an incoming event: the table whose ``key`` is its business key, if there is one. Entries may have it
+            as their cause.
     """
 
     type: str

@@ -55,7 +55,7 @@ _OWN = OwnId("redemption_id", "redemption")
 
 
 def _its_key(event: RedemptionConfirmed | RedemptionCancelled) -> str:
-    """Return the business key of the redemption that the event is about."""
+    """Return the key of the redemption that the event is about: it is one thing, in several states."""
     return _OWN(event)
 
 

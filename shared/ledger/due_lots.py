@@ -1,7 +1,7 @@
-"""Loads those lots of locked accounts that fall due by an instant.
+"""Loads the lots of locked accounts that become due by an instant.
 
 Where points are pending for a while, or live long, an account has a lot for each day of shopping, and few of them are
-due. Loading all of them each time would be work that grows with the square of the length of a membership.
+due. Loading all of them each time would cost work that grows with the square of the length of a membership.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ from shared.ledger.store import HOLDS, fill, load_lots
 from shared.program.compiled.program import Program
 
 _DAY = 86_400_000_000
-#: Reminders are counted in days of the program's zone, and come at the beginning of one.
+#: Reminders are counted in days of the program's zone, and are due at the beginning of a day.
 _SLACK_DAYS = 2
 
 # One pass over the accounts' lots: any() finds them by index, where a join may read the whole table. Points that expire
-# without activity (idle) have no instant of their own to compare. Lot 0 tells when the earliest of the others is due.
+# by inactivity (idle) have no instant of their own to compare. Lot 0 says when the earliest of the others is due.
 _LOTS = """
 with held as materialized (
     select l.account, l.lot, l.remaining, l.available_at, l.expires_at, l.fulfils, l.idle, l.pending,
@@ -44,16 +44,16 @@ async def load_due(connection: Connection, accounts: Sequence[Account], until: S
 
     Args:
         connection: In the transaction that holds the accounts' locks.
-        accounts: Locked.
-        until: For each account, up to which instant things are to be applied.
-        program: The newest version: it says when expiry is announced.
+        accounts: The locked accounts.
+        until: For each account, the instant up to which everything due is to be applied.
+        program: The newest version: it says when an expiry is announced.
     """
     parts: list[Account] = []
     ends: list[int] = []
     for account, end in zip(accounts, until, strict=True):
         if not (account.debt or account.reserved):
             parts.append(account)
-            # What is late is applied at the instant at which the account stands.
+            # A late event is applied at the account's ``as_of``.
             ends.append(max(end, account.as_of))
     await load_lots(connection, [account for account in accounts if account.debt or account.reserved])
     if not parts:
@@ -70,6 +70,6 @@ async def load_due(connection: Connection, accounts: Sequence[Account], until: S
 
 
 def _reach(program: Program, wallet: str) -> int:
-    """Return how long before the expiry it may be announced."""
+    """Return how long before an expiry it may be announced."""
     terms = program.terms.get(wallet)
     return (max(terms.remind, default=0) + _SLACK_DAYS) * _DAY if terms else _SLACK_DAYS * _DAY

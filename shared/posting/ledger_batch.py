@@ -1,34 +1,24 @@
-"""What the services that write the ledger share: what a batch knows, what it writes, how it is decided."""
+"""A batch of a service that writes the ledger: what is known, what it led to so far, and what may be done. Pure."""
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
-import pydantic_core
-
-from shared.contracts.envelope import seal
-from shared.database.pool import Connection
 from shared.instants import iso
-from shared.ledger.audit.runner import running_audit
 from shared.ledger.book import Book
 from shared.ledger.due import TimedEffect
 from shared.ledger.model import Account
 from shared.ledger.posting import Posting
+from shared.posting.events import message
 from shared.posting.timed_effects import announce
-from shared.program.cache import Programs
 from shared.program.compiled.ladders import Ladders
 from shared.program.compiled.program import Program
 from shared.runtime.handler import Mark
 from shared.runtime.records import Decisions, Message, Received, Refusal
 from shared.tier_status.lookup import TierLookup
 from shared.tier_status.read import Loaded
-
-#: Accounts that the running audit looks at each time, and through all of their history, which grows: enough to see a
-#: bug within minutes, cheap enough to run for ever.
-_AUDITED = 200
 
 
 @dataclass(slots=True)
@@ -59,92 +49,86 @@ State = TypeVar("State", bound=LedgerState)
 Effects = TypeVar("Effects", bound=LedgerEffects)
 
 
-class LedgerDeciding(Generic[State, Effects]):
-    """The decisions about one batch or one sweep; pure but for the state, which belongs to the batch."""
+class LedgerBatch(Generic[State, Effects]):
+    """One batch, or one sweep, in the hands of the decisions about it.
 
-    #: The topic of what the service tells.
-    topic: str
+    Attributes:
+        state: What is known; changed in place.
+        effects: What is to be written.
+        decisions: What is to be published, refused and counted.
+        mark: The batch's place in the history.
+        book: The locked accounts.
+        tiers: Of the members, as of what the batch has posted so far.
+        newest: The newest version of the program.
+        versions: All of them, by number.
+    """
 
-    def __init__(self, state: State, effects: Effects, mark: Mark, source: str) -> None:
+    __slots__ = (
+        "_on_lapse", "_source", "_time", "_topic", "book", "decisions", "effects", "mark", "newest", "state", "tiers",
+        "versions",
+    )  # fmt: skip
+
+    def __init__(
+        self,
+        state: State,
+        effects: Effects,
+        mark: Mark,
+        source: str,
+        topic: str,
+        on_lapse: Callable[[TimedEffect], None] | None = None,
+    ) -> None:
         """Begin.
 
         Args:
-            state: What is known; changed in place.
-            effects: Empty; filled with what is to be written.
+            state: What is known.
+            effects: Empty.
             mark: The batch's place in the history.
             source: The ``source`` of outgoing events.
+            topic: Where the service tells what it decides.
+            on_lapse: Called with everything that time made happen, before it is announced.
         """
+        self.state = state
         self.effects = effects
         self.decisions = Decisions(effects)
-        self._state = state
-        self._mark = mark
+        self.mark = mark
+        self.newest = state.programs[-1]
+        self.versions: Mapping[int, Program] = {program.version: program for program in state.programs}
+        self.book = Book(state.accounts, effects.posting, self.newest)
+        self.tiers = TierLookup(state.standings, state.ladders, effects.posting)
         self._source = source
-        self._newest = state.programs[-1]
-        self._book = Book(state.accounts, effects.posting, self._newest)
-        self._tiers = TierLookup(state.standings, state.ladders, effects.posting)
+        self._topic = topic
         self._time = iso(mark.recorded_at)
+        self._on_lapse = on_lapse
 
-    def _announce_lapses(self) -> None:
+    def announce_lapses(self) -> None:
         """Tell what time made happen so far, before what is decided next."""
-        if self._book.timed_effects:
-            for lapse in self._book.timed_effects:
-                self._lapsed(lapse)
-            self.decisions.messages.extend(announce(self._book.timed_effects, self._newest, self._source, self._time))
-            self._book.timed_effects.clear()
+        timed_effects = self.book.timed_effects
+        if timed_effects:
+            if self._on_lapse is not None:
+                for lapse in timed_effects:
+                    self._on_lapse(lapse)
+            self.decisions.messages.extend(announce(timed_effects, self.newest, self._source, self._time))
+            timed_effects.clear()
 
-    def _lapsed(self, lapse: TimedEffect) -> None:
-        """Note one of them."""
+    def expire_overdue(self, member: str) -> None:
+        """Let expire at once what came so late that its time is over."""
+        for wallet in self.newest.wallets:
+            account = self.state.accounts.get((member, wallet))
+            if account is not None and account.next_due <= account.as_of:
+                self.book.apply_overdue(account)
+        self.announce_lapses()
 
-    def _message(
-        self, event_id: str, event_type: str, member: str, data: Any, *more_headers: tuple[str, bytes]
-    ) -> Message:
-        headers = seal(event_id=event_id, source=self._source, event_type=event_type, time=self._time, key=member)
-        return Message(self.topic, member.encode(), pydantic_core.to_json(data), [*headers, *more_headers])
+    def send(self, event_type: str, event_id: str, member: str, data: Any, *more_headers: tuple[str, bytes]) -> Message:
+        """Publish an event about a member, and return its message."""
+        made = message(self._topic, event_type, event_id, self._source, self._time, member, data, *more_headers)
+        self.decisions.messages.append(made)
+        return made
 
-    def _accepted(self, received: Received) -> None:
+    def accept(self, received: Received) -> None:
+        """Count an event that had an effect, or a stored reason for having none."""
         self.decisions.accepted += 1
         self.decisions.latest_at = max(self.decisions.latest_at, received.occurred_at)
 
-    def _refuse(self, received: Received, reason: str, detail: str) -> None:
+    def refuse(self, received: Received, reason: str, detail: str) -> None:
+        """Make a dead letter of an event of this batch."""
         self.decisions.refused.append(Refusal.of(received, reason, detail))
-
-
-class LedgerHandler(ABC, Generic[State, Effects]):
-    """The part of a handler that does not depend on what its service decides."""
-
-    private: frozenset[str] = frozenset()
-    answers = True
-    sweeps = True
-
-    def __init__(self, source: str) -> None:
-        """Make the handler; ``source`` is the ``source`` of the events that it publishes."""
-        self._source = source
-        self._programs = Programs()
-        self._touched: set[int] = set()
-
-    @abstractmethod
-    def decide(self, state: State, events: Sequence[Received], mark: Mark) -> Decisions[Effects]:
-        """Decide about the events in offset order."""
-
-    def replay(self, state: State, events: Sequence[Received], facts: bytes, mark: Mark) -> Decisions[Effects]:
-        """Decide again about a batch: its records are all that mattered."""
-        del facts
-        return self.decide(state, events, mark)
-
-    async def refresh(self, connection: Connection) -> None:
-        """Read versions of the program that are newer than those we have."""
-        await self._programs.refresh(connection)
-
-    def touched(self) -> list[int]:
-        """Return (once) accounts that were written lately, for the running audit."""
-        touched, self._touched = sorted(self._touched)[:_AUDITED], set()
-        return touched
-
-    async def audit(self, connection: Connection, accounts: list[int]) -> list[str]:
-        """Make the checks that concern single accounts; return the name of the check for each thing that is wrong."""
-        return [finding.check for finding in await running_audit(connection, accounts)]
-
-    def _remember(self, posting: Posting) -> None:
-        """Remember some accounts for the running audit."""
-        if len(self._touched) < _AUDITED:
-            self._touched.update(posting.accounts)

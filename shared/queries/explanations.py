@@ -8,18 +8,18 @@ from typing import Any
 
 import jiter
 
-from services.earn.awards import Verdict
-from services.earn.earning import available_at_word
 from services.earn.handler import EarnHandler
 from services.earn.orders import Order
-from services.earn.rating import rate
-from services.earn.referring import open_until
+from services.earn.rating.awards import Verdict
+from services.earn.rating.engine import rate
+from services.earn.referrals import open_until
 from services.earn.store import load_orders
 from shared.contracts.purchases import PurchaseAmended
 from shared.database.pool import Connection, only_row
 from shared.instants import moment
 from shared.ledger.model import Terms
 from shared.ledger.operations import Operation
+from shared.posting.events import available_at_word
 from shared.program.compiled.program import Program
 from shared.program.compiled.rating_context import MemberContext
 from shared.queries.balances import accounts_at, word

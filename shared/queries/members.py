@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from services.earn.earning import available_at_word
 from shared.database.pool import Connection
 from shared.instants import NEVER
 from shared.ledger.due import TimedEffect
 from shared.ledger.model import Account
 from shared.ledger.operations import REVERSALS, Operation
+from shared.posting.events import available_at_word
 from shared.program.compiled.ladders import ladders_by_wallet
 from shared.program.compiled.program import Program
 from shared.queries.balances import accounts_at

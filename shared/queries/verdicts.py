@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from services.earn.awards import Verdict
+from services.earn.rating.awards import Verdict
 from shared.queries.words import Json
 
 

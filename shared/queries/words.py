@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import msgpack
 import pydantic_core
 
-from services.earn.referring import RULES
+from services.earn.referrals import RULES
 from shared.database.pool import Connection, Row
 from shared.errors import UsageError
 from shared.instants import BEGINNING, NEVER, iso

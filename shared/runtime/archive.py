@@ -23,12 +23,17 @@ class Counts(NamedTuple):
     ignored: int
 
 
-async def take_mark(connection: Connection) -> Mark:
+async def read_clock(connection: Connection) -> int:
+    """Return the later of the wall clock and the manual clock: what is beyond it lies in the future."""
+    now, manual = await only_row(connection, "select clock_timestamp(), (select now from clock)")
+    judged_at: int = now if manual is None else max(now, manual)
+    return judged_at
+
+
+async def take_mark(connection: Connection, judged_at: int) -> Mark:
     """Take the batch's place in the history; call it after the account locks."""
-    seq, recorded_at, manual = await only_row(
-        connection, "select nextval('archive_seq'), clock_timestamp(), (select now from clock)"
-    )
-    return Mark(seq, recorded_at, recorded_at if manual is None else max(recorded_at, manual))
+    seq, recorded_at = await only_row(connection, "select nextval('archive_seq'), clock_timestamp()")
+    return Mark(seq, recorded_at, judged_at)
 
 
 async def archive_batch(

@@ -84,7 +84,7 @@ def _size(record: Record) -> int:
 
 
 def refuse_future(events: Sequence[Received], judged_at: int) -> tuple[list[Received], list[Refusal]]:
-    """Part the events that lease to come from the future from the rest."""
+    """Part the events that claim to come from the future from the rest."""
     limit = judged_at + FUTURE_TOLERANCE
     if all(received.occurred_at <= limit for received in events):
         return list(events), []

@@ -18,7 +18,8 @@ class Mark(NamedTuple):
     Attributes:
         seq: Taken after the account locks: batches that share an account sort in the order in which they commit.
         recorded_at: The wall clock of Postgres.
-        judged_at: The later of the wall clock and the manual clock; what is beyond it lies in the future.
+        judged_at: Read before any lock, the later of the wall clock and the manual clock: what is beyond it lies in
+            the future. Of a sweep: up to when it applied what is due.
     """
 
     seq: int

@@ -7,7 +7,7 @@ from typing import Generic, NamedTuple, TypeVar
 
 from shared.database.pool import Connection, Pool
 from shared.errors import LoadAgain
-from shared.runtime.archive import Counts, archive_batch, archive_sweep, take_mark
+from shared.runtime.archive import Counts, archive_batch, archive_sweep, read_clock, take_mark
 from shared.runtime.clock import horizon
 from shared.runtime.decode import refuse_future
 from shared.runtime.failpoints import reach
@@ -98,11 +98,13 @@ async def _in_transaction(
 ) -> Committed[_Effects]:
     # Each of these is a statement of its own: one that waits for a lock goes on with the snapshot from before
     # the wait, so what must be fresh is read by a later statement.
+    # Before any lock: what claims to come from the future locks nobody, and makes no account.
+    judged_at = await read_clock(connection)
+    events, from_the_future = refuse_future(decoded.events, judged_at)
     await lock_watermark(connection, handler.service, lease)
-    state = await handler.load(connection, decoded.events)
-    mark = await take_mark(connection)
+    state = await handler.load(connection, events)
+    mark = await take_mark(connection, judged_at)
     reach("loaded")
-    events, from_the_future = refuse_future(decoded.events, mark.judged_at)
     decisions = handler.decide(state, events, mark)
     reach("decided")
     await handler.store(connection, decisions, mark)
@@ -169,7 +171,7 @@ async def _sweep(
     state = await handler.load_due(connection, due)
     if state is None:
         return None
-    mark = await take_mark(connection)
+    mark = await take_mark(connection, due.horizon)
     reach("loaded")
     decisions = handler.decide_due(state, due, mark)
     reach("decided")

@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from services.earn import handler as earn
-from services.earn.awards import Verdict
-from services.earn.referring import Referral
+from services.earn.rating.awards import Verdict
+from services.earn.state import Referral
 from services.notify import handler as notify
 from services.redeem import handler as redeem
 from services.tiers import handler as tiers
+from services.tiers.state import Effects as TierEffects
 from shared.contracts.catalogue import EVENTS
 from shared.errors import InvariantBroken
 from shared.instants import BEGINNING, NEVER
@@ -130,7 +131,7 @@ class Play:
     def _hand_on(self, decisions: Decisions) -> None:
         """Give a service's events to those that hear them, and note what is due because of its decisions."""
         effects = decisions.effects
-        if isinstance(effects, tiers.Effects):
+        if isinstance(effects, TierEffects):
             moved: list[int] = [treated.standing.next_due for treated in effects.treated]
         elif isinstance(effects, LedgerEffects):
             moved = [account.next_due for account in effects.posting.accounts.values()]
@@ -144,7 +145,7 @@ class Play:
         ]
         if not heard:
             return
-        if not isinstance(effects, tiers.Effects):
+        if not isinstance(effects, TierEffects):
             self._hand_on(self.rehearsal.batch(heard, self._mark(self.now), tiers.SERVICE))
         self.rehearsal.notify_state.now = self.now
         self.rehearsal.batch(heard, self._mark(self.now), notify.SERVICE)

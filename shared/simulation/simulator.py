@@ -11,14 +11,15 @@ from typing import Any
 
 from services.earn import handler as earn
 from services.earn import state as earn_state
-from services.earn.awards import Verdict
-from services.earn.referring import Referral
+from services.earn.rating.awards import Verdict
+from services.earn.state import Referral
 from services.notify import handler as notify
-from services.notify import processor as notify_state
+from services.notify import state as notify_state
 from services.redeem import handler as redeem
 from services.redeem import processor as redeem_deciding
 from services.redeem import state as redeem_state
 from services.tiers import handler as tiers
+from services.tiers import state as tiers_state
 from services.tiers.tier_events import TierStatus
 from shared.contracts import referrals
 from shared.instants import BEGINNING
@@ -63,7 +64,7 @@ class Rehearsal:
         self.redeem_state = redeem_state.State(self.accounts, self.programs)
         self.redeem_state.standings = self.earn_state.standings
         self.notify_state = notify_state.State(self.programs, BEGINNING)
-        self.tiers_state: tiers.State | None = None
+        self.tiers_state: tiers_state.State | None = None
         rating = earn.EarnHandler("/loyalty/rehearsal/earn")
         self.verdicts: dict[bytes, list[Verdict]] | None = {} if explain else None
         rating.verdicts = self.verdicts
@@ -86,7 +87,7 @@ class Rehearsal:
         self.programs.append(program)
         self.earn_state.ladders = self.redeem_state.ladders = ladders_by_wallet(self.programs)
         known = self.tiers_state.standings if self.tiers_state else {}
-        self.tiers_state = tiers.State.under(self.programs, list(known.values()))
+        self.tiers_state = tiers_state.State.under(self.programs, list(known.values()))
         self._make_accounts({member for member, _wallet in self.accounts})
 
     def batch(
@@ -178,14 +179,14 @@ class Rehearsal:
             self._post(effects.posting)
         if isinstance(effects, earn_state.Effects):
             self.referrals |= {referral.key: referral for referral, _, _ in effects.registered}
-        if isinstance(effects, tiers.Effects):
+        if isinstance(effects, tiers_state.Effects):
             self.tier_changes += [
                 (treated.standing.member, number, change)
                 for treated in effects.treated
                 for number, change in treated.news
                 if number
             ]
-        if isinstance(effects, notify.Effects):
+        if isinstance(effects, notify_state.Effects):
             self.notifications += effects.decisions
 
     def _post(self, posting: Posting) -> None:

@@ -177,7 +177,7 @@ def _adopt(state: State, before: Ladder | None, ladder: Ladder | None, at: int) 
     if ladder.holds:
         return _hold(state, ladder, at, before)
     found = measure.best(state, ladder, at)
-    number, known = ladder.number_of(state.tier), any(one.tier == state.tier for one in ladder.tiers)
+    number, known = ladder.number_of(state.tier), any(level.tier == state.tier for level in ladder.tiers)
     if not known and found.number < rank:
         reason = measure.lacking(ladder, found.value, found.period, state.tier)
         return _move(state, ladder, at, found.number, found.through, found.value, reason, "downgraded")

@@ -27,7 +27,7 @@ def which(ladder: Ladder) -> int:
 
 def rank(ladder: Ladder, before: Ladder | None, tier: str) -> int:
     """Return a tier's number on this ladder or, if it is not on it, on the previous one."""
-    if before is None or any(one.tier == tier for one in ladder.tiers):
+    if before is None or any(level.tier == tier for level in ladder.tiers):
         return ladder.number_of(tier)
     return before.number_of(tier)
 
@@ -81,7 +81,7 @@ def still_valid(state: State, ladder: Ladder, instant: int) -> Iterator[Earned]:
 
 def best(state: State, ladder: Ladder, instant: int) -> Earned:
     """Return the highest tier that is still valid; if several periods earned it, the latest period."""
-    return max(still_valid(state, ladder, instant), key=lambda one: one.number)
+    return max(still_valid(state, ladder, instant), key=lambda earned: earned.number)
 
 
 def leaving(state: State, ladder: Ladder, at: int, number: int, value: int) -> tuple[int, int]:
@@ -132,7 +132,7 @@ def reached(ladder: Ladder, value: int, this: Period | None, number: int) -> str
 
 def lacking(ladder: Ladder, value: int, this: Period | None, tier: str) -> str:
     """Return the reason of a downgrade."""
-    needs = next((one.threshold for one in ladder.tiers if one.tier == tier), None)
+    needs = next((level.threshold for level in ladder.tiers if level.tier == tier), None)
     if needs is None:
         return f"{spent(ladder, value, this)}, and {tier} is no tier any more"
     return f"{spent(ladder, value, this)}, {tier} needs {ladder.in_words(needs)}"

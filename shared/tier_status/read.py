@@ -47,7 +47,7 @@ async def load(connection: Connection, accounts: Sequence[int]) -> dict[int, Loa
     loaded = {account: Loaded() for account in accounts}
     for account, text in await connection.fetch(_CHECKPOINTS, list(loaded)):
         loaded[account].state = load_state(text)
-    inputs = await load_inputs(connection, {account: one.state.version for account, one in loaded.items()})
+    inputs = await load_inputs(connection, {account: status.state.version for account, status in loaded.items()})
     for account, following in inputs.items():
         loaded[account].inputs = following
     return loaded

@@ -1,4 +1,4 @@
-"""kill -9 at every crash point, and a broker that stays away for long: ``make test-crash``."""
+"""kill -9 at every failpoint, and a long outage of the broker: ``make test-crash``."""
 
 from __future__ import annotations
 

@@ -18,7 +18,7 @@ from aiosmtpd.controller import Controller
 
 from devstack.embedded.process import free_port
 from services.notify.handler import NotifyHandler
-from services.notify.processor import State
+from services.notify.state import State
 from shared.contracts import notifications, points, profiles, rewards, tiers
 from shared.contracts.envelope import seal
 from shared.contracts.notifications import NOTIFICATION_REQUESTED, NotificationRequested
@@ -165,7 +165,7 @@ async def test_from_events_to_notifications(deployment: Deployment) -> None:
 
 
 async def nothing_personal_and_the_same_again(deployment: Deployment, rows: list[Any]) -> None:
-    """The archive alone gives the decisions again, and does not know whom they were about."""
+    """The archive alone reproduces the decisions, and contains no personal data."""
     async with deployment.database() as connection:
         archive = await connection.fetch("select * from archive order by seq")
         programs = tuple(await store.load_versions(connection))
@@ -231,7 +231,7 @@ async def test_more_members_than_locks(deployment: Deployment) -> None:
 
 
 class Inbox:
-    """What an SMTP server on this machine was handed."""
+    """The mails that an SMTP server on this machine received."""
 
     def __init__(self) -> None:
         self.mails: list[EmailMessage] = []

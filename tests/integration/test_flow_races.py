@@ -1,4 +1,4 @@
-"""What a review with fresh eyes broke, each as it broke: parked keys, sweeps, new versions, personal data."""
+"""Races that a review found: parked keys, sweeps, new versions, personal data."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ async def test_a_return_that_was_refused_with_its_order_may_come_again_at_once(w
 
 
 async def test_a_registration_and_a_purchase_in_one_batch(whole: Deployment) -> None:
-    """The friend has bought before; contracts are told apart by type, so both may come on one topic."""
+    """The friend has bought before; contracts are chosen by type, so both may come on one topic."""
     async with whole.workers("earn"):
         await whole.send([event({**purchase("o1", "f1", [2000]), "occurred_at": AT})])
         await whole.idle()
@@ -66,7 +66,7 @@ async def test_a_registration_and_a_purchase_in_one_batch(whole: Deployment) -> 
 
 
 class Two:
-    """Two claims of one partition of redemptions, of which the first one's worker does not know that it lost it."""
+    """Two leases of one partition of redemptions; the first one's worker does not know that it lost the partition."""
 
     def __init__(self, deployment: Deployment) -> None:
         self.deployment = deployment
@@ -107,7 +107,7 @@ async def test_a_zombie_sweeps_nothing(whole: Deployment) -> None:
 
 
 async def test_a_new_version_with_multipliers_counts_from_its_first_batch(whole: Deployment) -> None:
-    """A worker that has not heard of the version must load what only that version needs."""
+    """A worker that does not know the version yet must load what only that version needs."""
     plain = flow.PROGRAM.replace(", multiplier: 1.25", "").replace(", multiplier: 1.5", "")
     async with whole.database() as connection:
         await connection.execute("delete from program")
@@ -156,7 +156,7 @@ async def test_a_profile_on_a_wrong_topic_is_kept_nowhere(whole: Deployment) -> 
 
 
 async def test_redemptions_are_answered_while_much_is_swept(whole: Deployment) -> None:
-    """Sweeps come one at a time, with a batch between them where one waits."""
+    """Sweeps run one at a time, with a batch in between if one waits."""
     members = [f"m{n}" for n in range(60)]
     async with whole.workers("earn"):
         await whole.send([event({**purchase(f"o-{one}", one, [0, 5000]), "occurred_at": AT}) for one in members])

@@ -1,4 +1,4 @@
-"""What a worker does while nothing happens: little, and at once when something does."""
+"""An idle worker does little, and reacts at once when something happens."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ async def test_an_idle_worker_asks_little(deployment: Deployment, monkeypatch: p
         asked, said = fetches, list(statements)
     # One fetch for all partitions: every 50 ms of a broker that answers at once, two a second of one that waits.
     assert 1 <= asked <= _SECONDS * 20
-    # Of each partition, once a second: the clock, and whether anything waits too long.
+    # For each partition, once a second: the clock, and whether anything waits too long.
     assert 1 <= len(said) <= (_SECONDS + 1) * 3 * 2
     assert not [query for query in said if "for update" in query], "a lock is a write"
 

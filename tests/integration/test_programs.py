@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from ruamel.yaml import YAML
 
-from services.earn.referring import RULES
+from services.earn.referrals import RULES
 from shared.admin.program_texts import read_program
 from shared.ledger.operations import Operation
 from shared.program.compiled.program import compile_program

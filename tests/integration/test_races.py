@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import asyncpg
@@ -25,7 +26,7 @@ from tests.support.events import Sent, event, purchase
 
 
 class MergedLoad(EarnHandler):
-    """The mistake that the rule forbids: what is known is read before the lock, as one merged statement would."""
+    """The mistake that the rule forbids: known orders are read before the lock, as one merged statement would do."""
 
     async def load(self, connection: Any, events: Sequence[Received]) -> State:
         await self.refresh(connection)
@@ -107,7 +108,7 @@ async def test_one_order_raced_by_two_workers_is_paid_once(deployment: Deploymen
 
 
 async def test_a_merged_load_would_miss_what_the_lock_waited_for(deployment: Deployment) -> None:
-    """The test of the tests above: with the statements in another order the duplicate is not seen."""
+    """A test of the tests above: with the statements in another order, the duplicate is missed."""
     async with Race(deployment) as race:
         with pytest.raises(asyncpg.UniqueViolationError):
             await race.run(event(purchase("o1")), event(purchase("o1"), "again"), MergedLoad("/test"))
@@ -148,3 +149,37 @@ async def deployment_is_explained(deployment: Deployment) -> None:
     async with deployment.database() as connection:
         assert await connection.fetchval("select count(*) from purchase") == 1
     await deployment.check_audit()
+
+
+async def test_a_purchase_from_the_future_locks_no_account_and_makes_none(deployment: Deployment) -> None:
+    soon = (datetime.now(UTC) + timedelta(minutes=10)).isoformat()
+    async with deployment.database() as connection:
+        await connection.execute("insert into account (member, wallet) values ('m1', 'points')")
+    async with Race(deployment) as race, deployment.database() as other, other.transaction():
+        await other.execute("select from account where member = 'm1' for update")
+        for partition, member in enumerate(("m1", "new")):
+            sent = event(purchase(f"o{partition}", member, occurred_at=soon))
+            # Another one's lock on the account is held all the time.
+            outcome = await asyncio.wait_for(race.transact(EarnHandler("/test"), sent, partition), 10)
+            assert (outcome.counts.accepted, outcome.reasons) == (0, ["in-the-future"])
+    async with deployment.database() as connection:
+        assert [tuple(row) for row in await connection.fetch("select member, version from account")] == [("m1", 0)]
+        assert await connection.fetchval("select count(*) from dead_letter where reason = 'in-the-future'") == 2
+
+
+async def test_the_instant_that_judges_a_batch_is_read_before_any_lock(deployment: Deployment) -> None:
+    async with deployment.database() as connection:  # else the load begins again, to make it
+        await connection.execute("insert into account (member, wallet) values ('m1', 'points')")
+    async with Race(deployment) as race:
+        async with race.pool.acquire() as other, other.transaction():
+            await other.execute("select from watermark where partition = 0 for update")
+            waits = asyncio.create_task(race.transact(EarnHandler("/test"), event(purchase("o1")), 0))
+            await asyncio.sleep(0.5)
+            assert not waits.done()
+            released = await other.fetchval("select clock_timestamp()")
+        await waits
+    async with deployment.database() as connection:
+        judged_at, recorded_at = await connection.fetchrow(
+            "select judged_at, recorded_at from archive where kind = 'batch'"
+        )
+    assert judged_at < released < recorded_at

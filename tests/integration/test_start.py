@@ -1,4 +1,4 @@
-"""What a worker looks at before it begins, and what /readyz says when it does not get on."""
+"""What a worker checks before it begins, and what /readyz says when it makes no progress."""
 
 from __future__ import annotations
 
@@ -138,7 +138,7 @@ class Backup:
 
 
 async def test_a_worker_on_a_restored_backup_goes_on_only_when_told_to(deployment: Deployment) -> None:
-    """The ledger is taken back to where it was after the first twenty purchases, as a restore does it."""
+    """The ledger is reset to its state after the first twenty purchases, as by a restore."""
     orders = [event(purchase(f"o-{number}", f"m{number}")) for number in range(40)]
     backup = Backup(deployment)
     async with deployment.worker():
@@ -203,7 +203,7 @@ async def test_readyz_turns_red_while_no_batch_can_be_stored_and_green_again(dep
         assert worker.stalled_seconds() == 0, "nothing waits"
         blocker = await asyncpg.connect(deployment.servers.url)
         try:
-            # The database answers, the broker answers, and yet nothing gets on: as with a full disk.
+            # The database answers, the broker answers, and yet there is no progress: as with a full disk.
             await blocker.execute("begin")
             await blocker.execute(f"lock table {deployment.settings.database_schema}.entry in access exclusive mode")
             await deployment.send([event(purchase("second"))])

@@ -8,8 +8,8 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.earn.awards import Rating
-from services.earn.rating import rate
+from services.earn.rating.awards import Rating
+from services.earn.rating.engine import rate
 from shared.program.compiled.program import Program, compile_program
 from shared.program.language.model import ProgramFile
 from shared.program.language.source import parse

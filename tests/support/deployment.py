@@ -1,4 +1,4 @@
-"""One deployment for one test: its topics, its schema, its workers, and what came of them."""
+"""One deployment for one test: its topics, its schema, its workers, and their results."""
 
 from __future__ import annotations
 
@@ -101,7 +101,7 @@ class Deployment:
 
     @asynccontextmanager
     async def database(self) -> AsyncIterator[Any]:
-        """A connection of the deployment's owner; one that was given back is used again."""
+        """Open a connection as the deployment's owner; returned connections are used again."""
         connection = None
         while self._connections and connection is None:
             connection = self._connections.pop()
@@ -181,12 +181,12 @@ class Deployment:
         return worker
 
     async def idle(self, seconds: float = 60) -> None:
-        """Wait until everything sent is handled by all services that ran here, and all that they say is published."""
+        """Wait until all services that ran here have handled everything sent and published their messages."""
         async with self.database() as connection:
             await Idle(self.settings, self.kafka, connection, self.services).wait(seconds)
 
     async def left(self) -> str:
-        """What is left to do, in words; nothing if all is done."""
+        """Describe the work that is left; empty if there is none."""
         async with self.database() as connection:
             return await Idle(self.settings, self.kafka, connection, self.services).left()
 
@@ -206,7 +206,7 @@ class Deployment:
         return await self.rows(read.ENTRIES)
 
     def calm_ledger(self, events: Sequence[Sent] | None = None) -> list[tuple[Any, ...]]:
-        """The ledger of a calm run of what was sent."""
+        """The ledger of an undisturbed run of what was sent."""
         return checks.calm_ledger(PROGRAM, self.sent if events is None else events)
 
     async def published(self, topic: str = points.TOPIC) -> list[Any]:
@@ -214,7 +214,7 @@ class Deployment:
         return await self.kafka.records(topic)
 
     async def check(self) -> None:
-        """What must be true after any trouble: the calm ledger, a clean audit, every event published in order."""
+        """Check what must hold after any trouble: the expected ledger, a clean audit, events published in order."""
         assert await self.ledger() == self.calm_ledger()
         await self.check_audit()
         await self.check_published()
@@ -244,7 +244,7 @@ def _membership(worker: BatchConsumer) -> Iterator[tuple[str, str]]:
 async def deployed(
     servers: Servers, program: str = PROGRAM, templates: Mapping[str, str] | None = None, **changes: Any
 ) -> AsyncIterator[Deployment]:
-    """A deployment with names of its own, gone in the end whatever happens; ``changes`` are of its settings."""
+    """Create a deployment with its own names, removed at the end whatever happens; ``changes`` are settings."""
     made = Deployment(servers, f"t{os.getpid()}x{next(_numbers)}", **changes)
     try:
         await made.create(program, templates)

@@ -1,4 +1,4 @@
-"""A program that tells everything, and what comes of its events: for the tests of notify."""
+"""A program with all notifications, and the results of its events, for the tests of notify."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from services.notify.handler import NotifyHandler
-from services.notify.processor import State
+from services.notify.state import State
 from shared.contracts import catalogue, points, profiles, rewards, tiers
 from shared.contracts.notifications import NOTIFICATION_REQUESTED
 from shared.instants import microseconds

@@ -194,7 +194,9 @@ def _named(way: PaidWith) -> list[tuple[str, tuple[str, ...]]]:
 def _tenders(tenders: tuple[Tender, ...]) -> str:
     if not tenders:
         return "no tender is told"
-    return ", ".join(" ".join(part for part in (one.method, one.brand, one.card) if part) for one in tenders)
+    return ", ".join(
+        " ".join(part for part in (tender.method, tender.brand, tender.card) if part) for tender in tenders
+    )
 
 
 def _any(values: tuple[str, ...]) -> str:

@@ -65,7 +65,7 @@ class Ladder:
 
     def number_of(self, tier: str) -> int:
         """Return a tier's number; 0 for a tier that is no longer on this ladder."""
-        return next((number for number, one in enumerate(self.tiers) if one.tier == tier), 0)
+        return next((number for number, level in enumerate(self.tiers) if level.tier == tier), 0)
 
 
 def compile_ladder(section: sections.Ladder, program: ProgramFile, zone: ZoneInfo) -> Ladder:

@@ -77,8 +77,7 @@ class RuleBook:
 
     Attributes:
         rules: In the file's order.
-        plain: Whether every rule pays by itself: none multiplies, replaces, competes or is capped.
-        caps: The caps on everything that a wallet gets, by wallet.
+        caps: Of all that a wallet gets, by wallet.
         limits: All caps over more than one order, and all budgets.
         member_fields: The member fields that rules and expiries use; None: none.
         counts_purchases: Whether a rule depends on which purchase of the member it is.
@@ -86,7 +85,6 @@ class RuleBook:
     """
 
     rules: tuple[Rule, ...]
-    plain: bool
     caps: Mapping[str, tuple[Limit, ...]]
     limits: tuple[Limit, ...]
     member_fields: MemberFieldsUsed | None
@@ -148,10 +146,6 @@ def compile_rules(program: ProgramFile, ladder: Ladder | None, zone: ZoneInfo) -
             by_wallet.setdefault(wallet_of(program, rule), set()).add(numbers[rule.rule])
     paying = {wallet: frozenset(found) for wallet, found in by_wallet.items()}
     rules = tuple(compile_rule(program, rule, numbers, paying, ladder, zone) for rule in program.earning)
-    plain = not any(
-        rule.factor or rule.replaces or rule.best_of or rule.caps or rule.split or rule.least_amount or rule.least_items
-        for rule in rules
-    )
     caps = {slug: compile_limits(program, slug, f"wallet {slug}", wallet) for slug, wallet in program.wallets.items()}
     conditions = [rule.when for rule in program.earning if rule.when]
     limits = [limit for of in (*(rule.caps for rule in rules), *caps.values()) for limit in of]
@@ -159,7 +153,6 @@ def compile_rules(program: ProgramFile, ladder: Ladder | None, zone: ZoneInfo) -
     visits = tuple(sorted({when.visits.per for when in conditions if when.visits}))
     return RuleBook(
         rules=rules,
-        plain=plain and not any(caps.values()),
         caps=caps,
         limits=tuple(limit for limit in limits if limit.per != "order"),
         member_fields=_member_fields(program, rules),
@@ -170,7 +163,7 @@ def compile_rules(program: ProgramFile, ladder: Ladder | None, zone: ZoneInfo) -
 
 def _member_fields(program: ProgramFile, rules: Sequence[Rule]) -> MemberFieldsUsed | None:
     conditions = [rule.when for rule in program.earning if rule.when]
-    lives = any(one.asks_member for rule in rules for one in rule.lifetimes.values())
+    lives = any(lifetime.asks_member for rule in rules for lifetime in rule.lifetimes.values())
     lives = lives or any(wallet.expiry.to_the_end_of == "membership year" for wallet in program.wallets.values())
     fields = MemberFieldsUsed(
         joined_on=lives or any(when.anniversary for when in conditions),

@@ -223,7 +223,7 @@ def _instead(path: Path) -> str:
     """Return the fields that are allowed there, the most similar one first."""
     section = _section(path)
     models = [*KINDS.values()] if section == "calculate" else [_SECTIONS.get(section, ProgramFile)]
-    names = list(dict.fromkeys(field.alias or name for one in models for name, field in one.model_fields.items()))
+    names = list(dict.fromkeys(field.alias or name for model in models for name, field in model.model_fields.items()))
     near = difflib.get_close_matches(str(path[-1]), names, n=1)
     return f"; allowed: {', '.join(names)}{f' (did you mean {near[0]}?)' if near else ''}"
 

@@ -62,7 +62,7 @@ def _wallet_times(program: ProgramFile) -> Found:
 def _wallets_without_a_rule(program: ProgramFile) -> Found:
     paid = {slug for rule in program.earning for slug in (rule.split or wallets_of_units(program, rule)[:1])}
     paid |= {rule.wallet for rule in program.earning if rule.wallet}
-    paid |= {slug for one in program.conversions for slug in wallet_with_unit(program, one.into.unit)}
+    paid |= {slug for conversion in program.conversions for slug in wallet_with_unit(program, conversion.into.unit)}
     for slug in program.wallets:
         if slug not in paid:
             yield ("wallets", slug), "found a wallet that no rule pays into; add a rule or take the wallet out"

@@ -1,4 +1,4 @@
-"""What crosses Kafka: every readable event is read, and nothing that can be put into a record stops a batch."""
+"""What crosses Kafka: every valid event is read, and no content of a record can stop a batch."""
 
 from __future__ import annotations
 

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from services.earn.counting import order_key, tallies_of
 from services.earn.handler import EarnHandler
-from services.earn.state import Parked, State
+from services.earn.state import Parked, Place, State
+from services.earn.tallies import order_key, tallies_of
 from shared.contracts.purchases import AMENDED, COMPLETED
 from shared.errors import InvariantBroken
 from shared.runtime.decode import decode
@@ -113,7 +113,7 @@ def test_a_budget_that_only_an_amendment_of_the_batch_uses_is_loaded(parked: boo
     bought, amended = decode(records, EarnHandler.contracts, 10**6).events
     state = State({}, shop.rehearsal.programs)
     if parked:
-        state.parked[order_key(amended)] = [Parked(order_key(amended), amended, 0, (1, 0))]
+        state.parked[order_key(amended)] = [Parked(order_key(amended), amended, 0, Place(1, 0))]
     needed = tallies_of(state, [bought] if parked else [bought, amended])
     assert needed.budgets == {("budget of rule gift in all", 0): 90}
     assert tallies_of(State({}, shop.rehearsal.programs), [bought]).budgets == {}

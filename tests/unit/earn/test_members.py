@@ -1,4 +1,4 @@
-"""Rules that ask about members, and points that live as long as a membership year; worked out by hand."""
+"""Rules about members, and points that live as long as a membership year; worked out by hand."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from services.earn.awards import Verdict
-from services.earn.rating import rate
+from services.earn.rating.awards import Verdict
+from services.earn.rating.engine import rate
 from shared.contracts.members import MEMBER_UPDATED
 from shared.errors import PoisonEvent
 from shared.program.compiled.calendar import expiry_instant
@@ -121,7 +121,7 @@ def test_without_a_day_of_joining_it_is_the_calendars_year() -> None:
     assert shop.balance() == (0, 0, 0, 0)
 
 
-# ---- what is told
+# ---- what is known about members
 
 
 def test_the_latest_story_counts_whenever_it_comes() -> None:

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.earn.rating import rate
-from services.earn.sharing import split
+from services.earn.rating.allocation import split
+from services.earn.rating.engine import rate
 from shared.contracts.fields import minor_digits
 from shared.instants import microseconds
 from shared.program.compiled.program import Program, compile_program, in_force

@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgpack
 import pytest
 
-from services.earn import deciding_orders
+from services.earn import parking
 from shared.contracts.contract import business_key
 from shared.ledger.operations import REVERSALS
 from shared.runtime.handler import Mark
@@ -74,7 +74,7 @@ def test_a_return_of_what_was_not_bought_changes_nothing(lines: list[tuple[int, 
     before = shop.entries()
     assert shop.back("r1", "o1", *lines, at=LATER).refused == [reason]
     assert shop.entries() == before
-    # A mended one under the same id is accepted: nothing was.
+    # A fixed one under the same id is accepted: nothing was.
     assert shop.back("r1", "o1", (0, 1, 500), at=LATER).reversed == [("o1", 5, 5, 0)]
     # What came back counts: one item is left.
     assert shop.back("r2", "o1", (0, 2, 500), at=LATER).refused == ["more-returned-than-bought"]
@@ -131,7 +131,7 @@ def test_a_return_that_waited_too_long_is_refused_and_may_come_again() -> None:
 
 
 def test_only_so_many_wait_for_one_order(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(deciding_orders, "_WAITING_MAX", 3)
+    monkeypatch.setattr(parking, "_WAITING_MAX", 3)
     shop = Shop()
     refused = [shop.back(f"r{number}", "o1", (0, 0, 100), at=LATER).refused for number in range(5)]
     assert refused == [[], [], [], ["too-many-waiting"], ["too-many-waiting"]]

@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.earn.awards import Verdict
 from services.earn.orders import Line, Order, Paid
-from services.earn.rating import rate
-from services.earn.returning import Returned, take_back
+from services.earn.rating.awards import Verdict
+from services.earn.rating.engine import rate
+from services.earn.returns import Returned, take_back
 from shared.contracts.purchases import PURCHASE_RETURNED
 from shared.instants import microseconds
 from shared.ledger.book import Book

@@ -1,4 +1,4 @@
-"""Where a worker goes on in a partition that it was given."""
+"""Where a worker continues in a partition that was assigned to it."""
 
 from __future__ import annotations
 

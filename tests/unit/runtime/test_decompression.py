@@ -1,4 +1,4 @@
-"""What a compressed record batch may unpack to is bounded before it is unpacked, whatever the codec."""
+"""The decompressed size of a record batch is limited beforehand, whatever the codec."""
 
 from __future__ import annotations
 
@@ -56,13 +56,13 @@ def batch(codec: int, values: list[bytes], first: int = 100, header: bytes = b"n
 
 
 def sealed(raw: bytearray) -> bytes:
-    """Give a damaged batch a checksum that fits, as a hostile producer would."""
+    """Give a damaged batch a matching checksum, as a hostile producer would."""
     raw[17:21] = calc_crc32c(bytes(raw[21:])).to_bytes(4)
     return bytes(raw)
 
 
 def consumed(raw: bytes, position: int = 100) -> tuple[list[Record], int]:
-    """What aiokafka's consumer makes of fetched bytes, and where it goes on."""
+    """Return what aiokafka's consumer reads from fetched bytes, and where it continues."""
     records = fetcher.PartitionRecords(
         TopicPartition("t", 0), fetcher.MemoryRecords(raw), [], position, None, None, True, 1
     )

@@ -1,4 +1,4 @@
-"""What a changed program would have paid, beside what was paid: tiers, days and sweeps; worked out by hand."""
+"""What a changed program would have paid, compared with what was paid: tiers, days, sweeps; worked out by hand."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ def test_what_came_late_finds_the_account_as_a_sweep_left_it() -> None:
     for swept in (False, True):
         rehearsal = rehearsal_of(file, [compile_program(file, 1)], 1_000_000)
         rehearsal.batch([buys("o1", datetime(2017, 3, 21, 12, tzinfo=UTC), 1000).record(0)], Mark(1, NOW, NOW))
-        if swept:  # the 10 points lapse at 4 o'clock; who is not here is left out
+        if swept:  # the 10 points expire at 4 o'clock; who is not here is left out
             horizon = microseconds(datetime(2017, 4, 1, 5, tzinfo=UTC))
             facts = msgpack.packb(
                 {"swept": [["ann", "points"], ["bob", "points"], ["ann", "gone"]], "horizon": horizon}

@@ -1,4 +1,4 @@
-"""Tiers: every window and keep rule by hand, and what must hold whatever the entries and whoever sweeps."""
+"""Tiers: every window and keep rule by hand, and what must hold whatever the entries and sweeps."""
 
 from __future__ import annotations
 
@@ -14,7 +14,9 @@ from dateutil.relativedelta import relativedelta
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.tiers.handler import Moved, State, TiersHandler
+from services.tiers.handler import TiersHandler
+from services.tiers.hints import Moved
+from services.tiers.state import State
 from services.tiers.tier_events import Announced, TierStatus, evaluate
 from shared.contracts.tiers import TIER_CHANGED
 from shared.errors import InvariantBroken

@@ -9,17 +9,23 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from services.earn.earning import Refused, balance_of, qualified_event, waits_for
-from services.earn.orders import Line, Order, qualifying_back
+import pydantic_core
+
+from services.earn import referrals, tallies
+from services.earn.orders import Line, Order, Refused, qualifying_back
+from services.earn.rows import ReturnRow
+from services.earn.state import Batch
+from shared.contracts import points
 from shared.contracts.points import PointsReversed, SpendQualified
-from shared.contracts.purchases import PurchaseCancelled, PurchaseClaimed, PurchaseFulfilled, PurchaseReturned
-from shared.instants import iso
+from shared.contracts.purchases import PurchaseCancelled, PurchaseReturned
 from shared.ledger.book import Book
-from shared.ledger.model import NO_RULE, Account, Cause
+from shared.ledger.model import NO_RULE, Cause
 from shared.ledger.operations import Operation
-from shared.ledger.reversal import ClawbackRequest, ClawbackResult, claw_back
+from shared.ledger.reversal import ClawbackRequest, claw_back
+from shared.posting.events import AwardedPoints, points_reversed, spend_qualified
 from shared.program.compiled.program import Program
 from shared.program.compiled.tallies import Key, is_budget
+from shared.runtime.records import Received
 
 #: Position of the line, quantity and amount that come back.
 Back = tuple[int, int, int]
@@ -45,6 +51,33 @@ class Returned(NamedTuple):
     def result(self) -> dict[str, Any]:
         """Return what is kept with the return."""
         return {"lines": self.lines, "awards": self.taken_back}
+
+
+def decide(batch: Batch, received: Received, order: Order) -> Refused | None:
+    """Take back what a return, or a cancellation, leaves no reason for; or say why it cannot be."""
+    event: PurchaseReturned | PurchaseCancelled = received.event
+    returned = take_back(
+        order, event, key=received.key, occurred_at=received.occurred_at,
+        program=batch.versions[order.program_version], book=batch.book,
+    )  # fmt: skip
+    if isinstance(returned, Refused):
+        return returned
+    batch.announce_lapses()
+    tallies.count(batch, order.member, returned.counted)
+    batch.effects.returns.append(
+        ReturnRow(
+            received.key, received.content_hash, order.key, batch.mark.seq, received.position, received.occurred_at,
+            received.source, return_id(event), order.member, pydantic_core.to_json(returned.result()).decode(),
+            "return" if isinstance(event, PurchaseReturned) else "cancellation",
+        )
+    )  # fmt: skip
+    for data in returned.events:
+        batch.send(points.REVERSED, f"reversed-{received.key.hex()}-{data['wallet']}", order.member, data)
+        batch.effects.reversed[data["wallet"], "return"] += data["points"]
+    if returned.qualified is not None:
+        batch.send(points.QUALIFIED, f"qualified-{received.key.hex()}", order.member, returned.qualified)
+    referrals.reverse_if_undermined(batch, order, return_id(event), received)
+    return None
 
 
 def plan(order: Order, event: PurchaseReturned | PurchaseCancelled) -> list[Back] | Refused:
@@ -112,7 +145,7 @@ def take_back(
         return back
     before = dict(order.returned)
     order.add_return(back)
-    points = [
+    by_award = [
         sum(
             reversed_share(award.line_points[index], order.lines[index], order.returned[index])
             - reversed_share(award.line_points[index], order.lines[index], before.get(index))
@@ -126,7 +159,7 @@ def take_back(
         for index, _quantity, _amount in back
     )
     by_wallet: dict[str, list[tuple[ClawbackRequest, str]]] = {}
-    for award, wanted in zip(order.awards, points, strict=True):
+    for award, wanted in zip(order.awards, by_award, strict=True):
         rule = program.rules[award.rule]
         want = ClawbackRequest(Cause(key, program.version, award.rule), award.lot, wanted)
         by_wallet.setdefault(award.wallet or rule.wallet, []).append((want, rule.name))
@@ -142,14 +175,19 @@ def take_back(
                 book, account, [want for want, _ in wants], policy=program.terms[wallet].on_return,
                 event_at=occurred_at, qualifying=-qualifying,
             )  # fmt: skip
-            events.append(reversed_event(program, account, order, return_id(event), wants, taken, occurred_at))
+            awards = [AwardedPoints(name, want.points, want.lot) for want, name in wants]
+            events.append(
+                points_reversed(
+                    program, account, order.name, awards, taken, return_id=return_id(event), occurred_at=occurred_at
+                )
+            )
         elif wallet == ladder_wallet and qualifying:
             book.qualify(
                 account, Operation.REVERSE, -qualifying, cause=Cause(key, program.version, NO_RULE),
                 event_at=occurred_at,
             )  # fmt: skip
-            qualified = qualified_event(program, account, Operation.REVERSE, -qualifying, order, occurred_at)
-    return Returned(back, points, events, qualified, _uncounted(order, points, program))
+            qualified = spend_qualified(program, account, order.name, Operation.REVERSE, -qualifying, occurred_at)
+    return Returned(back, by_award, events, qualified, _uncounted(order, by_award, program))
 
 
 def counted_by(order: Order, points: Sequence[int], program: Program) -> dict[Key, int]:
@@ -173,50 +211,6 @@ def _uncounted(order: Order, points: Sequence[int], program: Program) -> dict[Ke
     return {key: -number for key, number in counted.items() if not is_budget(key)}
 
 
-def fulfil(
-    order: Order, event: PurchaseFulfilled | PurchaseClaimed, *, key: bytes, occurred_at: int, program: Program,
-    book: Book,
-) -> int:  # fmt: skip
-    """Make available what waited for the order's fulfilment, or for the member's claim; returns the points."""
-    claimed = isinstance(event, PurchaseClaimed)
-    order.fulfilled, order.claimed = order.fulfilled or not claimed, order.claimed or claimed
-    waited_for = waits_for(order.key, "claimed" if claimed else "fulfilled")
-    points = 0
-    lots = dict.fromkeys((award.lot, award.wallet or program.rules[award.rule].wallet) for award in order.awards)
-    for lot, wallet in lots:
-        account = book.accounts[event.member_id, wallet]
-        book.advance_to(account, occurred_at)
-        points += book.fulfil(account, lot, waited_for, Cause(key, program.version, NO_RULE))
-    return points
-
-
 def return_id(event: PurchaseReturned | PurchaseCancelled) -> str:
     """Return the id by which a return, or a cancellation, goes."""
     return event.cancellation_id if isinstance(event, PurchaseCancelled) else event.return_id
-
-
-def reversed_event(
-    program: Program, account: Account, order: Order, return_id: str, wants: Sequence[tuple[ClawbackRequest, str]],
-    taken: ClawbackResult, occurred_at: int,
-) -> PointsReversed:  # fmt: skip
-    """Return the event about what was taken back in one wallet; ``wants`` come with the names of their rules."""
-    return {
-        "member_id": order.member,
-        "program_id": program.program_id,
-        "wallet": account.wallet,
-        "account": account.account,
-        "version": account.version,
-        "operation": "reverse",
-        "points": sum(want.points for want, _ in wants),
-        "taken": taken.taken,
-        "owed": taken.owed,
-        "waived": taken.waived,
-        "withheld": taken.withheld,
-        "return_id": return_id,
-        "order_id": order.order_id,
-        "order_source": order.source,
-        "referral_id": None,
-        "occurred_at": iso(occurred_at),
-        "awards": [{"rule": name, "points": want.points, "lot_id": str(want.lot)} for want, name in wants],
-        "balance": balance_of(account),
-    }

@@ -56,6 +56,13 @@ class Verdict(NamedTuple):
     detail: str
 
 
+def say_instead(verdicts: list[Verdict] | None, rule: Rule, outcome: Outcome, detail: str, points: int = 0) -> None:
+    """Say something else of a rule than before, where anybody asks."""
+    if verdicts is not None:
+        number = next(n for n, verdict in enumerate(verdicts) if verdict.rule == rule.name)
+        verdicts[number] = Verdict(rule.name, outcome, points, detail)
+
+
 def why_nothing(*, hit: bool, applied: bool, cut: bool = False) -> str:
     """Return the reason of an order that earns nothing.
 

@@ -1,18 +1,23 @@
-"""Which tallies a batch may look up or count: worked out before anything is decided, so that they can be loaded."""
+"""What is counted of members, and of budgets: which tallies a batch may look up, and the counting itself.
+
+Which ones is worked out before anything is decided, so that they can be loaded. The rules that could pay are selected
+for it; the rating takes the same selection.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from services.earn.orders import Paid
-from services.earn.state import State
+from services.earn.state import Batch, RatedKey, State, TallyKey
 from shared.contracts.contract import business_key
 from shared.contracts.purchases import AboutAnOrder, PurchaseAmended, PurchaseCompleted
+from shared.errors import InvariantBroken
 from shared.instants import moment
 from shared.program.compiled.program import Program, in_force
 from shared.program.compiled.rules import Rule
-from shared.program.compiled.tallies import PURCHASES, Key
+from shared.program.compiled.tallies import PURCHASES, Count, Key, owner_of
 from shared.runtime.records import Received
 
 
@@ -22,28 +27,22 @@ class Tallies(NamedTuple):
     Attributes:
         members: (member, tally, period).
         budgets: The most that may be given in all, by budget.
+        selected: The rules that could pay for what the batch rates.
     """
 
-    members: set[tuple[str, str, int]]
+    members: set[TallyKey]
     budgets: dict[Key, int]
+    selected: dict[RatedKey, Sequence[Rule]]
 
 
 class _Rated(NamedTuple):
     """Something about an order: the order's program and instant count, what is rated, and what paid for it before."""
 
-    member: str
+    received: Received
     program: Program
     instant: int
     purchase: PurchaseCompleted | None
     paid: Sequence[Paid] = ()
-
-    def rules(self) -> Iterator[Rule]:
-        """Yield the rules whose caps may be looked up or count less."""
-        if self.purchase is not None:
-            yield from self.program.book.that_could_pay(
-                self.purchase, self.purchase.occurred_at.astimezone(self.program.zone)
-            )
-        yield from (self.program.rules[paid.rule] for paid in self.paid)
 
 
 def tallies_of(state: State, events: Sequence[Received]) -> Tallies:
@@ -53,22 +52,33 @@ def tallies_of(state: State, events: Sequence[Received]) -> Tallies:
         state: With the orders that events name, and what waits for the orders of the batch.
         events: Of the batch.
     """
-    needed = Tallies(set(), {})
+    needed = Tallies(set(), {}, {})
     if not any(program.book.counts for program in state.programs):
         return needed
     counts_purchases = any(program.book.counts_purchases for program in state.programs)
     for rated in _rated(state, events):
-        member, book, day = rated.member, rated.program.book, rated.program.day_at(rated.instant)
+        member: str = rated.received.event.member_id
+        book, day = rated.program.book, rated.program.day_at(rated.instant)
         needed.members.update((member, *key) for key in book.visits_around(day))
         if counts_purchases:
             needed.members.add((member, *PURCHASES))
-        for limit in book.limits_of(rated.rules()):
+        for limit in book.limits_of(_rules(rated, needed.selected)):
             key = limit.key(day)
             if not limit.is_budget:
                 needed.members.add((member, *key))
             elif rated.purchase is not None:
                 needed.budgets[key] = max(limit.most, needed.budgets.get(key, 0))
     return needed
+
+
+def _rules(rated: _Rated, selected: dict[RatedKey, Sequence[Rule]]) -> Iterator[Rule]:
+    """Yield the rules whose caps may be looked up or count less; note those that could pay."""
+    if rated.purchase is not None:
+        local = rated.purchase.occurred_at.astimezone(rated.program.zone)
+        could_pay = rated.program.book.that_could_pay(rated.purchase, local)
+        selected[rated.received.key, rated.received.content_hash, rated.instant] = could_pay
+        yield from could_pay
+    yield from (rated.program.rules[paid.rule] for paid in rated.paid)
 
 
 def _rated(state: State, events: Sequence[Received]) -> Iterator[_Rated]:
@@ -80,7 +90,7 @@ def _rated(state: State, events: Sequence[Received]) -> Iterator[_Rated]:
             program = in_force(state.programs, received.occurred_at)
             if program is not None:
                 bought.setdefault(received.key, []).append((program, received.occurred_at))
-                yield _Rated(received.event.member_id, program, received.occurred_at, received.event)
+                yield _Rated(received, program, received.occurred_at, received.event)
     waiting = [parked.received for of_order in state.parked.values() for parked in of_order]
     for received in [*events, *waiting]:
         event = received.event
@@ -95,9 +105,36 @@ def _rated(state: State, events: Sequence[Received]) -> Iterator[_Rated]:
         for program, instant in places:
             bought_at = moment(instant)
             amended = event.as_bought(bought_at) if isinstance(event, PurchaseAmended) and bought_at else None
-            yield _Rated(event.member_id, program, instant, amended, paid)
+            yield _Rated(received, program, instant, amended, paid)
 
 
 def order_key(received: Received) -> bytes:
     """Return the business key of the order that an event is about."""
     return business_key(received.event.order_source or received.source, received.event.order_id)
+
+
+def count_of(state: State, member: str) -> Count:
+    """Return how to look up what is counted of a member."""
+    return lambda tally: counted(state, member, tally)
+
+
+def counted(state: State, member: str, tally: Key) -> int:
+    """Return what is counted of a member, or of a budget, by now.
+
+    Raises:
+        InvariantBroken: The tally was not loaded, and would be given out a second time.
+    """
+    if tally == PURCHASES:
+        return state.purchases_of(member)
+    key = (owner_of(tally, member), *tally)
+    if state.loaded is not None and key not in state.loaded:
+        raise InvariantBroken(f"the tally {tally} was not loaded, and would be given out a second time")
+    return state.tallies.get(key, 0)
+
+
+def count(batch: Batch, member: str, more: Mapping[Key, int]) -> None:
+    """Add what an order counts to tallies."""
+    for tally, number in more.items():
+        total = counted(batch.state, member, tally) + number
+        key = (owner_of(tally, member), *tally)
+        batch.state.tallies[key] = batch.effects.tallies[key] = total

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from services.earn.sharing import split
+from services.earn.rating.allocation import split
 from shared.contracts.purchases import PurchaseCompleted
 from shared.program.language.model import Spend
 

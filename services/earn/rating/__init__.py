@@ -1,0 +1,1 @@
+"""What an order is worth under a program: pure, and the same for ever."""
