@@ -11,7 +11,7 @@ from shared.database.pool import Connection, only_row
 from shared.runtime.handler import Mark
 from shared.runtime.packed import pack
 from shared.runtime.records import Batch, Record
-from shared.runtime.watermark import Claim
+from shared.runtime.watermark import Lease
 
 
 class Counts(NamedTuple):
@@ -73,20 +73,20 @@ def _kept(record: Record, unread: bool) -> Record:
 
 
 async def archive_sweep(
-    connection: Connection, service: str, claim: Claim, mark: Mark, facts: bytes, horizon: int
+    connection: Connection, service: str, lease: Lease, mark: Mark, facts: bytes, horizon: int
 ) -> None:
-    """Write down what time alone made happen up to the horizon; the claim's watermark is locked and stays.
+    """Write down what time alone made happen up to the horizon; the lease's watermark is locked and stays.
 
     Args:
         connection: In the sweep's transaction.
         service: Who swept.
-        claim: The partition in whose name the sweep publishes.
+        lease: The partition in whose name the sweep publishes.
         mark: The sweep's place in the history.
         facts: What was swept; the replay applies it.
         horizon: Up to when.
     """
     await archive.append(connection, Archived(
-        kind="sweep", seq=mark.seq, service=service, topic=claim.topic, partition=claim.partition, epoch=claim.epoch,
-        first_offset=claim.next_offset, next_offset=claim.next_offset, judged_at=horizon,
+        kind="sweep", seq=mark.seq, service=service, topic=lease.topic, partition=lease.partition, epoch=lease.epoch,
+        first_offset=lease.next_offset, next_offset=lease.next_offset, judged_at=horizon,
         recorded_at=mark.recorded_at, facts=facts,
     ))  # fmt: skip

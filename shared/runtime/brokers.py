@@ -44,7 +44,7 @@ class Admin:
     def __init__(self, brokers: str) -> None:
         self._brokers = brokers
         self._client: Any = None
-        # Pipelines claim their partitions at the same time, and the client is not made for that.
+        # Pipelines take their partitions over at the same time, and the client is not made for that.
         self._in_use = threading.Lock()
 
     async def topics(self, names: list[str]) -> dict[str, Topic]:

@@ -13,7 +13,7 @@ from shared.runtime import metrics
 from shared.runtime.fetcher import Fetcher
 from shared.runtime.records import Batch
 from shared.runtime.transaction import Committed
-from shared.runtime.watermark import Claim
+from shared.runtime.watermark import Lease
 
 #: A hostile producer could invent types for ever.
 _IGNORED_TYPES_NAMED = 50
@@ -42,10 +42,10 @@ class Lag:
         self._labels = (service, topic, str(partition))
         self._fetcher = fetcher
 
-    def show(self, claim: Claim | None) -> None:
+    def show(self, lease: Lease | None) -> None:
         """Also when nothing moves: that is when an operator looks."""
-        if claim is not None:
-            metrics.LAG.labels(*self._labels).set(self._fetcher.waiting(claim.next_offset))
+        if lease is not None:
+            metrics.LAG.labels(*self._labels).set(self._fetcher.waiting(lease.next_offset))
             metrics.UNCOMMITTED.labels(*self._labels).set(self._fetcher.uncommitted())
 
     def forget(self) -> None:

@@ -37,7 +37,7 @@ class Fetcher:
         self._waiting: asyncio.Timeout | None = None
 
     def start_over(self) -> None:
-        """Forget what was seen of the log: the partition was claimed anew."""
+        """Forget what was seen of the log: the partition was taken over again."""
         self.shorter, self._shorter_since = False, None
 
     def interrupt(self) -> None:

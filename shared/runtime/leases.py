@@ -16,14 +16,14 @@ from shared.logs import logger
 from shared.runtime import metrics, watermark
 from shared.runtime.brokers import Handled
 from shared.runtime.retries import Retries
-from shared.runtime.watermark import Claim
+from shared.runtime.watermark import Lease
 
 _log = logger(__name__)
 
 
-def decide_claim(
-    known: Claim | None, topic: str, partition: int, topic_id: str, beginning: int, shorter: bool
-) -> tuple[Claim, str | None]:
+def decide_lease(
+    known: Lease | None, topic: str, partition: int, topic_id: str, beginning: int, shorter: bool
+) -> tuple[Lease, str | None]:
     """Decide where to go on, and say what happened if it is not simply where we were.
 
     Args:
@@ -35,18 +35,18 @@ def decide_claim(
         shorter: The pipeline saw that the log now ends before the watermark.
     """
     if known is None:
-        return Claim(topic, partition, 0, 0, topic_id), None
+        return Lease(topic, partition, 0, 0, topic_id), None
     if known.topic_id != topic_id:
-        return Claim(topic, partition, known.epoch + 1, 0, topic_id), "topic-made-anew"
+        return Lease(topic, partition, known.epoch + 1, 0, topic_id), "topic-made-anew"
     if shorter:
-        return Claim(topic, partition, known.epoch + 1, 0, topic_id), "broker-lost-data"
+        return Lease(topic, partition, known.epoch + 1, 0, topic_id), "broker-lost-data"
     if known.next_offset < beginning:
         return known, "records-lost"
     return known, None
 
 
 def handled_beyond(
-    watermarks: Mapping[tuple[str, int], Claim],
+    watermarks: Mapping[tuple[str, int], Lease],
     handled: Mapping[tuple[str, int], Handled],
     topic_ids: Mapping[str, str],
 ) -> list[tuple[str, int, int, int]]:
@@ -71,12 +71,12 @@ def handled_beyond(
     return beyond
 
 
-def name_of_log(claim: Claim) -> str:
+def name_of_log(lease: Lease) -> str:
     """Return which records an offset is about, as it stands beside the offset in Kafka."""
-    return f"{claim.topic_id}/{claim.epoch}"
+    return f"{lease.topic_id}/{lease.epoch}"
 
 
-def _is_earlier(log: str, known: Claim) -> bool:
+def _is_earlier(log: str, known: Lease) -> bool:
     """Tell whether an offset is about records that were there before those of the watermark; "" says nothing."""
     topic_id, slash, epoch = log.rpartition("/")
     return bool(slash) and epoch.isdecimal() and (topic_id != known.topic_id or int(epoch) < known.epoch)
@@ -122,7 +122,7 @@ async def check_not_restored(
     _log.error("going on with a restored ledger, as LOYALTY_ACCEPT_RESTORED_LEDGER says", problem=problem)
 
 
-def check_not_gone_back(before: Claim, now: Claim, *, accept: bool) -> None:
+def check_not_gone_back(before: Lease, now: Lease, *, accept: bool) -> None:
     """See that the ledger still has what this very worker stored: a fail-over may have lost it under us.
 
     Raises:
@@ -140,11 +140,11 @@ def check_not_gone_back(before: Claim, now: Claim, *, accept: bool) -> None:
     _log.error("going on with a restored ledger, as LOYALTY_ACCEPT_RESTORED_LEDGER says", problem=problem)
 
 
-class Lease:
+class Takeover:
     """How a partition is taken over."""
 
     def __init__(
-        self, check: Callable[[], Awaitable[None]], find: Callable[[bool], Awaitable[Claim]], *, accept: bool
+        self, check: Callable[[], Awaitable[None]], find: Callable[[bool], Awaitable[Lease]], *, accept: bool
     ) -> None:
         """Make it.
 
@@ -158,7 +158,7 @@ class Lease:
         self._find = find
         self._accept = accept
 
-    async def take(self, before: Claim | None, shorter: bool, retried: Retries) -> Claim:
+    async def take(self, before: Lease | None, shorter: bool, retried: Retries) -> Lease:
         """Take the partition over, or take it again.
 
         Args:
@@ -177,29 +177,29 @@ class Lease:
         return now
 
 
-def tell_lost(service: str, claim: Claim, lost: int) -> None:
+def tell_lost(service: str, lease: Lease, lost: int) -> None:
     """Count records that Kafka's retention removed after the watermark, and tell of them."""
     metrics.RECORDS_LOST.labels(service).inc(lost)
     _log.error("Kafka's retention removed records before they were handled; raise retention.ms",
-               first=claim.next_offset, last=claim.next_offset + lost - 1, topic=claim.topic,
-               partition=claim.partition)  # fmt: skip
+               first=lease.next_offset, last=lease.next_offset + lost - 1, topic=lease.topic,
+               partition=lease.partition)  # fmt: skip
 
 
-async def claim_partition(
+async def lease_partition(
     pool: Any, consumer: Any, service: str, tp: Any, topic: str, topic_id: str, shorter: bool
-) -> Claim:
-    """Read the watermark, compare it with the topic, and store a new claim where one is needed."""
+) -> Lease:
+    """Read the watermark, compare it with the topic, and store a new lease where one is needed."""
     beginning = (await consumer.beginning_offsets([tp]))[tp]
     async with pool.acquire() as connection:
         known = await watermark.read_watermark(connection, service, topic, tp.partition)
-        claim, happened = decide_claim(known, topic, tp.partition, topic_id, beginning, shorter)
-        if known is None or claim.epoch != known.epoch:
-            await watermark.write_claim(connection, service, claim)
-        await watermark.take_over(connection, service, claim)
+        lease, happened = decide_lease(known, topic, tp.partition, topic_id, beginning, shorter)
+        if known is None or lease.epoch != known.epoch:
+            await watermark.write_lease(connection, service, lease)
+        await watermark.take_over(connection, service, lease)
     if happened in {"topic-made-anew", "broker-lost-data"} and known is not None:
         metrics.TOPICS_MADE_ANEW.labels(service, topic).inc()
         _log.error("the topic is not the one we knew; reading it from the beginning, business keys guard",
                    happened=happened, was_at=known.next_offset, topic=topic, partition=tp.partition,
-                   epoch=claim.epoch)  # fmt: skip
+                   epoch=lease.epoch)  # fmt: skip
     # Records that were lost are counted with the first batch after them.
-    return claim
+    return lease

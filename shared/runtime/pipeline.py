@@ -21,13 +21,13 @@ from shared.runtime.delivery import Delivery
 from shared.runtime.failpoints import reach
 from shared.runtime.fetcher import Fetcher
 from shared.runtime.headers import tolerate
-from shared.runtime.leases import Lease, tell_lost
+from shared.runtime.leases import Takeover, tell_lost
 from shared.runtime.offsets import CommittedOffset
 from shared.runtime.records import Batch
 from shared.runtime.retries import Retries
 from shared.runtime.sweeps import Sweeper
 from shared.runtime.transaction import Committed, transact
-from shared.runtime.watermark import Claim
+from shared.runtime.watermark import Lease
 from shared.runtime.worker import Worker
 
 _log = logger(__name__)
@@ -42,7 +42,7 @@ class Pipeline:
     """Handles the batches of one partition until it is stopped."""
 
     def __init__(
-        self, worker: Worker, consumer: Any, partition: Any, topic: str, lease: Lease, shards: Callable[[], int]
+        self, worker: Worker, consumer: Any, partition: Any, topic: str, takeover: Takeover, shards: Callable[[], int]
     ) -> None:
         """Make a pipeline.
 
@@ -51,7 +51,7 @@ class Pipeline:
             consumer: The aiokafka consumer; the pipeline reads its own partition only.
             partition: aiokafka's name of the partition.
             topic: The topic's short name.
-            lease: How the partition is taken over.
+            takeover: How the partition is taken over.
             shards: Says into how many parts the sweeps are divided, of which this partition's number is one; 0 if
                 this pipeline does not sweep.
         """
@@ -61,14 +61,14 @@ class Pipeline:
         self._tp = partition
         self._topic = topic
         self._private = topic in handler.private
-        self._lease = lease
+        self._takeover = takeover
         self._progress_at = time.monotonic()
-        self._claim: Claim | None = None
+        self._lease: Lease | None = None
         self._fetcher = Fetcher(worker.settings, consumer, partition)
         self._stopping = asyncio.Event()
         self._retried = Retries(
             handler.service, (topic, partition.partition), self._stopping, handler.contested,
-            quiet=self._private, meanwhile=lambda: self._lag.show(self._claim),
+            quiet=self._private, meanwhile=lambda: self._lag.show(self._lease),
         )  # fmt: skip
         self._delivery = Delivery(worker, (topic, partition.partition), self._retried)
         self._sweeps = Sweeper(worker, self._delivery, shards)
@@ -78,13 +78,13 @@ class Pipeline:
 
     def stalled_seconds(self) -> float:
         """Return for how long records have waited, or the partition was not taken over, without any progress."""
-        waiting = self._claim is None or self._fetcher.waiting(self._claim.next_offset)
+        waiting = self._lease is None or self._fetcher.waiting(self._lease.next_offset)
         return time.monotonic() - self._progress_at if waiting else 0.0
 
     @property
     def owns_partition(self) -> bool:
         """Whether the partition was taken over: only then there can be a batch in hand."""
-        return self._claim is not None
+        return self._lease is not None
 
     def stop(self) -> None:
         """Ask the pipeline to finish its batch and nothing more."""
@@ -97,7 +97,7 @@ class Pipeline:
             self._fetcher.interrupt()
 
     async def run(self) -> None:
-        """Claim the partition and handle its batches; returns after ``stop``.
+        """Lease the partition and handle its batches; returns after ``stop``.
 
         Raises:
             Exception: Anything that is not transient; the worker must stop, see ``shared.errors``.
@@ -120,7 +120,7 @@ class Pipeline:
                         # What a database says of a value that it does not take may hold the value.
                         raise InvariantBroken(f"a batch of {self._topic} failed: {type(problem).__name__}") from None
                     raise
-                # A fetch that failed may have lost its place; claiming anew seeks to the watermark.
+                # A fetch that failed may have lost its place; taking over again seeks to the watermark.
                 self._retried.tell(problem, 1)
                 await self._pause()
         await self._finish()
@@ -133,64 +133,64 @@ class Pipeline:
         """Find out where the partition stands, and publish first what a crash left behind."""
         await self._delivery.settle()
         try:
-            self._claim = await self._lease.take(self._claim, self._fetcher.shorter, self._retried)
+            self._lease = await self._takeover.take(self._lease, self._fetcher.shorter, self._retried)
         except UsageError:
-            if self._claim is not None:
+            if self._lease is not None:
                 # Kafka must know what was handled: whoever starts next looks there.
-                await self._offset.commit(self._claim)
+                await self._offset.commit(self._lease)
             raise
         self._fetcher.start_over()
         await self._delivery.send_left_behind()
-        self._consumer.seek(self._tp, self._claim.next_offset)
+        self._consumer.seek(self._tp, self._lease.next_offset)
         # Lag tools see where the ledger stands, also after a restore.
-        await self._offset.commit(self._claim)
+        await self._offset.commit(self._lease)
 
     async def _next_batch(self) -> None:
         swept = await self._sweep()
         wait = 0.0 if swept else self._sweeps.wait(_TIDY_SECONDS if self._delivery.busy else _IDLE_SECONDS)
         records = await self._fetcher.fetch(self._stopping, seconds=wait)
-        assert self._claim is not None
+        assert self._lease is not None
         if not records and swept:
             self._rest_unless_waiting()
             return
         if not records:
             await self._skip_to_position()
             await self._tidy_up()
-            self._lag.show(self._claim)
-            self._fetcher.look_for_a_shorter_log(self._claim.next_offset)
+            self._lag.show(self._lease)
+            self._fetcher.look_for_a_shorter_log(self._lease.next_offset)
             self._rest_unless_waiting()
             return
-        if records[0].offset < self._claim.next_offset:
-            self._fetcher.shorter = self._consumer.highwater(self._tp) < self._claim.next_offset
-            raise Fenced(f"Kafka went back to {records[0].offset}, behind {self._claim.next_offset}")
+        if records[0].offset < self._lease.next_offset:
+            self._fetcher.shorter = self._consumer.highwater(self._tp) < self._lease.next_offset
+            raise Fenced(f"Kafka went back to {records[0].offset}, behind {self._lease.next_offset}")
         await self._count_lost(records[0].offset)
         reach("fetched")
         async with self._worker.turns:
             started = time.monotonic()
             # The consumer may have gone past records that nobody gets, such as the end of a transaction.
             next_offset = max(records[-1].offset + 1, await self._fetcher.position())
-            batch = Batch(self._topic, self._tp.partition, self._claim.epoch, records, next_offset)
+            batch = Batch(self._topic, self._tp.partition, self._lease.epoch, records, next_offset)
             committed = await self._commit(batch)
             count_batch(self._handler.service, batch, committed, time.monotonic() - started)
-            self._lag.show(self._claim)
+            self._lag.show(self._lease)
             self._handler.count(committed.decisions)
         await self._delivery.start(committed.outbox, self._tell_offset)
 
     def _rest_unless_waiting(self) -> None:
-        assert self._claim is not None
-        if not self._fetcher.waiting(self._claim.next_offset):
+        assert self._lease is not None
+        if not self._fetcher.waiting(self._lease.next_offset):
             self._progress_at = time.monotonic()
 
     async def _count_lost(self, first: int) -> None:
         """Say so where Kafka's retention removed what follows the watermark."""
-        assert self._claim is not None
-        lost = await self._fetcher.lost(self._claim.next_offset, first)
+        assert self._lease is not None
+        lost = await self._fetcher.lost(self._lease.next_offset, first)
         if lost:
-            tell_lost(self._handler.service, self._claim, lost)
+            tell_lost(self._handler.service, self._lease, lost)
 
     async def _sweep(self) -> bool:
-        assert self._claim is not None
-        return await self._sweeps.sweep(self._claim, self._tell_offset)
+        assert self._lease is not None
+        return await self._sweeps.sweep(self._lease, self._tell_offset)
 
     async def _skip_to_position(self) -> None:
         """Store a batch without records where nothing came although the consumer went on.
@@ -198,12 +198,12 @@ class Pipeline:
         Aborted transactions, and the records that end transactions, are skipped by the consumer. The watermark follows,
         so that whoever compares it with the end of the log sees that nothing waits.
         """
-        assert self._claim is not None
+        assert self._lease is not None
         position = await self._fetcher.position()
-        if position > self._claim.next_offset:
+        if position > self._lease.next_offset:
             await self._count_lost(position)
             async with self._worker.turns:
-                await self._commit(Batch(self._topic, self._tp.partition, self._claim.epoch, [], position))
+                await self._commit(Batch(self._topic, self._tp.partition, self._lease.epoch, [], position))
 
     async def _commit(self, batch: Batch) -> Committed[Any]:
         place = (batch.topic, batch.partition, batch.epoch)
@@ -211,9 +211,9 @@ class Pipeline:
         decoded = decode(batch.records, handler.contracts, self._worker.settings.record_bytes, place, handler.private)
 
         async def once() -> Committed[Any]:
-            assert self._claim is not None
+            assert self._lease is not None
             forget = self._delivery.published()
-            committed = await transact(worker.pool, worker.handler, worker.source, self._claim, batch, decoded, forget)
+            committed = await transact(worker.pool, worker.handler, worker.source, self._lease, batch, decoded, forget)
             self._delivery.forgotten(forget)
             return committed
 
@@ -223,25 +223,25 @@ class Pipeline:
         return committed
 
     async def _tell_offset(self) -> None:
-        assert self._claim is not None
-        await self._offset.commit_now_and_then(self._claim)
+        assert self._lease is not None
+        await self._offset.commit_now_and_then(self._lease)
 
     async def _tidy_up(self) -> None:
         """Nothing to do: forget what is published, and tell Kafka how far this partition is."""
-        assert self._claim is not None
+        assert self._lease is not None
         await self._delivery.tidy_up()
-        if self._offset.differs(self._claim):
+        if self._offset.differs(self._lease):
             await self._tell_offset()
 
     async def _finish(self) -> None:
         """Leave nothing behind that the next owner would have to do, if Kafka and Postgres are there."""
-        if self._claim is None:
+        if self._lease is None:
             return
         try:
             async with asyncio.timeout(self._worker.settings.stop_seconds):
                 await self._delivery.settle()
                 await self._delivery.forget()
-                await self._offset.commit(self._claim)
+                await self._offset.commit(self._lease)
         except Exception as problem:
             if not self._retried.can_help(problem):
                 raise

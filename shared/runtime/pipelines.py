@@ -11,10 +11,10 @@ from aiokafka import ConsumerRebalanceListener
 
 from shared.errors import Transient
 from shared.logs import logger
-from shared.runtime.leases import Lease, claim_partition
+from shared.runtime.leases import Takeover, lease_partition
 from shared.runtime.pipeline import Pipeline
 from shared.runtime.topics import InputTopics
-from shared.runtime.watermark import Claim
+from shared.runtime.watermark import Lease
 from shared.runtime.worker import Worker
 
 _log = logger(__name__)
@@ -75,7 +75,7 @@ class Pipelines(ConsumerRebalanceListener):
                 consumer=self._consumer,
                 partition=tp,
                 topic=name,
-                lease=Lease(check, functools.partial(self._claim, tp, name), accept=accept),
+                takeover=Takeover(check, functools.partial(self._lease, tp, name), accept=accept),
                 shards=functools.partial(self._shards, tp),
             )
             task = asyncio.create_task(pipeline.run(), name=f"pipeline {name}[{tp.partition}]")
@@ -105,11 +105,11 @@ class Pipelines(ConsumerRebalanceListener):
     def _shards(self, tp: Any) -> int:
         return self._topics.shards(tp) if self._worker.handler.sweeps else 0
 
-    async def _claim(self, tp: Any, name: str, shorter: bool) -> Claim:
+    async def _lease(self, tp: Any, name: str, shorter: bool) -> Lease:
         topic_ids = await self._topics.find_ids()
         if tp.topic not in topic_ids:
             raise Transient(f"topic {tp.topic} is gone")
-        return await claim_partition(
+        return await lease_partition(
             self._worker.pool, self._consumer, self._worker.handler.service, tp, name, topic_ids[tp.topic], shorter
         )
 

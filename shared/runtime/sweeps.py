@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable
 
 from shared.runtime.delivery import Delivery
 from shared.runtime.transaction import sweep
-from shared.runtime.watermark import Claim
+from shared.runtime.watermark import Lease
 from shared.runtime.worker import Worker
 
 _AFTER_A_FAILURE_SECONDS = 10.0
@@ -47,14 +47,14 @@ class Sweeper:
         self._swept_at = _NOT_YET
         return True
 
-    async def sweep(self, claim: Claim, then: Callable[[], Awaitable[None]]) -> bool:
+    async def sweep(self, lease: Lease, then: Callable[[], Awaitable[None]]) -> bool:
         """Apply what time alone makes happen to some accounts of this partition's share; a batch may come between.
 
         Not tried again in place: a sweep that was committed although its connection was lost has messages in the
         outbox, which taking over anew publishes.
 
         Args:
-            claim: The partition, in whose name the sweep publishes.
+            lease: The partition, in whose name the sweep publishes.
             then: What to do when its messages are delivered.
 
         Returns:
@@ -67,7 +67,7 @@ class Sweeper:
         try:
             async with worker.turns:
                 forget = self._delivery.published()
-                swept = await sweep(worker.pool, worker.handler, worker.settings, worker.source, claim, shards, forget)
+                swept = await sweep(worker.pool, worker.handler, worker.settings, worker.source, lease, shards, forget)
         except Exception:
             # Batches go on, whatever it is that a sweep stumbles over.
             self._swept_at = time.monotonic() + _AFTER_A_FAILURE_SECONDS

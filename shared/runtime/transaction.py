@@ -15,7 +15,7 @@ from shared.runtime.handler import Due, Handler
 from shared.runtime.outbox import OutboxRow, add_to_outbox, forget_published
 from shared.runtime.records import Batch, Decisions, Decoded
 from shared.runtime.refusals import store_dead_letters
-from shared.runtime.watermark import Claim, lock_watermark, move_watermark
+from shared.runtime.watermark import Lease, lock_watermark, move_watermark
 from shared.settings import Settings
 
 #: New members, and at the same moment a program with a new wallet, need three; more is a race that a pause ends.
@@ -47,12 +47,12 @@ async def transact(
     pool: Pool,
     handler: Handler[_State, _Effects],
     source: str,
-    claim: Claim,
+    lease: Lease,
     batch: Batch,
     decoded: Decoded,
     forget: list[int],
 ) -> Committed[_Effects]:
-    """Handle a batch in one transaction and move the claim past it.
+    """Handle a batch in one transaction and move the lease past it.
 
     Raises:
         Fenced: Another worker owns the partition; nothing was written.
@@ -60,10 +60,10 @@ async def transact(
     """
 
     async def work(connection: Connection) -> Committed[_Effects]:
-        return await _in_transaction(connection, handler, source, claim, batch, decoded, forget)
+        return await _in_transaction(connection, handler, source, lease, batch, decoded, forget)
 
     committed = await _loading(pool, work)
-    claim.next_offset = batch.next_offset
+    lease.next_offset = batch.next_offset
     reach("committed")
     return committed
 
@@ -91,7 +91,7 @@ async def _in_transaction(
     connection: Connection,
     handler: Handler[_State, _Effects],
     source: str,
-    claim: Claim,
+    lease: Lease,
     batch: Batch,
     decoded: Decoded,
     forget: list[int],
@@ -101,7 +101,7 @@ async def _in_transaction(
     # Before any lock: what claims to come from the future locks nobody, and makes no account.
     judged_at = await read_clock(connection)
     events, from_the_future = refuse_future(decoded.events, judged_at)
-    await lock_watermark(connection, handler.service, claim)
+    await lock_watermark(connection, handler.service, lease)
     state = await handler.load(connection, events)
     mark = await take_mark(connection, judged_at)
     reach("loaded")
@@ -130,7 +130,7 @@ async def sweep(
     handler: Handler[_State, _Effects],
     settings: Settings,
     source: str,
-    claim: Claim,
+    lease: Lease,
     shards: int,
     forget: list[int],
 ) -> Swept[_Effects] | None:
@@ -145,11 +145,11 @@ async def sweep(
     """
     async with pool.acquire() as connection:
         # Without locks, and so without a write: mostly there is nothing to do.
-        if not await handler.anything_due(connection, await _due(connection, settings, claim, shards)):
+        if not await handler.anything_due(connection, await _due(connection, settings, lease, shards)):
             return None
 
     async def work(connection: Connection) -> Swept[_Effects] | None:
-        return await _sweep(connection, handler, settings, source, claim, shards, forget)
+        return await _sweep(connection, handler, settings, source, lease, shards, forget)
 
     swept = await _loading(pool, work)
     if swept is not None:
@@ -162,12 +162,12 @@ async def _sweep(
     handler: Handler[_State, _Effects],
     settings: Settings,
     source: str,
-    claim: Claim,
+    lease: Lease,
     shards: int,
     forget: list[int],
 ) -> Swept[_Effects] | None:
-    await lock_watermark(connection, handler.service, claim)
-    due = await _due(connection, settings, claim, shards)
+    await lock_watermark(connection, handler.service, lease)
+    due = await _due(connection, settings, lease, shards)
     state = await handler.load_due(connection, due)
     if state is None:
         return None
@@ -178,17 +178,17 @@ async def _sweep(
     await handler.store(connection, decisions, mark)
     service = handler.service
     # Parked records may become dead letters; each of them has its origin.
-    nothing = Batch(claim.topic, claim.partition, claim.epoch, [], claim.next_offset)
+    nothing = Batch(lease.topic, lease.partition, lease.epoch, [], lease.next_offset)
     letters = await store_dead_letters(connection, service, source, nothing, mark, decisions.refused_later)
-    await archive_sweep(connection, service, claim, mark, decisions.facts, due.horizon)
+    await archive_sweep(connection, service, lease, mark, decisions.facts, due.horizon)
     outbox = await add_to_outbox(
-        connection, service, claim.topic, claim.partition, mark.seq, decisions.messages + letters
+        connection, service, lease.topic, lease.partition, mark.seq, decisions.messages + letters
     )
     await forget_published(connection, forget)
     return Swept(decisions, outbox)
 
 
-async def _due(connection: Connection, settings: Settings, claim: Claim, shards: int) -> Due:
+async def _due(connection: Connection, settings: Settings, lease: Lease, shards: int) -> Due:
     lateness = round(settings.lateness_seconds * 1_000_000)
     until, recorded_at = await horizon(connection, settings.clock, lateness)
-    return Due(until, recorded_at, claim.partition, shards, settings.sweep_accounts)
+    return Due(until, recorded_at, lease.partition, shards, settings.sweep_accounts)

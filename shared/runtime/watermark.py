@@ -12,7 +12,7 @@ from shared.runtime.records import Batch
 
 
 @dataclass(slots=True)
-class Claim:
+class Lease:
     """What a worker knows of a partition that it owns; ``number`` counts the take-overs."""
 
     topic: str
@@ -23,25 +23,25 @@ class Claim:
     number: int = 0
 
 
-async def read_watermark(connection: Connection, service: str, topic: str, partition: int) -> Claim | None:
+async def read_watermark(connection: Connection, service: str, topic: str, partition: int) -> Lease | None:
     """Return where the service stands in a partition; None if it was never there."""
     row = await connection.fetchrow(
         "select epoch, next_offset, topic_id from watermark where service = $1 and topic = $2 and partition = $3",
         service, topic, partition,
     )  # fmt: skip
-    return Claim(topic, partition, *row) if row else None
+    return Lease(topic, partition, *row) if row else None
 
 
-async def read_watermarks(connection: Connection, service: str) -> dict[tuple[str, int], Claim]:
+async def read_watermarks(connection: Connection, service: str) -> dict[tuple[str, int], Lease]:
     """Return where the service stands in all partitions where it ever was, by topic and partition."""
     rows = await connection.fetch(
         "select topic, partition, epoch, next_offset, topic_id from watermark where service = $1", service
     )
-    return {(topic, partition): Claim(topic, partition, *rest) for topic, partition, *rest in rows}
+    return {(topic, partition): Lease(topic, partition, *rest) for topic, partition, *rest in rows}
 
 
-async def write_claim(connection: Connection, service: str, claim: Claim) -> None:
-    """Store a claim that is new, or whose topic was made anew; waits while a program is being published."""
+async def write_lease(connection: Connection, service: str, lease: Lease) -> None:
+    """Store a lease that is new, or whose topic was recreated; waits while a program is being published."""
     async with connection.transaction():
         await connection.execute(f"select pg_advisory_xact_lock_shared({PUBLISHING})")
         await connection.execute(
@@ -50,19 +50,19 @@ async def write_claim(connection: Connection, service: str, claim: Claim) -> Non
             "on conflict (service, topic, partition) do update set epoch = excluded.epoch, "
             "next_offset = excluded.next_offset, topic_id = excluded.topic_id, updated_at = now() "
             "where watermark.epoch < excluded.epoch",
-            service, claim.topic, claim.partition, claim.epoch, claim.next_offset, claim.topic_id,
+            service, lease.topic, lease.partition, lease.epoch, lease.next_offset, lease.topic_id,
         )  # fmt: skip
 
 
-async def take_over(connection: Connection, service: str, claim: Claim) -> None:
+async def take_over(connection: Connection, service: str, lease: Lease) -> None:
     """Take a number: whoever owned the partition before is fenced from now on; waits for a batch that is in hand."""
-    claim.number = await connection.fetchval(
+    lease.number = await connection.fetchval(
         "update watermark set claim = claim + 1 where service = $1 and topic = $2 and partition = $3 returning claim",
-        service, claim.topic, claim.partition,
+        service, lease.topic, lease.partition,
     )  # fmt: skip
 
 
-async def lock_watermark(connection: Connection, service: str, claim: Claim) -> None:
+async def lock_watermark(connection: Connection, service: str, lease: Lease) -> None:
     """Lock the partition's watermark and compare it with what this worker believes.
 
     Raises:
@@ -71,10 +71,10 @@ async def lock_watermark(connection: Connection, service: str, claim: Claim) -> 
     row = await connection.fetchrow(
         "select epoch, next_offset, claim from watermark "
         "where service = $1 and topic = $2 and partition = $3 for update",
-        service, claim.topic, claim.partition,
+        service, lease.topic, lease.partition,
     )  # fmt: skip
-    if row is None or tuple(row) != (claim.epoch, claim.next_offset, claim.number):
-        raise Fenced(f"{claim.topic}[{claim.partition}] is at {row and tuple(row)}, not at {claim.next_offset}")
+    if row is None or tuple(row) != (lease.epoch, lease.next_offset, lease.number):
+        raise Fenced(f"{lease.topic}[{lease.partition}] is at {row and tuple(row)}, not at {lease.next_offset}")
 
 
 async def move_watermark(connection: Connection, service: str, batch: Batch, mark: Mark, latest_at: int) -> None:

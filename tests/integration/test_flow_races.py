@@ -20,7 +20,7 @@ from shared.runtime.decode import decode
 from shared.runtime.packed import unpack_records
 from shared.runtime.records import Batch, Record
 from shared.runtime.transaction import sweep, transact
-from shared.runtime.watermark import Claim
+from shared.runtime.watermark import Lease
 from tests.support import traffic as flow
 from tests.support.deployment import Deployment
 from tests.support.events import Sent, about, event, purchase
@@ -72,15 +72,15 @@ class Two:
         self.deployment = deployment
         self.handler = RedeemHandler("/test")
 
-    async def claim(self, pool: Any) -> Claim:
-        claim = Claim("redemptions", 0, 0, 0, "id")
+    async def lease(self, pool: Any) -> Lease:
+        lease = Lease("redemptions", 0, 0, 0, "id")
         async with pool.acquire() as connection:
-            await watermark.write_claim(connection, "redeem", claim)
-            await watermark.take_over(connection, "redeem", claim)
-        return claim
+            await watermark.write_lease(connection, "redeem", lease)
+            await watermark.take_over(connection, "redeem", lease)
+        return lease
 
-    async def sweep(self, pool: Any, claim: Claim) -> Any:
-        return await sweep(pool, self.handler, self.deployment.settings, "/test", claim, 1, [])
+    async def sweep(self, pool: Any, lease: Lease) -> Any:
+        return await sweep(pool, self.handler, self.deployment.settings, "/test", lease, 1, [])
 
 
 async def test_a_zombie_sweeps_nothing(whole: Deployment) -> None:
@@ -91,8 +91,8 @@ async def test_a_zombie_sweeps_nothing(whole: Deployment) -> None:
     settings = whole.settings
     pool = await open_pool(settings.database_url.get_secret_value(), settings.database_schema, size=3)
     two = Two(whole)
-    zombie = await two.claim(pool)
-    owner = await two.claim(pool)
+    zombie = await two.lease(pool)
+    owner = await two.lease(pool)
     fenced = False
     try:
         await two.sweep(pool, zombie)
@@ -116,16 +116,16 @@ async def test_a_new_version_with_multipliers_counts_from_its_first_batch(whole:
     handler = EarnHandler("/test")
     settings = whole.settings
     pool = await open_pool(settings.database_url.get_secret_value(), settings.database_schema, size=3)
-    claim = Claim("purchases", 0, 0, 0, "id")
+    lease = Lease("purchases", 0, 0, 0, "id")
     async with pool.acquire() as connection:
-        await watermark.write_claim(connection, "earn", claim)
+        await watermark.write_lease(connection, "earn", lease)
 
     async def handle(sent: Sent, offset: int) -> None:
         record = Record(offset, 0, sent.member.encode(), sent.value, tuple(sent.headers))
         batch = Batch("purchases", 0, 0, [record], offset + 1)
         place = ("purchases", 0, 0)
         decoded = decode([record], handler.contracts, 1_000_000, place)
-        await transact(pool, handler, "/test", claim, batch, decoded, [])
+        await transact(pool, handler, "/test", lease, batch, decoded, [])
 
     await handle(event({**purchase("o1", "m1", [0, 40_000]), "occurred_at": AT}), 0)
     async with whole.database() as connection:

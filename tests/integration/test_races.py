@@ -20,7 +20,7 @@ from shared.runtime import watermark
 from shared.runtime.decode import decode
 from shared.runtime.records import Batch, Decoded, Received, Record
 from shared.runtime.transaction import transact
-from shared.runtime.watermark import Claim
+from shared.runtime.watermark import Lease
 from tests.support.deployment import Deployment
 from tests.support.events import Sent, event, purchase
 
@@ -53,18 +53,18 @@ class Race:
         self.pool = await open_pool(s.database_url.get_secret_value(), s.database_schema, size=4)
         async with self.pool.acquire() as connection:
             for partition in (0, 1):
-                await watermark.write_claim(connection, "earn", Claim("purchases", partition, 0, 0, "id"))
+                await watermark.write_lease(connection, "earn", Lease("purchases", partition, 0, 0, "id"))
         return self
 
     async def __aexit__(self, *_problem: object) -> None:
         await self.pool.close()
 
-    async def transact(self, handler: EarnHandler, sent: Sent, partition: int, claim: Claim | None = None) -> Any:
+    async def transact(self, handler: EarnHandler, sent: Sent, partition: int, lease: Lease | None = None) -> Any:
         batch, decoded = batch_of(sent, partition)
-        claim = claim or Claim("purchases", partition, 0, 0, "id")
+        lease = lease or Lease("purchases", partition, 0, 0, "id")
         while True:
             try:
-                return await transact(self.pool, handler, "/test", claim, batch, decoded, [])
+                return await transact(self.pool, handler, "/test", lease, batch, decoded, [])
             except LoadAgain:
                 continue
 
@@ -141,7 +141,7 @@ async def test_a_worker_that_lost_its_partition_writes_nothing(deployment: Deplo
         await race.transact(EarnHandler("/test"), event(purchase("o1")), 0)
         before = await deployment.ledger()
         with pytest.raises(Fenced):
-            await race.transact(EarnHandler("/test"), event(purchase("o2")), 0, Claim("purchases", 0, 0, 0, "id"))
+            await race.transact(EarnHandler("/test"), event(purchase("o2")), 0, Lease("purchases", 0, 0, 0, "id"))
     assert await deployment.ledger() == before
 
 

@@ -13,7 +13,7 @@ from shared.errors import UsageError
 from shared.runtime.brokers import Handled
 from shared.runtime.consumer import BatchConsumer
 from shared.runtime.leases import handled_beyond
-from shared.runtime.watermark import Claim
+from shared.runtime.watermark import Lease
 from tests.support.deployment import Deployment
 from tests.support.events import event, partition_of, purchase
 
@@ -94,7 +94,7 @@ async def test_a_worker_on_no_schema_says_what_to_run(deployment: Deployment) ->
 def test_where_kafka_knows_of_more_than_the_ledger(
     watermark: int | None, committed: int, topic_id: str, beyond: list[tuple[str, int, int, int]]
 ) -> None:
-    known = {} if watermark is None else {("purchases", 0): Claim("purchases", 0, 0, watermark, topic_id)}
+    known = {} if watermark is None else {("purchases", 0): Lease("purchases", 0, 0, watermark, topic_id)}
     assert handled_beyond(known, {("purchases", 0): Handled(committed)}, TOPIC) == beyond
 
 
@@ -109,7 +109,7 @@ def test_where_kafka_knows_of_more_than_the_ledger(
     ],
 )
 def test_an_offset_of_an_earlier_log_is_no_sign_of_a_restore(log: str, beyond: list[tuple[str, int, int, int]]) -> None:
-    known = {("purchases", 0): Claim("purchases", 0, 1, 0, "a")}
+    known = {("purchases", 0): Lease("purchases", 0, 1, 0, "a")}
     assert handled_beyond(known, {("purchases", 0): Handled(500, log)}, TOPIC) == beyond
 
 

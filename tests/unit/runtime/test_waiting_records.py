@@ -13,7 +13,7 @@ from shared.runtime import fetcher, metrics
 from shared.runtime.fetcher import Fetcher
 from shared.runtime.pipeline import Pipeline
 from shared.runtime.records import Batch
-from shared.runtime.watermark import Claim
+from shared.runtime.watermark import Lease
 from shared.runtime.worker import Worker
 from shared.settings import Settings
 
@@ -53,15 +53,15 @@ def pipeline_at(offset: int, consumer: Consumer, monkeypatch: pytest.MonkeyPatch
         settings=Settings(), handler=handler, source="s", pool=unused, turns=asyncio.Semaphore(1), publisher=unused
     )
     pipeline = Pipeline(
-        worker=worker, consumer=consumer, partition=PARTITION, topic="purchases", lease=unused, shards=lambda: 0,
+        worker=worker, consumer=consumer, partition=PARTITION, topic="purchases", takeover=unused, shards=lambda: 0,
     )  # fmt: skip
-    pipeline._claim = Claim("purchases", 0, 0, offset, "id", 1)
+    pipeline._lease = Lease("purchases", 0, 0, offset, "id", 1)
     stored: list[Batch] = []
 
     async def commit(batch: Batch) -> None:
         stored.append(batch)
-        assert pipeline._claim is not None
-        pipeline._claim.next_offset = batch.next_offset
+        assert pipeline._lease is not None
+        pipeline._lease.next_offset = batch.next_offset
 
     monkeypatch.setattr(pipeline, "_commit", commit)
     return pipeline, stored
