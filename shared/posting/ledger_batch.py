@@ -127,8 +127,7 @@ class LedgerBatch(Generic[State, Effects]):
         """Count an event that had an effect, or a stored reason for having none."""
         decisions = self.decisions
         decisions.accepted += 1
-        if received.occurred_at > decisions.latest_at:
-            decisions.latest_at = received.occurred_at
+        decisions.latest_at = max(decisions.latest_at, received.occurred_at)
 
     def refuse(self, received: Received, reason: str, detail: str) -> None:
         """Make a dead letter of an event of this batch."""
