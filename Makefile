@@ -1,8 +1,8 @@
-# Every target works from a bare clone: it makes .venv itself, from the lock file with hashes.
+# Every target works from a fresh clone: it creates .venv itself, from the lock file with hashes.
 PYTHON ?= python3
 BIN := .venv/bin
 LOYALTY := $(BIN)/loyalty
-# The program of the demonstration: a file in programs/. Another one gets a place of its own beside the first.
+# The program of the demonstration: a file in programs/. Another one gets its own home beside the first.
 PROGRAM ?= fresh-market
 HOME_DIR ?= $(if $(filter fresh-market,$(PROGRAM)),.loyalty,.loyalty-$(PROGRAM))
 BROKER ?= embedded
@@ -29,7 +29,7 @@ down: .venv/installed
 test: .venv/installed
 	$(BIN)/python -m pytest -n 2
 
-# What needs a broker, on Apache Kafka, started from Maven artifacts. Needs a JDK and Maven.
+# The tests with a broker, on Apache Kafka, which is started from Maven artifacts. Needs a JDK and Maven.
 test-kafka: .venv/installed
 	@$(BIN)/python -c 'import sys; from devstack.embedded.kafka import why_not; problem = why_not(); sys.exit(problem)'
 	LOYALTY_TEST_BROKER=kafka $(BIN)/python -m pytest -n 2 tests/integration tests/year
@@ -38,11 +38,11 @@ test-kafka: .venv/installed
 test-year: .venv/installed
 	YEAR_TO=2017-12-31 $(BIN)/python -m pytest -k paid_to_the_point tests/year
 
-# kill -9 at every crash point, long outages, and three months of everything with kills.
+# kill -9 at every failpoint, long outages, and three months of all events with kills.
 test-crash: .venv/installed
 	$(BIN)/python -m pytest -n 2 -m crash
 
-# A search: large numbers of new random examples. What fails is kept in .hypothesis and tried first the next time.
+# A search: large numbers of new random examples. Failures are kept in .hypothesis and tried first the next time.
 test-deep: .venv/installed
 	$(BIN)/python -m pytest -n 2 --hypothesis-profile deep --timeout 3600 tests/unit tests/properties
 
@@ -55,7 +55,7 @@ lint: .venv/installed
 bench: .venv/installed
 	$(BIN)/python -m bench
 
-# This tree against another revision: REV=main, and if need be ROW="purchases latency", PAIRS, SIZE (events), RATE.
+# Compare this tree with another revision: REV=main, optionally ROW="purchases latency", PAIRS, SIZE (events), RATE.
 bench-against: .venv/installed
 	@test -n "$(REV)" || { echo "Say against which revision: make bench-against REV=main"; exit 2; }
 	$(BIN)/python -m bench against --rev $(REV) $(foreach row,$(or $(ROW),purchases),--row $(row)) \

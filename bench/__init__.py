@@ -1,1 +1,1 @@
-"""Benchmarks: this service beside a naive one, on one broker and one Postgres, with identical results."""
+"""Benchmarks: the product beside a naive version, on one broker and one Postgres, with identical results."""

@@ -41,7 +41,7 @@ def main(
     ] = None,
     small: Annotated[bool, typer.Option(help="Only see whether everything works; the figures mean little")] = False,
 ) -> None:
-    """Run the benchmark; exit status 1 if contestants that must agree do not."""
+    """Run the benchmark; exit status 1 if contestants disagree that must agree."""
     if context.invoked_subcommand:
         return
     wanted = set(only or ("purchases", "flow"))
@@ -50,21 +50,21 @@ def main(
     rows = [name for name in FLOW_ROWS if name in wanted or "flow" in wanted]
     sizes = Sizes()
     if small:
-        # What the environment says counts more.
+        # The environment has precedence.
         sizes = Sizes.model_validate({**SMALL, **sizes.model_dump(include=sizes.model_fields_set)})
     with stopping_cleanly(), running_servers() as running:
         raise typer.Exit(asyncio.run(_run(Servers(*running), sizes, rows, purchases="purchases" in wanted)))
 
 
 async def _run(servers: Servers, sizes: Sizes, rows: Sequence[str], *, purchases: bool) -> int:
-    """Run everything, on servers that all rows share."""
+    """Run everything on the servers that all rows share."""
     console = Console(width=130)
     same = await purchase_rows.run(servers, sizes, console) if purchases else True
     return 0 if await _flow(servers, sizes, rows, console) and same else 1
 
 
 async def _flow(servers: Servers, sizes: Sizes, rows: Sequence[str], console: Console) -> bool:
-    """Run rows of the flow, every one once a round; return whether the naive version agrees."""
+    """Run rows of the flow, each once per round; return whether the naive version agrees."""
     same = True
     if "pipeline" in rows:
         console.print(f"checking that both versions of the flow agree ({sizes.same_flow_events:,} events each)")

@@ -1,15 +1,15 @@
-"""CPU time of processes: of one, and of a server with all its children, those that have ended included."""
+"""CPU time of a process, and of a server with all its children, including those that have ended."""
 
 from __future__ import annotations
 
 import psutil
 
-#: A server that forks without a pause is read as it is after so many looks.
+#: After this many attempts, a server that forks all the time is read as it is.
 _LOOKS = 20
 
 
 def seconds(process: psutil.Process) -> float:
-    """Return the CPU time of a process, in its own code and in the kernel."""
+    """Return the user and system CPU time of a process."""
     times = process.cpu_times()
     return times.user + times.system
 
@@ -17,9 +17,9 @@ def seconds(process: psutil.Process) -> float:
 def family_seconds(server: psutil.Process) -> float:
     """Return the CPU time of a server and of all its children.
 
-    Postgres has a process for each connection and starts others for vacuum; once one has ended, its time stands with
-    the process that waited for it. A child that ends between the two readings would be counted twice or not at all,
-    so a reading counts only if the children before and after it are the same.
+    Postgres has a process for each connection and starts others for vacuum. When one has ended, its time is added to
+    the process that waited for it. A child that ends between the two readings would be counted twice or not at all, so
+    a reading counts only if the children before and after it are the same.
     """
     found = 0.0
     for _look in range(_LOOKS):

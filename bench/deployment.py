@@ -1,4 +1,4 @@
-"""The servers that all rows share, and the deployments on them: one schema and one set of topics for each run."""
+"""The servers that all rows share, and the deployments on them: one schema and one set of topics per run."""
 
 from __future__ import annotations
 
@@ -15,10 +15,11 @@ from typing import Any, NamedTuple
 from bench.load import PARTITIONS, Event
 from bench.running import Process, Usage, Used, check_alive, workers
 from devstack.embedded.servers import Server
-from devstack.progress import SERVICES, Watcher
+from devstack.progress import Watcher
 from devstack.sender import Sender
+from shared.contracts.catalogue import SERVICES
 from shared.database.migrate import migrate
-from shared.database.pool import Connection, connect
+from shared.database.pool import Connection, connect, only_row
 from shared.program import store
 from shared.program.language.loader import load
 from shared.program.templates import read_templates
@@ -27,7 +28,7 @@ from shared.settings import Settings
 
 APPS = {service: f"services.{service}.app" for service in SERVICES}
 _PATIENCE_SECONDS = 900
-#: Seldom: looking costs CPU, and the times that count stand in the archive.
+#: Rarely: polling costs CPU, and the times that count are in the archive.
 _LOOK_SECONDS = 0.5
 _SPAN = """
 select extract(epoch from min(recorded_at))::float8, extract(epoch from max(recorded_at))::float8
@@ -49,7 +50,7 @@ class Span(NamedTuple):
 
 @dataclass(slots=True)
 class Servers:
-    """A broker and a Postgres that run."""
+    """A running broker and a running Postgres."""
 
     broker: Server
     postgres: Server
@@ -58,20 +59,30 @@ class Servers:
     _numbers: Iterator[int] = field(default_factory=lambda: count(1))
 
     async def deploy(self, program: Path, more: str = "", **changes: Any) -> Deployment:
-        """Make topics and tables of a new deployment, and publish a program.
+        """Create the topics and tables of a new deployment, and publish a program.
 
         Args:
-            program: The program file; its templates stand in the folder that it names.
+            program: The program file; its templates are in the folder that it names.
             more: Sections to add to the file.
-            changes: To the settings.
+            changes: Settings that differ.
         """
         name = f"bench{next(self._numbers)}"
-        settings = Settings.model_validate({
-            "kafka_brokers": f"127.0.0.1:{self.broker.port}", "kafka_idempotence": False, "topic_prefix": name,
-            "topic_partitions": PARTITIONS, "database_url": self.url, "database_schema": name,
-            "session_seconds": 6, "rebalance_seconds": 2, "data_dir": str(self.folder / name), "log_level": "warning",
-            **changes, **json.loads(os.environ.get("LOYALTY_BENCH_SETTINGS", "{}")),
-        })  # fmt: skip
+        settings = Settings.model_validate(
+            {
+                "kafka_brokers": f"127.0.0.1:{self.broker.port}",
+                "kafka_idempotence": False,
+                "topic_prefix": name,
+                "topic_partitions": PARTITIONS,
+                "database_url": self.url,
+                "database_schema": name,
+                "session_seconds": 6,
+                "rebalance_seconds": 2,
+                "data_dir": str(self.folder / name),
+                "log_level": "warning",
+                **changes,
+                **json.loads(os.environ.get("LOYALTY_BENCH_SETTINGS", "{}")),
+            }
+        )
         admin = Admin(settings.kafka_brokers)
         await asyncio.to_thread(admin.create_topics, settings)
         admin.close()
@@ -85,14 +96,14 @@ class Servers:
 
 @dataclass(frozen=True, slots=True)
 class Deployment:
-    """One run's topics and tables."""
+    """The topics and tables of one run."""
 
     servers: Servers
     settings: Settings
 
     @asynccontextmanager
     async def database(self) -> AsyncIterator[Connection]:
-        """A connection to its schema."""
+        """Open a connection to the schema."""
         connection = await connect(self.servers.url, self.settings.database_schema)
         try:
             yield connection
@@ -100,27 +111,27 @@ class Deployment:
             await connection.close()
 
     async def value(self, sql: str, *arguments: object) -> Any:
-        """The one value that a query gives."""
+        """Return the single value of a query."""
         async with self.database() as connection:
             return await connection.fetchval(sql, *arguments)
 
     async def send(self, events: Iterable[Event]) -> None:
-        """Publish events, all of them acknowledged."""
+        """Publish events, and wait until all are acknowledged."""
         async with Sender(self.settings) as sender:
             for event in events:
                 await sender.send(*event)
             await sender.flush()
 
     async def work_off(self, *services: str) -> None:
-        """Let services work off what is there, with nothing measured."""
+        """Let services process the backlog, without measuring."""
         with workers(self.settings, [APPS[service] for service in services]) as processes:
             await self.until_drained(services, processes)
 
     async def measure(self, apps: Sequence[str], services: Sequence[str]) -> tuple[Span, Used, int]:
-        """Let apps, in the place of services, work off what is there.
+        """Let apps, in place of services, process the backlog.
 
         Returns:
-            When the first and the last batch were decided, what was used for them, and the archive row before them.
+            When the first and the last batch were decided, what was used in between, and the archive row before them.
         """
         before: int = await self.value("select coalesce(max(seq), 0) from archive")
         with workers(self.settings, apps) as processes:
@@ -131,9 +142,9 @@ class Deployment:
         return await self.span(services, before), used, before
 
     async def begin(self, usage: Usage, processes: Sequence[Process]) -> float:
-        """Let workers begin together, once all have started; return the time of Postgres then.
+        """Let workers begin together once all have started; return the time of Postgres at that moment.
 
-        A worker that wants to know where a partition stands waits for the table that is locked here.
+        A worker that reads the watermark of a partition waits for the table that is locked here.
         """
         async with asyncio.timeout(_PATIENCE_SECONDS), self.database() as connection, connection.transaction():
             await connection.execute("lock table watermark in access exclusive mode")
@@ -144,15 +155,15 @@ class Deployment:
             return now
 
     async def span(self, services: Sequence[str] = SERVICES, after: int = 0) -> Span:
-        """Return when the first and the last batch of services after an archive row were decided."""
+        """Return when the first and the last batch after an archive row were decided by the services."""
         async with self.database() as connection:
-            return Span(*await connection.fetchrow(_SPAN, list(services), after))
+            return Span(*await only_row(connection, _SPAN, list(services), after))
 
     async def until_drained(self, services: Sequence[str], processes: Sequence[Process]) -> None:
-        """Wait until every service stands at the end of its topics and nothing is in the outbox, seen twice.
+        """Wait until every service is at the end of its topics and the outbox is empty, twice in a row.
 
-        What a sweep has still to do is not waited for: tiers looks at entries without a message of their own, those
-        of redemptions, every half minute only.
+        It does not wait for sweeps: tiers reads entries without a message of their own, those of redemptions, only
+        every half minute.
         """
         calm = 0
         async with (
@@ -167,7 +178,7 @@ class Deployment:
                 await asyncio.sleep(_LOOK_SECONDS)
 
     async def until(self, sql: str, processes: Sequence[Process], *arguments: object, seconds: float = 0.1) -> float:
-        """Wait until a query says true; return the time of Postgres then, in seconds since 1970."""
+        """Wait until a query returns true; return the time of Postgres then, in seconds since 1970."""
         async with asyncio.timeout(_PATIENCE_SECONDS), self.database() as connection:
             while not await connection.fetchval(sql, *arguments):
                 check_alive(processes)

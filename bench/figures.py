@@ -1,4 +1,4 @@
-"""Figures of rows: measured once a round, shown as medians."""
+"""Figures of rows: measured once per round, shown as medians."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from rich.table import Table
 
 
 class Figure(NamedTuple):
-    """One number of a row, with what it counts; ``digits`` after the point are shown."""
+    """One number of a row, and what it counts; it is shown with ``digits`` decimals."""
 
     name: str
     value: float
@@ -19,25 +19,25 @@ class Figure(NamedTuple):
 
     @property
     def shown(self) -> str:
-        """The number as people read it."""
+        """The number for people."""
         return f"{self.value:,.{self.digits}f}"
 
 
 def percentile(ordered: Sequence[float], share: float) -> float:
-    """Return the value below which a share of others lies; they are in order."""
+    """Return the value below which a share of the sorted values lies."""
     return ordered[min(len(ordered) - 1, int(len(ordered) * share))]
 
 
 def table(rounds: Mapping[str, Sequence[Sequence[Figure]]]) -> Table:
-    """Return the medians of all rounds, and between what they lie; ratios are medians of each round's ratio."""
+    """Return the medians of all rounds with their ranges; ratios are medians of the ratio of each round."""
     made = Table("row", "figure", "median", "unit", "lowest to highest")
     for row, found in rounds.items():
         for number, figures in enumerate(zip(*found, strict=True)):
             values = [figure.value for figure in figures]
-            one = figures[0]
+            first = figures[0]
             middle, low, high = (
-                one._replace(value=value).shown for value in (statistics.median(values), min(values), max(values))
+                first._replace(value=value).shown for value in (statistics.median(values), min(values), max(values))
             )
-            made.add_row(row if number == 0 else "", one.name, middle, one.unit, f"{low} to {high}")
+            made.add_row(row if number == 0 else "", first.name, middle, first.unit, f"{low} to {high}")
         made.add_section()
     return made

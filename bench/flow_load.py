@@ -1,4 +1,4 @@
-"""The load of the whole flow: members with profiles and points, then everything mixed, over two months (seeded)."""
+"""The load of the whole flow: members with profiles and points, then all events mixed, over two months (seeded)."""
 
 from __future__ import annotations
 
@@ -10,21 +10,21 @@ from pathlib import Path
 from bench.load import Event, event_of, order_of, purchase
 from shared.contracts import profiles, purchases, redemptions, referrals
 
-#: The program that the load is made for.
+#: The program for this load.
 FLOW = Path(__file__).with_name("flow.yaml")
-#: Before the events, so that these points are available when the first redemption comes.
+#: Before the mixed events, so that points are available for the first redemption.
 _PREPARED = datetime(2017, 2, 15, 17, tzinfo=UTC)
 _START = datetime(2017, 3, 1, 5, tzinfo=UTC)
 _DAYS = 60
 _EVENTS_A_MEMBER = 8
-#: Of the newest orders, some come back.
+#: Returns are drawn from this many newest orders.
 _RECENT = 200
-#: Cumulated: purchases 90 %, returns 4 %, redemptions 5 %, referrals 1 %.
+#: Cumulative: purchases 90 %, returns 4 %, redemptions 5 %, referrals 1 %.
 _PURCHASE, _RETURN, _REDEMPTION = 0.90, 0.94, 0.99
 
 
 def members_of(events: int) -> int:
-    """Return how many members a number of events is of; the same number of events a member whatever the size."""
+    """Return the number of members for a number of events, so that each member has equally many at every size."""
     return max(10, events // _EVENTS_A_MEMBER)
 
 
@@ -32,14 +32,17 @@ def profiles_of(members: int) -> Iterator[Event]:
     """Yield a profile of every member."""
     for number in range(members):
         data: dict[str, object] = {
-            "member_id": _member(number), "occurred_at": _PREPARED.isoformat(), "name": f"Planted {number}",
-            "email": f"planted-{number}@example.invalid", "consent": ["email"],
-        }  # fmt: skip
+            "member_id": _member(number),
+            "occurred_at": _PREPARED.isoformat(),
+            "name": f"Planted {number}",
+            "email": f"planted-{number}@example.invalid",
+            "consent": ["email"],
+        }
         yield event_of(profiles.UPDATED, data, f"profile-{number}", "/crm")
 
 
 def first_purchases(members: int, count: int | None = None) -> Iterator[Event]:
-    """Yield purchases of 150 USD, which earn as many points: more than news is made of. One a member, or a count."""
+    """Yield purchases of 150 USD, which earn enough points for a notification: one per member, or ``count``."""
     for number in range(members if count is None else count):
         occurred_at = _PREPARED + timedelta(minutes=number // members)
         line = {"line_id": "1", "product_id": "0000001", "category": ["GROCERY"], "brand": "National", "amount": 15_000}
@@ -47,14 +50,17 @@ def first_purchases(members: int, count: int | None = None) -> Iterator[Event]:
 
 
 def monthly_purchases(members: int, months: int) -> Iterator[Event]:
-    """Yield one purchase a member and month, month by month: as many lots of each."""
+    """Yield one purchase per member and month, month by month, so that each member has as many lots."""
     rng = random.Random(3)
     for month in range(1, months + 1):
         occurred_at = datetime(2017, month, 10, tzinfo=UTC).isoformat()
         for number in range(members):
             line: dict[str, object] = {
-                "line_id": "1", "product_id": "0000001", "category": ["GROCERY"], "amount": rng.randrange(1000, 9000),
-            }  # fmt: skip
+                "line_id": "1",
+                "product_id": "0000001",
+                "category": ["GROCERY"],
+                "amount": rng.randrange(1000, 9000),
+            }
             yield order_of(f"{month}-{number}", _member(number), occurred_at, [line])
 
 
@@ -66,9 +72,9 @@ def requests(count: int, members: int, first: int = 0) -> Iterator[Event]:
 
 
 def mixed(events: int) -> Iterator[Event]:
-    """Yield everything mixed, in order of time.
+    """Yield all kinds of events mixed, in order of time.
 
-    Nothing in it depends on which service is faster: every friend is new, and no referrer has a friend above them.
+    Nothing depends on which service is faster: every friend is new, and no referrer was referred.
     """
     rng = random.Random(5)
     members = members_of(events)
@@ -86,29 +92,38 @@ def mixed(events: int) -> Iterator[Event]:
         elif kind < _RETURN:
             order, member = orders.pop(rng.randrange(len(orders)))
             data: dict[str, object] = {
-                "return_id": str(number), "order_id": order, "member_id": member, "occurred_at": occurred_at,
-            }  # fmt: skip
+                "return_id": str(number),
+                "order_id": order,
+                "member_id": member,
+                "occurred_at": occurred_at,
+            }
             yield event_of(purchases.RETURNED, data, f"return-{number}")
         elif kind < _REDEMPTION:
             yield _request(number, member, occurred_at)
         else:
             friends.append(f"friend-{number}")
             data = {
-                "referral_id": str(number), "member_id": friends[-1], "referrer_id": member, "occurred_at": occurred_at,
-            }  # fmt: skip
+                "referral_id": str(number),
+                "member_id": friends[-1],
+                "referrer_id": member,
+                "occurred_at": occurred_at,
+            }
             yield event_of(referrals.REGISTERED, data, f"referral-{number}", "/crm")
 
 
 def _request(number: int, member: str, occurred_at: str) -> Event:
     data: dict[str, object] = {
-        "redemption_id": redemption_id(number), "member_id": member, "reward": "tea", "confirm": True,
+        "redemption_id": redemption_id(number),
+        "member_id": member,
+        "reward": "tea",
+        "confirm": True,
         "occurred_at": occurred_at,
-    }  # fmt: skip
+    }
     return event_of(redemptions.REQUESTED, data, f"request-{number}", "/till")
 
 
 def redemption_id(number: int) -> str:
-    """Return the id of a redemption: the correlation id of its answer."""
+    """Return the id of a redemption, which is also the correlation id of its answer."""
     return f"q{number}"
 
 

@@ -1,4 +1,4 @@
-"""The row about the whole pipeline: earn, redeem, tiers and notify beside all of it done naively."""
+"""The row about the whole pipeline: earn, redeem, tiers and notify beside the naive version of all four."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from bench.figures import Figure
 from bench.flow_load import FLOW, first_purchases, members_of, mixed, profiles_of
 from bench.running import Used
 from bench.sizes import Sizes
-from devstack.progress import SERVICES
+from shared.contracts.catalogue import SERVICES
 from shared.ledger.audit.runner import audit
 
 _REAL = tuple(APPS.values())
 _NAIVE = ("bench.naive_flow",)
-#: What does not depend on which service was faster. What a redemption found, and so the balances, does.
+#: Results that do not depend on which service was faster, as balances at a redemption do.
 _RESULTS = (
     "select member, wallet, lifetime from account where version > 0 order by 1, 2",
     "select order_id, result from purchase order by 1",
@@ -27,8 +27,8 @@ _RESULTS = (
 
 
 async def prepared(servers: Servers, events: int) -> Deployment:
-    """Deploy the whole flow, with members who have profiles and points, and a backlog of everything mixed."""
-    # A manual clock that was never set: nothing is due but by the events themselves, as in the naive version.
+    """Deploy the whole flow: members with profiles and points, and a backlog of mixed events."""
+    # A manual clock that was never set: only events make anything due, as in the naive version.
     made = await servers.deploy(FLOW, clock="manual")
     members = members_of(events)
     await made.send(profiles_of(members))
@@ -40,7 +40,7 @@ async def prepared(servers: Servers, events: int) -> Deployment:
 
 
 async def pipeline(servers: Servers, sizes: Sizes) -> list[Figure]:
-    """Measure both on backlogs of one shape."""
+    """Measure both on backlogs of the same shape."""
     made = await prepared(servers, sizes.naive_flow_events)
     span, used, _before = await made.measure(_NAIVE, SERVICES)
     naive, us = sizes.naive_flow_events / span.seconds, 1e6 / sizes.naive_flow_events
@@ -63,7 +63,7 @@ async def pipeline(servers: Servers, sizes: Sizes) -> list[Figure]:
 
 
 async def _each(made: Deployment, whole: Span, before: int, used: Used, us: float) -> list[Figure]:
-    """Return what each service took: CPU, and how far into the run it worked."""
+    """Return the CPU of each service, and when in the run it finished."""
     figures = []
     for service, seconds in zip(SERVICES, used.workers, strict=True):
         span = await made.span([service], before)
@@ -75,13 +75,13 @@ async def _each(made: Deployment, whole: Span, before: int, used: Used, us: floa
 
 
 async def check_same(servers: Servers, sizes: Sizes) -> bool:
-    """Let both work off the same backlog; return whether the results are the same, and both ledgers are sound."""
+    """Let both process the same backlog; return whether their results agree and both ledgers pass the audit."""
     found: list[list[str]] = []
     sound = True
     for apps in (_REAL, _NAIVE):
         made = await prepared(servers, sizes.same_flow_events)
         await made.measure(apps, SERVICES)
-        # The entries of redemptions are no news to tiers until its next sweep.
+        # tiers does not see the entries of redemptions until its next sweep.
         await made.work_off("tiers")
         async with made.database() as connection:
             found.append([await _checksum(connection, sql) for sql in _RESULTS])

@@ -1,4 +1,4 @@
-"""Requests to end: Ctrl-C and its kin all take one way, and none of them breaks into starting or cleaning up."""
+"""Signals that end a run: all are handled alike, and none interrupts starting or cleaning up."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ _REQUESTS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 @contextmanager
 def stopping_cleanly() -> Iterator[None]:
-    """Let every request to end raise KeyboardInterrupt, also where the shell ignores Ctrl-C for us."""
+    """Let every such signal raise KeyboardInterrupt, even if the shell made the process ignore Ctrl-C."""
     before = {number: signal.getsignal(number) for number in _REQUESTS}
     signal.signal(signal.SIGINT, signal.default_int_handler)
     for number in _REQUESTS[1:]:
-        # Through SIGINT, for asyncio has a way of its own to end what runs in its loop.
+        # Through SIGINT, because asyncio has its own way to end what runs in its loop.
         signal.signal(number, lambda _number, _frame: signal.raise_signal(signal.SIGINT))
     try:
         yield
@@ -26,9 +26,9 @@ def stopping_cleanly() -> Iterator[None]:
 
 @contextmanager
 def undisturbed() -> Iterator[None]:
-    """Let requests to end wait: half of an initdb, or half of a clean-up, would stay behind."""
+    """Delay such signals, which could leave half of an initdb or of a clean-up behind."""
     asked: list[int] = []
-    # Handlers, not a mask of the thread: any other thread would take the signal for the process.
+    # Handlers, not a signal mask of the thread: another thread would receive the signal.
     before = {number: signal.signal(number, lambda number, _frame: asked.append(number)) for number in _REQUESTS}
     try:
         yield

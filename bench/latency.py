@@ -1,4 +1,4 @@
-"""How long an answer takes: events are published at a rate, and a consumer waits for what they lead to."""
+"""Measures how long answers take: publishes events at a rate, and consumes the answers."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _LAST_SECONDS = 2
 
 @dataclass(frozen=True, slots=True)
 class Latencies:
-    """Seconds from publishing an event to hearing its answer; and how many events had none."""
+    """Seconds from publishing each event to receiving its answer, and how many events had no answer."""
 
     p50: float
     p99: float
@@ -31,14 +31,14 @@ class Latencies:
 async def measure(
     settings: Settings, events: Sequence[tuple[str, Event]], rate: float, topic: str, identity: Callable[[Any], str]
 ) -> Latencies:
-    """Publish events at a rate, and time their answers.
+    """Publish events at a rate, and measure the time to their answers.
 
     Args:
-        settings: Of the deployment.
-        events: With the name by which the answer is known.
-        rate: Events a second.
-        topic: Where the answers come (short name).
-        identity: Returns the name from a record.
+        settings: The deployment's settings.
+        events: The events, each with the id by which its answer is recognised.
+        rate: Events per second.
+        topic: The topic of the answers (short name).
+        identity: Returns that id from a record of an answer.
     """
     consumer = AIOKafkaConsumer(bootstrap_servers=settings.kafka_brokers, fetch_max_wait_ms=5)
     await consumer.start()

@@ -13,12 +13,12 @@ from shared.contracts.catalogue import TOPIC_OF
 from shared.contracts.envelope import seal
 from shared.contracts.purchases import COMPLETED
 
-#: (member, value, headers, topic): what a ``Sender`` takes.
+#: (member, value, headers, topic): the arguments of ``Sender.send``.
 Event = tuple[str, bytes, list[tuple[str, bytes]], str]
 
 #: The program that the load is made for.
 PURCHASES = Path(__file__).with_name("purchases.yaml")
-#: Of each topic: what a load is spread over.
+#: The number of partitions of each topic.
 PARTITIONS = 8
 _START = datetime(2017, 1, 2, tzinfo=UTC)
 _STORE = "/stores/330"
@@ -27,7 +27,7 @@ _BRANDS = ("National", "National", "Private")
 
 
 def purchases(count: int, members: int, seed: int = 1, first: int = 0) -> Iterator[Event]:
-    """Yield orders of four lines, evenly over the members, in order of time."""
+    """Yield orders of four lines, evenly distributed over the members, in order of time."""
     rng = random.Random(seed + first)
     for number in range(first, first + count):
         member = f"{rng.randrange(members):06d}"
@@ -41,11 +41,16 @@ def purchase(rng: random.Random, order: str, member: str, occurred_at: str) -> E
 
 
 def order_of(order: str, member: str, occurred_at: str, lines: list[dict[str, object]]) -> Event:
-    """Return an order of some lines."""
+    """Return an order with some lines."""
     data: dict[str, object] = {
-        "order_id": order, "member_id": member, "occurred_at": occurred_at, "channel": "store", "store_id": "330",
-        "currency": "USD", "lines": lines,
-    }  # fmt: skip
+        "order_id": order,
+        "member_id": member,
+        "occurred_at": occurred_at,
+        "channel": "store",
+        "store_id": "330",
+        "currency": "USD",
+        "lines": lines,
+    }
     return event_of(COMPLETED, data, f"bench-{order}")
 
 

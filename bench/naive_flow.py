@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 from bench.one_by_one import Naive
-from devstack.progress import READERS
 from services.earn.handler import EarnHandler
 from services.notify.handler import NotifyHandler
 from services.redeem.handler import RedeemHandler
 from services.tiers.handler import TiersHandler
+from shared.contracts.catalogue import READERS
 from shared.settings import settings
 
 _source = f"/loyalty/{settings().topic_prefix}"

@@ -1,7 +1,7 @@
-"""What one would write first: Faust agents, one transaction an event, the same tables and the same result.
+"""The naive version: Faust agents, one transaction per event, the same tables and the same results.
 
-It is as exact as the real services under duplicates (the business keys), but it loops over single rows, and Faust
-acknowledges what its handlers did.
+Business keys make it as exact as the real services under duplicates, but it writes row by row, and Faust acknowledges
+the records that its handlers have processed.
 """
 
 from __future__ import annotations
@@ -17,10 +17,11 @@ from services.redeem import store as redeem_store
 from services.redeem.handler import RedeemHandler
 from shared.database.pool import open_pool
 from shared.errors import LoadAgain
-from shared.ledger.model import Account, Entry, LotChange
+from shared.ledger.model import Account, Entry
+from shared.ledger.posting import LotChange
+from shared.runtime.archive import read_clock, take_mark
 from shared.runtime.decode import decode
 from shared.runtime.handler import Mark
-from shared.runtime.journal import read_clock, take_mark
 from shared.runtime.packed import pack
 from shared.runtime.publisher import partition_of
 from shared.runtime.records import Batch, Decisions, Message, Record
@@ -30,10 +31,10 @@ _RECORD_BYTES = 1_000_000
 
 
 class Naive:
-    """A Faust app in which every event of every service is handled by itself."""
+    """A Faust app that handles the events of every service one by one."""
 
     def __init__(self, name: str, connections: int) -> None:
-        """Make the app; ``serve`` adds what it does."""
+        """Create the app; ``serve`` adds services."""
         self._options = settings()
         self._connections = connections
         self._pool: Any = None
@@ -55,7 +56,7 @@ class Naive:
         )
 
     def serve(self, handler: Any, topic: str) -> None:
-        """Add an agent that lets a service's handler handle one record of a topic after the other."""
+        """Add an agent that passes the records of a topic to a service's handler, one by one."""
 
         async def handle(stream: Any) -> None:
             await self._open()
@@ -73,7 +74,7 @@ class Naive:
         self.app.agent(channel, name=f"{handler.service}.{topic}")(handle)
 
     async def _open(self) -> None:
-        """Open the pool, and find out what was done before: where a run was prepared, its beginning was."""
+        """Open the pool, and read how far the preparation of a run came."""
         async with self._opening:
             if self._pool is None:
                 url = self._options.database_url.get_secret_value()
@@ -84,9 +85,13 @@ class Naive:
 
     async def _send(self, sent: Message) -> None:
         await self.app.producer.send(
-            self._options.topic(sent.topic), sent.key, sent.value,
-            partition_of(sent.key, self._options.topic_partitions), None, dict(sent.headers),
-        )  # fmt: skip
+            self._options.topic(sent.topic),
+            sent.key,
+            sent.value,
+            partition_of(sent.key, self._options.topic_partitions),
+            None,
+            dict(sent.headers),
+        )
 
     async def _handle(self, handler: Any, batch: Batch) -> list[Message]:
         place = (batch.topic, batch.partition, batch.epoch)
@@ -102,13 +107,13 @@ class Naive:
                         await _store_batch(connection, handler, batch, decisions, mark, decoded.ignored.total())
                         return decisions.messages
                 except LoadAgain as again:
-                    # As the real services do: rows are made first where some are missing; else loading again is all.
+                    # As in the real services: missing rows are created first; otherwise loading again is enough.
                     if again.prepare is not None:
                         await again.prepare(connection)
 
 
 async def _store_effects(connection: Any, handler: Any, decisions: Decisions, mark: Mark) -> None:
-    """Write row by row. The stores of the services have one row at most of each kind, for there is one event."""
+    """Write row by row; the services' own stores get at most one row of each kind, because there is one event."""
     effects = decisions.effects
     if not isinstance(handler, (EarnHandler, RedeemHandler)):
         await handler.store(connection, decisions, mark)
@@ -123,8 +128,9 @@ async def _store_effects(connection: Any, handler: Any, decisions: Decisions, ma
         await connection.execute(
             "update redemption set state = 'released', reason = 'timed-out', settled_at = $2 "
             "where key = $1 and state = 'reserved'",
-            key, instant,
-        )  # fmt: skip
+            key,
+            instant,
+        )
     if isinstance(handler, EarnHandler):
         await earn_store.write(connection, effects)
     else:
@@ -140,21 +146,36 @@ async def _store_batch(
         "insert into archive (seq, kind, service, topic, partition, epoch, first_offset, next_offset, records, "
         "accepted, duplicates, refused, ignored, judged_at, recorded_at, body, facts) "
         "values ($1, 'batch', $2, $3, $4, 0, $5, $6, 1, $7, $8, 0, $9, $10, $10, $11, $12)",
-        mark.seq, handler.service, batch.topic, batch.partition, batch.first_offset, batch.next_offset,
-        decisions.accepted, decisions.duplicates, ignored, mark.recorded_at, pack(records), decisions.facts,
-    )  # fmt: skip
+        mark.seq,
+        handler.service,
+        batch.topic,
+        batch.partition,
+        batch.first_offset,
+        batch.next_offset,
+        decisions.accepted,
+        decisions.duplicates,
+        ignored,
+        mark.recorded_at,
+        pack(records),
+        decisions.facts,
+    )
     await connection.execute(
         "insert into watermark (service, topic, partition, epoch, next_offset, topic_id, updated_at) "
         "values ($1, $2, $3, 0, $4, '', $5) on conflict (service, topic, partition) "
         "do update set next_offset = excluded.next_offset, updated_at = excluded.updated_at",
-        handler.service, batch.topic, batch.partition, batch.next_offset, mark.recorded_at,
-    )  # fmt: skip
-    # The outbox row in and out, as the real services write it.
+        handler.service,
+        batch.topic,
+        batch.partition,
+        batch.next_offset,
+        mark.recorded_at,
+    )
+    # Insert and delete the outbox row, as the real services do.
     if decisions.messages:
         await connection.execute(
             "insert into outbox (seq, service, topic, partition, body) values ($1, $2, $3, $4, $5)",
-            mark.seq, handler.service, batch.topic, batch.partition, pack(decisions.messages),
-        )  # fmt: skip
+            *(mark.seq, handler.service, batch.topic, batch.partition),
+            pack(decisions.messages),
+        )
         await connection.execute("delete from outbox where seq = $1", mark.seq)
 
 
@@ -163,9 +184,23 @@ async def _insert_entry(connection: Any, e: Entry, mark: Mark) -> None:
         "insert into entry (account, version, points, lot, available, pending, reserved, debt, qualifying, "
         "occurred_at, event_at, recorded_at, cause, program_version, rule, operation) "
         "values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)",
-        e.account, e.version, e.points, e.lot, e.available, e.pending, e.reserved, e.debt, e.qualifying, e.occurred_at,
-        e.event_at, mark.recorded_at, e.cause, e.program_version, e.rule, e.operation,
-    )  # fmt: skip
+        e.account,
+        e.version,
+        e.points,
+        e.lot,
+        e.available,
+        e.pending,
+        e.reserved,
+        e.debt,
+        e.qualifying,
+        e.occurred_at,
+        e.event_at,
+        mark.recorded_at,
+        e.cause,
+        e.program_version,
+        e.rule,
+        e.operation,
+    )
 
 
 async def _change_lot(connection: Any, lot: LotChange) -> None:
@@ -175,20 +210,39 @@ async def _change_lot(connection: Any, lot: LotChange) -> None:
             "values ($1, $2, $3, $4, $5, $6, $7) on conflict (account, lot) do update "
             "set earned = lot.earned + excluded.earned, remaining = lot.remaining + excluded.remaining, "
             "pending = excluded.pending",
-            lot.account, lot.lot, lot.earned, lot.remaining, lot.terms.available_at, lot.terms.expires_at, lot.pending,
-        )  # fmt: skip
+            lot.account,
+            lot.lot,
+            lot.earned,
+            lot.remaining,
+            lot.terms.available_at,
+            lot.terms.expires_at,
+            lot.pending,
+        )
     else:
         await connection.execute(
             "update lot set earned = earned + $3, remaining = remaining + $4, pending = $5 "
             "where account = $1 and lot = $2",
-            lot.account, lot.lot, lot.earned, lot.remaining, lot.pending,
-        )  # fmt: skip
+            lot.account,
+            lot.lot,
+            lot.earned,
+            lot.remaining,
+            lot.pending,
+        )
 
 
 async def _update_account(connection: Any, account: Account) -> None:
     await connection.execute(
         "update account set available = $2, pending = $3, reserved = $4, debt = $5, lifetime = $6, version = $7, "
         "as_of = $8, next_due = $9, earned_at = $10, redeemed_at = $11 where account = $1",
-        account.account, account.available, account.pending, account.reserved, account.debt, account.lifetime,
-        account.version, account.as_of, account.next_due, account.earned_at, account.redeemed_at,
-    )  # fmt: skip
+        account.account,
+        account.available,
+        account.pending,
+        account.reserved,
+        account.debt,
+        account.lifetime,
+        account.version,
+        account.as_of,
+        account.next_due,
+        account.earned_at,
+        account.redeemed_at,
+    )

@@ -1,4 +1,4 @@
-"""The rows about purchases alone: the naive agent and earn, on the same program and the same orders for ever."""
+"""The rows about purchases only: the naive version and earn, always with the same program and the same orders."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ _FIRST = 1_000_000
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What was measured of one contestant.
+    """What was measured for one contestant.
 
     Attributes:
-        per_second: Events from the first to the last commit, divided by that time.
-        worker_us: CPU of all workers an event, in microseconds; postgres_us the same of Postgres.
-        peak_mb: Largest resident memory of any worker.
-        checksum: Over all balances: equal results have equal ones.
+        per_second: Events per second from the first to the last commit.
+        worker_us: CPU of all workers per event, in microseconds; ``postgres_us`` is that of Postgres.
+        peak_mb: The largest resident memory of any worker.
+        checksum: A checksum of all balances.
     """
 
     per_second: float
@@ -41,7 +41,7 @@ class Result:
 
 
 async def backlog(servers: Servers, app: str, number: int, events: int, members: int) -> Result:
-    """Let a number of workers handle a backlog that is there when they start."""
+    """Let a number of workers process a backlog that exists when they start."""
     made = await servers.deploy(PURCHASES)
     await made.send(purchases(events, members))
     with workers(made.settings, [app] * number) as processes:
@@ -63,14 +63,12 @@ async def backlog(servers: Servers, app: str, number: int, events: int, members:
 
 
 async def _until_done(made: Deployment, events: int, processes: list[Process]) -> None:
-    done = (
-        "select (select coalesce(sum(next_offset), 0) from watermark) >= $1 and not exists (select from outbox)"
-    )  # fmt: skip
+    done = "select (select coalesce(sum(next_offset), 0) from watermark) >= $1 and not exists (select from outbox)"
     await made.until(done, processes, events)
 
 
 async def time_to_points(servers: Servers, rate: float, sizes: Sizes) -> latency.Latencies:
-    """Publish purchases at a rate, and time their points events."""
+    """Publish purchases at a rate, and measure the time to their points events."""
     made = await servers.deploy(PURCHASES)
     with workers(made.settings, [EARN]) as processes:
         await made.send(purchases(_WARM_UP, sizes.members))
@@ -87,7 +85,7 @@ def _order_id(record: Any) -> str:
 
 
 async def run(servers: Servers, sizes: Sizes, console: Console) -> bool:
-    """Run all contestants in turn, several rounds, and print medians; return whether all had the same results."""
+    """Run all contestants in turn for several rounds, and print medians; return whether their results agree."""
     same = await _check_same(servers, sizes, console)
     results = await _rounds(servers, sizes, console)
     _show(console, results)
@@ -101,7 +99,7 @@ async def run(servers: Servers, sizes: Sizes, console: Console) -> bool:
 
 
 async def _check_same(servers: Servers, sizes: Sizes, console: Console) -> bool:
-    """Let all contestants handle the same events and compare all balances."""
+    """Let all contestants process the same events, and compare all balances."""
     console.print(f"checking that all end with identical balances ({sizes.same_events:,} events each)")
     checksums = {
         (await backlog(servers, app, number, sizes.same_events, sizes.members)).checksum
@@ -112,7 +110,7 @@ async def _check_same(servers: Servers, sizes: Sizes, console: Console) -> bool:
 
 
 async def _rounds(servers: Servers, sizes: Sizes, console: Console) -> dict[str, list[Result]]:
-    """Run every contestant once a round."""
+    """Run every contestant once per round."""
     contestants: dict[str, Callable[[], Awaitable[Result]]] = {
         "naive Faust agent": lambda: backlog(servers, NAIVE, 1, sizes.naive_events, sizes.members),
         "earn, one worker": lambda: backlog(servers, EARN, 1, sizes.events, sizes.members),

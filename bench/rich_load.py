@@ -1,4 +1,4 @@
-"""The load of a rich program: two wallets, caps and many rules, and purchases of which some come back (seeded)."""
+"""The load of a rich program: two wallets, caps and many rules, and purchases of which some are returned (seeded)."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _RETURNED = 0.05
 
 
 def offers(count: int) -> str:
-    """Return so many rules, to be written behind those of ``RICH``."""
+    """Return a number of rules, to be appended to those of ``RICH``."""
     return "\n".join(_offers(random.Random(count), count))
 
 
@@ -30,12 +30,14 @@ def _offers(rng: random.Random, count: int) -> Iterator[str]:
             day = f"2017-{rng.randrange(1, 13):02d}-{rng.randrange(1, 29):02d}"
             yield f"  - {{ rule: day-{number}, {give}, when: {{ dates: {{ from: {day}, to: {day} }} }} }}"
         else:
-            yield (f"  - {{ rule: twice-{number}, multiply: 2, of: every-dollar, for: {{ sku: S{number} }}, "
-                   "cap: 500 points per month }")  # fmt: skip
+            yield (
+                f"  - {{ rule: twice-{number}, multiply: 2, of: every-dollar, for: {{ sku: S{number} }}, "
+                "cap: 500 points per month }"
+            )
 
 
 def with_returns(count: int, members: int) -> Iterator[Event]:
-    """Yield purchases; of every twentieth, a line comes back after the next hundred."""
+    """Yield purchases; a line of every twentieth is returned after the next hundred."""
     rng = random.Random(9)
     waiting: list[Event] = []
     for number, bought in enumerate(purchases(count, members)):
@@ -43,9 +45,12 @@ def with_returns(count: int, members: int) -> Iterator[Event]:
         if rng.random() < _RETURNED:
             occurred_at = dict(bought[2])["ce_time"].decode()
             data: dict[str, object] = {
-                "return_id": f"back-{number}", "order_id": f"{number:010d}", "member_id": bought[0],
-                "occurred_at": occurred_at, "lines": [{"line_id": "1", "quantity": 1}],
-            }  # fmt: skip
+                "return_id": f"back-{number}",
+                "order_id": f"{number:010d}",
+                "member_id": bought[0],
+                "occurred_at": occurred_at,
+                "lines": [{"line_id": "1", "quantity": 1}],
+            }
             waiting.append(event_of(RETURNED, data, f"back-{number}"))
         if len(waiting) > 100 * _RETURNED:
             yield waiting.pop(0)

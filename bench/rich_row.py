@@ -12,7 +12,7 @@ _RULES = 40
 
 
 async def rich(servers: Servers, sizes: Sizes) -> list[Figure]:
-    """Let earn work off the same backlog under both programs."""
+    """Let earn process the same backlog under both programs."""
     plain = await servers.deploy(PURCHASES)
     rich = await servers.deploy(RICH, offers(_RULES - 2))
     rates = [await _rate(made, sizes) for made in (plain, rich)]

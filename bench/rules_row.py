@@ -16,12 +16,12 @@ from shared.program.language.loader import load
 
 
 def _program(rules: int) -> Program:
-    """A program of two rules for all orders, and of offers for single products, brands, stores and weeks."""
+    """Return a program with two rules for all orders, and offers for single products, brands, stores and weeks."""
     return compile_program(load(RICH.read_text() + offers(rules - 2)), 1)
 
 
 async def rules(_servers: Servers, sizes: Sizes) -> list[Figure]:
-    """Rate the same purchases under programs of 2, 40 and 2,000 rules; the first few make the index of the day."""
+    """Rate the same purchases under programs of 2, 40 and 2,000 rules; the first few build the index of the day."""
     bought = [PURCHASE_COMPLETED.decode(value) for _member, value, _headers, _topic in purchases(sizes.rated, 1_000)]
     figures = []
     for number in (2, 40, 2_000):

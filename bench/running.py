@@ -20,14 +20,14 @@ from devstack.embedded.process import free_port
 from devstack.embedded.servers import Server
 from shared.settings import Settings
 
-#: Of what a worker that ended said last.
+#: How much of the log of a worker that ended is shown.
 _SHOWN_BYTES = 4_000
 _STOP_SECONDS = 20
 
 
 @dataclass(frozen=True, slots=True)
 class Process:
-    """A worker, and where it writes what it has to say."""
+    """A worker process and its log."""
 
     popen: subprocess.Popen[bytes]
     log: Path
@@ -56,7 +56,7 @@ def _start(settings: Settings, app: str) -> Process:
 
 
 def start(command: Sequence[str], environment: Mapping[str, str], log: Path, folder: Path | None = None) -> Process:
-    """Start a worker in a folder; what it says on standard error is kept in a file."""
+    """Start a worker in a folder; its standard error goes to a file."""
     with log.open("ab") as said:
         popen = subprocess.Popen(  # noqa: S603
             command, env=environment, cwd=folder, stdout=subprocess.DEVNULL, stderr=said
@@ -66,7 +66,7 @@ def start(command: Sequence[str], environment: Mapping[str, str], log: Path, fol
 
 @contextmanager
 def stopped_at_the_end() -> Iterator[list[Process]]:
-    """Stop the processes that are put into the list, by their ids, whatever happens."""
+    """Stop the processes in the list at the end, by their ids, whatever happens."""
     processes: list[Process] = []
     try:
         yield processes
@@ -77,7 +77,7 @@ def stopped_at_the_end() -> Iterator[list[Process]]:
 def _stop(processes: Sequence[Process]) -> None:
     try:
         for process in processes:
-            process.popen.send_signal(signal.SIGCONT)  # one that is halted does not hear that it has to end
+            process.popen.send_signal(signal.SIGCONT)  # a halted process does not receive the signal to end
             process.popen.terminate()
         for process in processes:
             with contextlib.suppress(subprocess.TimeoutExpired):
@@ -89,11 +89,11 @@ def _stop(processes: Sequence[Process]) -> None:
 
 
 class RunFailed(RuntimeError):
-    """A run that went wrong: what it measured is no figure."""
+    """A run went wrong: its measurements do not count."""
 
 
 def check_alive(processes: Iterable[Process]) -> None:
-    """Raise where a worker has ended: what waits for it would wait for ever."""
+    """Raise if a worker has ended: otherwise waiting for it would never end."""
     for process in processes:
         if process.popen.poll() is not None:
             said = process.log.read_bytes()[-_SHOWN_BYTES:].decode(errors="replace")
@@ -102,7 +102,7 @@ def check_alive(processes: Iterable[Process]) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Used:
-    """CPU seconds of each worker and of Postgres, and the largest memory of any worker in MB."""
+    """CPU seconds of the workers and of Postgres, and the largest memory of any worker in MB."""
 
     workers: list[float]
     postgres: float
@@ -118,8 +118,8 @@ class Usage(threading.Thread):
         Args:
             processes: The workers.
             postgres: The server that they use.
-            with_start: Count a worker's CPU from its birth; else from its first connection to Postgres, with which
-                its first batch begins.
+            with_start: Count a worker's CPU from its start; else from its first connection to Postgres, when its first
+                batch begins.
         """
         super().__init__(daemon=True)
         self._workers = [psutil.Process(process.pid) for process in processes]
@@ -135,9 +135,9 @@ class Usage(threading.Thread):
     def run(self) -> None:
         """Sample until stopped."""
         self._before = family_seconds(self._postgres)
-        # Often at first: the moment of the first connection counts.
+        # Often at first, to catch the moment of the first connection.
         while not self._over.wait(0.2 if self.connected.is_set() else 0.02):
-            with contextlib.suppress(psutil.Error):  # one that ended is noticed by those who wait for it
+            with contextlib.suppress(psutil.Error):  # whoever waits for a process notices that it ended
                 self._look_at_workers()
 
     def _look_at_workers(self) -> None:
@@ -149,7 +149,7 @@ class Usage(threading.Thread):
             self.connected.set()
 
     def stop(self) -> Used:
-        """Return what was used until now."""
+        """Stop, and return what was used."""
         self._over.set()
         self.join()
         used = [seconds(worker) - self._at_first.get(worker.pid, 0.0) for worker in self._workers]

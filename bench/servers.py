@@ -1,4 +1,4 @@
-"""A broker and a Postgres of a benchmark's own, in a temporary folder; both stop and vanish with it."""
+"""A broker and a Postgres for one benchmark, in a temporary folder; both are stopped and removed with it."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _READY_SECONDS = 60
 
 
 class Running(NamedTuple):
-    """Servers that run, and the folder in which there is room for what a benchmark leaves behind."""
+    """Running servers, and a folder for the files of a benchmark."""
 
     broker: Server
     postgres: Server
@@ -29,7 +29,7 @@ class Running(NamedTuple):
 
 @contextmanager
 def running_servers() -> Iterator[Running]:
-    """Start the servers; stop them and remove their data whatever happens, also while they start.
+    """Start the servers; stop them and remove their data whatever happens, even while they start.
 
     Not for use in an event loop.
     """

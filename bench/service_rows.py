@@ -1,4 +1,4 @@
-"""The rows about single services: answers to redemptions, lapses, tiers, notifications, and the look-up of the tier."""
+"""The rows about single services: answers to redemptions, expiry, tiers, notifications, and looking up tiers."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from shared.ledger.operations import Operation
 
 _WARM_UP = 200
 _FIRST = 1_000_000
-#: All lots of the sweep's purchases have lapsed then.
+#: By then all lots of the sweep's purchases have expired.
 _LAPSED = datetime(2019, 2, 1, tzinfo=UTC)
 _NOTHING_DUE = "select not exists (select from account where next_due <= $1)"
 _ALL_FOLDED = """
 select not exists (select from account a left join standing s using (account) where a.version > coalesce(s.version, 0))
 """
-#: Every tier is as good as the lowest but one that nobody reaches: the same points, found by looking every tier up.
+#: Only a tier that nobody reaches multiplies: the points are the same, but every tier must be looked up.
 _LADDER = """
 ladder:
   metric: spend
@@ -40,7 +40,7 @@ ladder:
 
 
 async def redemption_answers(servers: Servers, sizes: Sizes) -> list[Figure]:
-    """Time the way from a redemption to its answer, with redeem alone."""
+    """Measure the time from a redemption to its answer, with only redeem running."""
     members = sizes.members
     made = await servers.deploy(FLOW, clock="manual")
     await made.send(first_purchases(members))
@@ -70,7 +70,7 @@ def _correlation_id(record: Any) -> str:
 
 
 async def expiry(servers: Servers, sizes: Sizes) -> list[Figure]:
-    """Let the lots of many accounts lapse by sweeps alone."""
+    """Let the lots of many accounts expire by sweeps alone."""
     made = await servers.deploy(PURCHASES, clock="manual")
     await made.send(monthly_purchases(sizes.lapsing_accounts, sizes.lapsing_lots))
     await made.work_off("earn")
@@ -93,7 +93,7 @@ async def expiry(servers: Servers, sizes: Sizes) -> list[Figure]:
 
 
 async def tiers(servers: Servers, sizes: Sizes) -> list[Figure]:
-    """Let tiers catch up, from nothing, with a ledger that is complete."""
+    """Let tiers catch up from the beginning with a complete ledger."""
     made = await servers.deploy(FLOW, clock="manual")
     await made.send(purchases(sizes.tier_events, sizes.members))
     await made.work_off("earn")
@@ -116,7 +116,7 @@ async def tiers(servers: Servers, sizes: Sizes) -> list[Figure]:
 
 
 async def notifications(servers: Servers, sizes: Sizes) -> list[Figure]:
-    """Let notify work off points events that are all worth telling."""
+    """Let notify process points events that all lead to a notification."""
     made = await servers.deploy(FLOW, clock="manual")
     await made.send(profiles_of(sizes.members))
     await made.work_off("notify")
@@ -132,7 +132,7 @@ async def notifications(servers: Servers, sizes: Sizes) -> list[Figure]:
 
 
 async def look_up(servers: Servers, sizes: Sizes) -> list[Figure]:
-    """Compare earn with and without a ladder that multiplies; then with tiers beside it, which keeps the way short."""
+    """Compare earn without a ladder that multiplies, with one, and with tiers beside it, which adds checkpoints."""
     without = await _look_up(servers, sizes, "", ["earn"])
     alone = await _look_up(servers, sizes, _LADDER, ["earn"])
     beside = await _look_up(servers, sizes, _LADDER, ["earn", "tiers"])

@@ -1,4 +1,4 @@
-"""How much every row of the benchmark does; each number is an environment variable, ``BENCH_<NAME>``."""
+"""The size of every row of the benchmark; each number can be set as an environment variable, ``BENCH_<NAME>``."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 
 class Sizes(BaseSettings):
-    """The sizes of a run that is worth writing down.
+    """The sizes of a run whose figures are meaningful.
 
-    The naive contestants get fewer events, or they would run for hours; their rate does not depend on the number.
+    The naive contestants get fewer events, because they would run for hours; their rate does not depend on it.
     """
 
     model_config = SettingsConfigDict(env_prefix="BENCH_", frozen=True)
@@ -27,12 +27,12 @@ class Sizes(BaseSettings):
     #: Redemptions.
     redemptions_a_second: float = 100
     redemption_seconds: float = 15
-    #: The sweep that lets points lapse: accounts, and lots of each (at most 12).
+    #: The sweep that expires points: accounts, and lots of each (at most 12).
     lapsing_accounts: int = 10_000
     lapsing_lots: int = 6
     #: Tiers: purchases by ``members``.
     tier_events: int = 60_000
-    #: Notifications: one purchase, one piece of news.
+    #: Notifications: one for each purchase.
     news: int = 30_000
     #: The look-up of the tier: purchases by ``members``.
     look_up_events: int = 80_000
@@ -42,10 +42,23 @@ class Sizes(BaseSettings):
     rich_events: int = 60_000
 
 
-#: A run that only shows whether everything works.
+#: A run that only tests that everything works.
 SMALL = {
-    "rounds": 1, "members": 500, "naive_events": 200, "events": 4_000, "same_events": 200, "latency_seconds": 2,
-    "flow_events": 3_000, "naive_flow_events": 160, "same_flow_events": 160, "redemption_seconds": 3,
-    "lapsing_accounts": 1_000, "lapsing_lots": 3, "tier_events": 4_000, "news": 2_000, "look_up_events": 4_000,
-    "rated": 2_000, "rich_events": 4_000,
-}  # fmt: skip
+    "rounds": 1,
+    "members": 500,
+    "naive_events": 200,
+    "events": 4_000,
+    "same_events": 200,
+    "latency_seconds": 2,
+    "flow_events": 3_000,
+    "naive_flow_events": 160,
+    "same_flow_events": 160,
+    "redemption_seconds": 3,
+    "lapsing_accounts": 1_000,
+    "lapsing_lots": 3,
+    "tier_events": 4_000,
+    "news": 2_000,
+    "look_up_events": 4_000,
+    "rated": 2_000,
+    "rich_events": 4_000,
+}

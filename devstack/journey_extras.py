@@ -1,15 +1,15 @@
-"""What the Complete Journey does not tell, made up reproducibly beside it.
+"""Events that the Complete Journey does not contain, generated reproducibly from it.
 
-- returns: 4 % of the baskets, drawn by a hash of the basket id, come back 1 to 14 days later, at the same time of
-  day: half of them whole, of the others one line;
-- referrals: 5 % of the households, drawn the same way, were brought by one that had bought before; registered an
-  hour before their first basket;
-- redemptions: each coupon redemption of the data (household, day) is a request for the fuel voucher at noon; of ten,
-  five are confirmed at once, four 5 minutes later, one never;
+- returns: 4 % of the baskets, drawn by a hash of the basket id, are returned 1 to 14 days later, at the same time of
+  day: half of them whole, the others one line;
+- referrals: 5 % of the households, drawn the same way, were referred by one that had bought before; they are
+  registered an hour before their first basket;
+- redemptions: each coupon redemption of the data (household, day) is a request for the fuel voucher at noon; five of
+  ten are confirmed at once, four 5 minutes later, one never;
 - profiles: every household has an address ``member-<id>@example.invalid`` and no name;
 - amendments: 2 % of the baskets are changed 10 minutes later: half of the first line, or one line less;
-- cancellations: 1 % of the baskets are called off an hour later;
-- members: every household joined in 2015 or 2016 and has a birthday; every fifth one is a student's.
+- cancellations: 1 % of the baskets are cancelled an hour later;
+- members: every household joined in 2015 or 2016 and has a birthday; one in five is a student's.
 """
 
 from __future__ import annotations
@@ -46,18 +46,23 @@ class Extra(NamedTuple):
 
 
 def extras(baskets: Baskets, kinds: Iterable[str]) -> list[Extra]:
-    """Return the events of some kinds that go with a part of the year, in the order of time."""
+    """Return the events of some kinds for a part of the year, in order of time."""
     makers = {
-        "returns": _returns, "referrals": _referrals, "redemptions": _redemptions, "profiles": _profiles,
-        "amendments": _amendments, "cancellations": _cancellations, "members": _members,
-    }  # fmt: skip
+        "returns": _returns,
+        "referrals": _referrals,
+        "redemptions": _redemptions,
+        "profiles": _profiles,
+        "amendments": _amendments,
+        "cancellations": _cancellations,
+        "members": _members,
+    }
     last = baskets.last_day
     found = [extra for kind in kinds for extra in makers[kind](baskets) if extra.moment.date() <= last]
     return sorted(found, key=lambda extra: (extra.moment, extra.topic, extra.member_id))
 
 
 def _draw(kind: str, number: object, sides: int) -> int:
-    """Draw a number below ``sides``: the same for ever, whatever part of the year is replayed."""
+    """Draw a number below ``sides``: always the same one, whatever part of the year is replayed."""
     return zlib.crc32(f"{kind} {number}".encode()) % sides
 
 
@@ -74,8 +79,10 @@ def _returns(baskets: Baskets) -> Iterator[Extra]:
             continue
         moment = basket.moment + timedelta(days=1 + _draw("days", basket.number, 14))
         data: dict[str, Any] = {
-            "return_id": f"r-{basket.number}", "order_id": str(basket.number), "member_id": basket.member,
-        }  # fmt: skip
+            "return_id": f"r-{basket.number}",
+            "order_id": str(basket.number),
+            "member_id": basket.member,
+        }
         if _draw("whole", basket.number, 100) >= _WHOLE:
             lines = [line for line in baskets.lines(basket) if line["quantity"] or line["amount"]]
             if lines:
@@ -92,13 +99,12 @@ def _referrals(baskets: Baskets) -> Iterator[Extra]:
         if before and _draw("referral", basket.member, 100) < _REFERRALS:
             moment = max(basket.moment - timedelta(hours=1), datetime(2017, 1, 1, tzinfo=ZONE))
             data = {
-                "referral_id": f"ref-{basket.member}", "member_id": basket.member,
+                "referral_id": f"ref-{basket.member}",
+                "member_id": basket.member,
                 "referrer_id": before[_draw("referrer", basket.member, len(before))],
                 "code": f"FRIEND-{basket.member}",
-            }  # fmt: skip
-            yield _event(
-                moment, referrals.TOPIC, referrals.REGISTERED, f"referral-{basket.member}", "/crm", data
-            )  # fmt: skip
+            }
+            yield _event(moment, referrals.TOPIC, referrals.REGISTERED, f"referral-{basket.member}", "/crm", data)
         before.append(basket.member)
 
 
@@ -115,14 +121,22 @@ def _redemptions(baskets: Baskets) -> Iterator[Extra]:
         draw = _draw("confirm", number, 10)
         data = {"redemption_id": f"c-{number}", "member_id": member}
         yield _event(
-            moment, redemptions.TOPIC, redemptions.REQUESTED, f"request-{number}", "/coupons",
+            moment,
+            redemptions.TOPIC,
+            redemptions.REQUESTED,
+            f"request-{number}",
+            "/coupons",
             {**data, "reward": REWARD, "confirm": draw < _CONFIRMED_AT_ONCE},
-        )  # fmt: skip
+        )
         if _CONFIRMED_AT_ONCE <= draw < _CONFIRMED_LATER:
             yield _event(
-                moment + timedelta(minutes=5), redemptions.TOPIC, redemptions.CONFIRMED, f"confirm-{number}",
-                "/coupons", data,
-            )  # fmt: skip
+                moment + timedelta(minutes=5),
+                redemptions.TOPIC,
+                redemptions.CONFIRMED,
+                f"confirm-{number}",
+                "/coupons",
+                data,
+            )
 
 
 def _amendments(baskets: Baskets) -> Iterator[Extra]:
@@ -132,26 +146,40 @@ def _amendments(baskets: Baskets) -> Iterator[Extra]:
         first, *others = baskets.lines(basket)
         half = {**first, "amount": first["amount"] // 2}
         data: dict[str, Any] = {
-            "amendment_id": f"a-{basket.number}", "order_id": str(basket.number), "member_id": basket.member,
-            "channel": "store", "store_id": basket.store, "currency": "USD",
+            "amendment_id": f"a-{basket.number}",
+            "order_id": str(basket.number),
+            "member_id": basket.member,
+            "channel": "store",
+            "store_id": basket.store,
+            "currency": "USD",
             "lines": others if others and _draw("less", basket.number, 2) else [half, *others],
-        }  # fmt: skip
+        }
         yield _event(
-            basket.moment + timedelta(minutes=10), purchases.TOPIC, purchases.AMENDED, f"amendment-{basket.number}",
-            f"/stores/{basket.store}", data,
-        )  # fmt: skip
+            basket.moment + timedelta(minutes=10),
+            purchases.TOPIC,
+            purchases.AMENDED,
+            f"amendment-{basket.number}",
+            f"/stores/{basket.store}",
+            data,
+        )
 
 
 def _cancellations(baskets: Baskets) -> Iterator[Extra]:
     for basket in baskets.all():
         if _draw("cancellation", basket.number, 100) < _CANCELLATIONS:
             data = {
-                "cancellation_id": f"x-{basket.number}", "order_id": str(basket.number), "member_id": basket.member,
-            }  # fmt: skip
+                "cancellation_id": f"x-{basket.number}",
+                "order_id": str(basket.number),
+                "member_id": basket.member,
+            }
             yield _event(
-                basket.moment + timedelta(hours=1), purchases.TOPIC, purchases.CANCELLED,
-                f"cancellation-{basket.number}", f"/stores/{basket.store}", data,
-            )  # fmt: skip
+                basket.moment + timedelta(hours=1),
+                purchases.TOPIC,
+                purchases.CANCELLED,
+                f"cancellation-{basket.number}",
+                f"/stores/{basket.store}",
+                data,
+            )
 
 
 def _members(baskets: Baskets) -> Iterator[Extra]:
@@ -160,9 +188,11 @@ def _members(baskets: Baskets) -> Iterator[Extra]:
         joined = date(2015, 1, 1) + timedelta(days=_draw("joined", member, 730))
         birthday = date(2016, 1, 1) + timedelta(days=_draw("birthday", member, 366))
         data = {
-            "member_id": member, "joined_on": joined.isoformat(), "birthday": f"{birthday:%m-%d}",
+            "member_id": member,
+            "joined_on": joined.isoformat(),
+            "birthday": f"{birthday:%m-%d}",
             "segments": ["student"] if _draw("student", member, 5) == 0 else [],
-        }  # fmt: skip
+        }
         yield _event(moment, members.TOPIC, members.UPDATED, f"member-{member}", "/crm", data)
 
 
@@ -170,7 +200,9 @@ def _profiles(baskets: Baskets) -> Iterator[Extra]:
     moment = datetime(2017, 1, 1, tzinfo=ZONE)
     for member in sorted(baskets.members):
         data = {
-            "member_id": member, "email": f"member-{member}@example.invalid", "locale": "en-US",
+            "member_id": member,
+            "email": f"member-{member}@example.invalid",
+            "locale": "en-US",
             "consent": ["email"],
-        }  # fmt: skip
+        }
         yield _event(moment, profiles.TOPIC, profiles.UPDATED, f"profile-{member}", "/crm", data)

@@ -1,4 +1,4 @@
-"""How far the services are behind Kafka, and waiting until they are not."""
+"""How far the services are behind Kafka, and how to wait until they are not."""
 
 from __future__ import annotations
 
@@ -12,28 +12,14 @@ from typing import NamedTuple
 from aiokafka import TopicPartition
 
 from devstack.ends import Ends
-from shared.contracts import members, points, profiles, purchases, redemptions, referrals, rewards, tiers
+from shared.contracts.catalogue import READERS, SERVICES
 from shared.database.pool import Connection
 from shared.errors import UsageError
-from shared.runtime import journal
 from shared.runtime.brokers import Admin, Topic
+from shared.runtime.clock import horizon
 from shared.settings import Settings
 
-#: Which service reads which topic, upstream first.
-READERS = (
-    ("earn", purchases.TOPIC),
-    ("earn", referrals.TOPIC),
-    ("earn", members.TOPIC),
-    ("redeem", redemptions.TOPIC),
-    ("tiers", points.TOPIC),
-    ("tiers", rewards.TOPIC),
-    ("notify", profiles.TOPIC),
-    ("notify", points.TOPIC),
-    ("notify", rewards.TOPIC),
-    ("notify", tiers.TOPIC),
-)
-SERVICES = tuple(dict.fromkeys(service for service, _topic in READERS))
-#: What a sweep of the service has still to do, up to an instant.
+#: What a sweep of each service still has to do, up to an instant.
 _DUE = {
     "redeem": "select count(*) from account where next_due <= $1",
     "tiers": """
@@ -41,7 +27,7 @@ _DUE = {
              + (select count(*) from standing s join account a using (account) where a.version > s.version)
     """,
 }
-#: Something was sent that is not handled, or handled and not published: cheap to ask, and mostly so.
+#: Whether something is not handled, or handled but not published: cheap to ask, and usually true.
 _BUSY = """
 select exists(select from outbox) or exists(
     select from unnest($1::text[], $2::text[], $3::int[], $4::bigint[]) as sent(service, topic, partition, next_offset)
@@ -49,20 +35,20 @@ select exists(select from outbox) or exists(
     where w.next_offset is null or w.next_offset < sent.next_offset)
 """
 _POLL_SECONDS = 0.01
-#: How often to ask whether topics are still those that they were.
+#: How often to check whether topics were recreated.
 _TOPICS_SECONDS = 5.0
 _PATIENCE_SECONDS = 120.0
 
 
 @dataclass(slots=True)
 class Behind:
-    """What is left to do.
+    """The work that is left.
 
     Attributes:
-        records: Waiting in Kafka, by service.
+        records: How many records wait in Kafka, by service.
         outbox: Batches whose messages are not acknowledged yet.
-        unclaimed: Partitions that no worker has claimed since their topic was made.
-        due: Accounts and tiers that a sweep has not treated yet.
+        unclaimed: Partitions of which no worker has held the lease since their topic was created.
+        due: Accounts and tiers that are due and that no sweep has handled yet.
     """
 
     records: dict[str, int] = field(default_factory=dict)
@@ -72,21 +58,21 @@ class Behind:
 
     @property
     def idle(self) -> bool:
-        """Whether nothing is left to do."""
+        """Whether no work is left."""
         return not (sum(self.records.values()) or self.outbox or self.unclaimed or self.due)
 
 
 class Watcher:
     """Compares watermarks with the ends of the topics.
 
-    One look is enough. Postgres is read first, all of it in one snapshot, and Kafka afterwards. A batch that is in
-    hand when the snapshot is taken shows itself: before its commit by its records, which lie between the watermark
-    and the end; after it by its row in the outbox, until Kafka has the messages, and then by the messages. A sweep
-    shows itself by what is due.
+    One comparison is enough. Postgres is read first, in one snapshot, and Kafka afterwards. A batch that is running
+    when the snapshot is taken cannot be missed: before its commit its records lie between the watermark and the end;
+    after it there is its row in the outbox, until Kafka has the messages, and then there are the messages. A sweep
+    cannot be missed because of what is due.
     """
 
     def __init__(self, settings: Settings, connection: Connection, services: Sequence[str] = SERVICES) -> None:
-        """Watch some services; the others do not run here."""
+        """Watch the services that run here."""
         self._readers = [reader for reader in READERS if reader[0] in services]
         self._due = " + ".join(f"({sql})" for service, sql in _DUE.items() if service in services)
         self._settings = settings
@@ -104,10 +90,10 @@ class Watcher:
         await asyncio.to_thread(self._admin.close)
 
     async def behind(self, *, topics_known: bool = False) -> Behind:
-        """Return what is left to do now.
+        """Return the work that is left now.
 
         Args:
-            topics_known: Whether topics that were looked up some seconds ago are taken for what they were.
+            topics_known: Whether to reuse topics that were looked up some seconds ago.
         """
         if not topics_known or time.monotonic() - self._topics_at > _TOPICS_SECONDS:
             names = sorted({self._settings.topic(topic) for _service, topic in self._readers})
@@ -137,9 +123,9 @@ class Watcher:
         return found
 
     async def _snapshot(self) -> tuple[dict[tuple[str, str, int], _Mark], int, int]:
-        """Return the watermarks, the size of the outbox and the number of what is due, as of one instant."""
+        """Return the watermarks, the size of the outbox and the number of due accounts and tiers, as of one instant."""
         lateness = round(self._settings.lateness_seconds * 1_000_000)
-        until, _now = await journal.horizon(self._connection, self._settings.clock, lateness)
+        until, _now = await horizon(self._connection, self._settings.clock, lateness)
         async with self._connection.transaction(isolation="repeatable_read", readonly=True):
             rows = await self._connection.fetch(
                 "select service, topic, partition, next_offset, topic_id from watermark"
@@ -154,11 +140,11 @@ class Watcher:
         sent: Mapping[tuple[str, int], int] | None = None,
         meanwhile: Callable[[], Awaitable[None]] | None = None,
     ) -> None:
-        """Wait until nothing is left to do: neither of what was sent, nor of what came of it.
+        """Wait until everything that was sent has been handled, and everything that resulted from it.
 
         Args:
             sent: The offset after the last record that was sent, by topic (short name) and partition.
-            meanwhile: Called after each look that found something.
+            meanwhile: Called after each comparison that found work left.
 
         Raises:
             UsageError: Nothing has moved for two minutes.
@@ -166,11 +152,13 @@ class Watcher:
         wanted = [
             (service, topic, partition, end)
             for (topic, partition), end in (sent or {}).items()
-            for service, read in self._readers if read == topic
-        ]  # fmt: skip
+            for service, read in self._readers
+            if read == topic
+        ]
         columns = [list(column) for column in zip(*wanted, strict=True)] or [[], [], [], []]
         seen, moved_at = None, time.monotonic()
         while True:
+            looked_at = time.monotonic()
             if not await self._connection.fetchval(_BUSY, *columns):
                 behind = await self.behind(topics_known=True)
                 if behind.idle:
@@ -183,10 +171,11 @@ class Watcher:
                 seen, moved_at = behind, time.monotonic()
             if meanwhile is not None:
                 await meanwhile()
-            await asyncio.sleep(_POLL_SECONDS)
+            # A look goes through all accounts: on a busy machine it must not take from those that it waits for.
+            await asyncio.sleep(max(_POLL_SECONDS, time.monotonic() - looked_at))
 
     async def wait_idle(self) -> None:
-        """Wait until nothing is left to do."""
+        """Wait until no work is left."""
         while True:
             if (await self.behind()).idle:
                 return
@@ -194,7 +183,7 @@ class Watcher:
 
 
 class _Mark(NamedTuple):
-    """Where a service stands in a partition, and of which topic."""
+    """A service's watermark in a partition, and the topic's id."""
 
     next_offset: int
     topic_id: str

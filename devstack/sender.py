@@ -1,4 +1,4 @@
-"""Publishes events as a producer of a shop would: keyed by member, acknowledged, at a rate or flat out."""
+"""Publishes events as a shop's producer would: keyed by member, acknowledged, at a rate or as fast as possible."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _FLUSH_EVERY = 5_000
 
 
 class Sender:
-    """Publishes at a rate or flat out.
+    """Publishes at a rate or as fast as possible.
 
     Attributes:
         sent: The offset after the last record that Kafka has acknowledged, by topic (short name) and partition.
@@ -36,9 +36,12 @@ class Sender:
 
     async def __aenter__(self) -> Sender:
         self._producer = AIOKafkaProducer(
-            bootstrap_servers=self._settings.kafka_brokers, acks="all", linger_ms=5, max_batch_size=512 * 1024,
+            bootstrap_servers=self._settings.kafka_brokers,
+            acks="all",
+            linger_ms=5,
+            max_batch_size=512 * 1024,
             enable_idempotence=self._settings.kafka_idempotence,
-        )  # fmt: skip
+        )
         try:
             await self._producer.start()
             self._all = sorted(await self._producer.partitions_for(self._settings.topic(purchases.TOPIC)))
@@ -54,10 +57,10 @@ class Sender:
     async def send(
         self, member: str, value: bytes, headers: list[tuple[str, bytes]], topic: str = purchases.TOPIC
     ) -> None:
-        """Publish one event to a topic (short name; all of input have the same partitions); waits where it must."""
+        """Publish one event to an input topic (short name), and wait if the rate or the buffer requires it."""
         partition = self._partitions.get(member)
         if partition is None:
-            # The standard partitioner (murmur2), remembered: in pure Python it costs more than the rest of the send.
+            # The standard partitioner (murmur2), cached: in pure Python it costs more than the rest of the send.
             partition = self._partitions[member] = self._partitioner(member.encode(), self._all, self._all)
         sending = await self._producer.send(
             self._settings.topic(topic), value, key=member.encode(), partition=partition, headers=headers
@@ -72,7 +75,7 @@ class Sender:
             await self.flush()
 
     async def flush(self) -> None:
-        """Wait until Kafka has everything."""
+        """Wait until Kafka has acknowledged everything."""
         pending, self._pending = self._pending, []
         acknowledged = await asyncio.gather(*(sending for _topic, sending in pending))
         for (topic, _sending), record in zip(pending, acknowledged, strict=True):

@@ -1,4 +1,4 @@
-"""Starts and stops the embedded stack: PostgreSQL, a broker and the workers, supervised, state in one folder."""
+"""Starts and stops the embedded stack: PostgreSQL, a broker and the workers, supervised, with state in one folder."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from devstack import supervision
 from devstack.embedded import kafka, postgres
 from devstack.embedded.process import Command, accepts, free_port, port_is_free, wait_for
 from devstack.home import Stack, load_stack
-from devstack.progress import SERVICES
 from shared.admin.program_texts import ProgramTexts, read_program
+from shared.contracts.catalogue import SERVICES
 from shared.database.migrate import migrate
 from shared.database.pool import connect
 from shared.errors import UsageError
@@ -21,7 +21,7 @@ from shared.program import store as programs
 from shared.runtime.brokers import Admin
 from shared.settings import Clock
 
-#: Enough for two cores: each partition costs fetches and sweeps even where nothing happens.
+#: Enough for two cores: each partition costs fetches and sweeps even when nothing happens.
 _PARTITIONS = 2
 _READY_SECONDS = 90.0
 
@@ -37,15 +37,15 @@ def up(
     """Start the stack and return it once every worker is ready.
 
     Args:
-        home: Where its state is; data of an earlier start is found again.
-        program: The program file; published as a new version if its content is new. None: what this home runs.
-        demonstration: The program of a new home where none is named.
+        home: The folder of its state; data of an earlier start is used again.
+        program: The program file; published as a new version if its content is new. None: the one that this home has.
+        demonstration: The program for a new home if none is given.
         broker: "embedded" (Tansu, in memory) or "kafka" (Apache Kafka from Maven artifacts).
         clock: The program's clock. None: as before; on a new home manual for the demonstration, else wall.
-        say: Told each step.
+        say: Called with each step.
 
     Raises:
-        UsageError: Something is in the way; says what to do.
+        UsageError: The stack cannot start; the message says what to do.
         ProgramFileError: The program file has mistakes.
     """
     home.mkdir(parents=True, exist_ok=True)
@@ -140,7 +140,7 @@ async def _prepare_database(home: Path, stack: Stack, texts: ProgramTexts | None
 
 
 def _plan(home: Path, program: str, broker: str, earlier: Stack | None, say: Callable[[str], None]) -> Stack:
-    """Choose ports (those of the last time where they are still free) and settings."""
+    """Choose settings and ports (those of the last start if they are still free)."""
     program = program or (earlier.program if earlier else "")
     if earlier and earlier.program != program:
         raise UsageError(
@@ -157,13 +157,13 @@ def _plan(home: Path, program: str, broker: str, earlier: Stack | None, say: Cal
         "LOYALTY_KAFKA_BROKERS": f"127.0.0.1:{ports['broker']}",
         "LOYALTY_KAFKA_IDEMPOTENCE": str(broker == "kafka").lower(),
         "LOYALTY_TOPIC_PREFIX": program,
-        # What a partition has in the outbox waits for whoever takes over that same partition.
+        # Messages of a partition in the outbox wait for whoever takes over the same partition.
         "LOYALTY_TOPIC_PARTITIONS": (earlier.environment if earlier else {}).get(
             "LOYALTY_TOPIC_PARTITIONS", str(_PARTITIONS)
         ),
         "LOYALTY_DATABASE_SCHEMA": program.replace("-", "_"),
         "LOYALTY_CLOCK": earlier.environment["LOYALTY_CLOCK"] if earlier else Clock.WALL.value,
-        # One machine, few members: a group may form quickly.
+        # One machine and few consumers: a group may form quickly.
         "LOYALTY_SESSION_SECONDS": "6",
         "LOYALTY_REBALANCE_SECONDS": "2",
         # A replay waits for each day's last batches.

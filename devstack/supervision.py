@@ -29,8 +29,8 @@ class Program:
     """One process of the stack.
 
     Attributes:
-        stop_signal: What ends it cleanly.
-        stop_seconds: After this it is killed.
+        stop_signal: The signal that stops it cleanly.
+        stop_seconds: How long it may take to stop before it is killed.
         autostart: Whether it starts with supervisord; workers wait for their tables and topics.
         settings: Whether it gets the stack's settings, the database's password among them.
     """
@@ -44,7 +44,7 @@ class Program:
 
 
 def socket_path(home: Path) -> Path:
-    """Return supervisord's socket: short, for the path of a socket has a limit of about 100 characters."""
+    """Return the path of supervisord's socket: short, because such paths are limited to about 100 characters."""
     digest = hashlib.sha256(str(home.resolve()).encode()).hexdigest()[:16]
     folder = Path(tempfile.gettempdir()) / f"loyalty-{os.getuid()}"
     folder.mkdir(mode=0o700, exist_ok=True)
@@ -58,9 +58,9 @@ def start(home: Path, programs: Iterable[Program], environment: dict[str, str]) 
     """Start supervisord in the background.
 
     Args:
-        home: Of the stack; logs go to ``home/logs``.
-        programs: What it runs, in order.
-        environment: Of every program that wants it; it holds the database's password.
+        home: The stack's home; logs go to ``home/logs``.
+        programs: The processes to run, in order.
+        environment: The settings for programs that get them, with the database's password.
     """
     logs = home.resolve() / "logs"
     logs.mkdir(parents=True, exist_ok=True)
@@ -70,15 +70,18 @@ def start(home: Path, programs: Iterable[Program], environment: dict[str, str]) 
     configuration.write_text(_configuration(home, logs, programs, environment))
     done = subprocess.run(  # noqa: S603
         [sys.executable, "-W", "ignore", "-m", "supervisor.supervisord", "-c", str(configuration.resolve())],
-        capture_output=True, text=True, check=False, timeout=60,
-    )  # fmt: skip
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
     if done.returncode:
         raise UsageError(f"the supervisor did not start: {(done.stderr or done.stdout).strip()[-800:]}")
     wait_for("the supervisor", lambda: is_running(home), _READY_SECONDS, logs / "supervisord.log")
 
 
 def is_running(home: Path) -> bool:
-    """Tell whether the stack's supervisor answers."""
+    """Return whether the stack's supervisor answers."""
     try:
         _rpc(home).supervisor.getState()
     except (OSError, xmlrpc.client.Error):
@@ -87,7 +90,7 @@ def is_running(home: Path) -> bool:
 
 
 def states(home: Path) -> dict[str, dict[str, Any]]:
-    """Return what each process does: name to ``statename``, ``pid``, ``description`` …; empty if nothing runs."""
+    """Return the state of each process by name: ``statename``, ``pid``, ``description`` …; empty if nothing runs."""
     try:
         found = _rpc(home).supervisor.getAllProcessInfo()
     except (OSError, xmlrpc.client.Error):
@@ -100,7 +103,7 @@ def start_process(home: Path, name: str) -> None:
     """Start one process.
 
     Raises:
-        UsageError: It ends at once; names its log.
+        UsageError: It ended at once; the message names its log.
     """
     try:
         _rpc(home).supervisor.startProcess(name)
@@ -112,7 +115,7 @@ def start_process(home: Path, name: str) -> None:
 
 
 def stop(home: Path) -> None:
-    """Stop everything: each process by its signal, in the reverse order of starting, then supervisord."""
+    """Stop each process by its signal, in reverse order of starting, and then supervisord."""
     pid = _rpc(home).supervisor.getPID()
     _rpc(home).supervisor.shutdown()
     assert isinstance(pid, int)

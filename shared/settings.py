@@ -63,7 +63,7 @@ class Settings(BaseSettings):
         0.05, ge=0, le=5, description="A batch is cut after this when there is no backlog (bounds latency)"
     )
     unpacked_bytes: int = Field(
-        32_000_000,
+        16_000_000,
         ge=1_000_000,
         le=1_000_000_000,
         description="A compressed record batch that would unpack to more becomes a dead letter (bounds memory)",
@@ -95,7 +95,7 @@ class Settings(BaseSettings):
         description="A return waits so long for its order (wall clock), then it becomes a dead letter",
     )
     topic_check_seconds: float = Field(
-        5, ge=0.1, le=600, description="How often a worker looks whether a topic was made anew"
+        5, ge=0.1, le=600, description="How often a worker looks whether a topic was recreated"
     )
     audit_seconds: float = Field(
         60, ge=1, le=86_400, description="How often a worker checks the invariants of accounts that it touched"

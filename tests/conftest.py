@@ -1,4 +1,4 @@
-"""A real Postgres and a real broker for the whole run; a schema and a topic prefix of its own for each test."""
+"""A real Postgres and a real broker for the whole run; each test has its own schema and topic prefix."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Servers]:
     home: Path = tmp_path_factory.mktemp("servers")
     database, url = start_postgres(home)
     try:
-        # Tests kill processes, not machines: what a process handed over to the kernel is not lost.
+        # Tests kill processes, not machines: what a process has handed over to the kernel is not lost.
         asyncio.run(_without_fsync(url))
         broker: Server = broker_server(BROKER, home).start()
         try:
@@ -65,14 +65,14 @@ async def _without_fsync(url: str) -> None:
 
 @pytest.fixture
 async def deployment(servers: Servers) -> AsyncIterator[Deployment]:
-    """With the program of ``tests/data/purchases.yaml``."""
+    """A deployment with the program of ``tests/data/purchases.yaml``."""
     async with deployed(servers) as made:
         yield made
 
 
 @pytest.fixture
 async def whole(servers: Servers) -> AsyncIterator[Deployment]:
-    """With a program that has everything in it, for all four services."""
+    """A deployment with a program that has everything in it, for all four services."""
     async with deployed(servers, traffic.PROGRAM, traffic.TEMPLATES) as made:
         yield made
 

@@ -1,1 +1,1 @@
-"""Generators of documents, and the check that event schemas stay compatible; not installed."""
+"""Generators of documents, and the compatibility check of event schemas; not installed."""

@@ -1,4 +1,4 @@
-"""The AsyncAPI 3.0 document of every topic and event, made from the catalogue."""
+"""Generates the AsyncAPI 3.0 document of every topic and event from the catalogue."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ def _channel(topic: str, says: str) -> dict[str, Any]:
 
 
 def _operations() -> dict[str, Any]:
-    """What the product does, one operation a topic and direction; a redemption is answered on ``rewards``."""
+    """Return one operation per topic and direction; a redemption is answered on ``rewards``."""
     operations: dict[str, Any] = {}
     for topic in TOPICS:
         for action, directions in (("receive", {"in", "both"}), ("send", {"out", "both"})):
@@ -106,7 +106,7 @@ def _operations() -> dict[str, Any]:
 
 
 def _message(event: Event, schemas: dict[str, Any]) -> dict[str, Any]:
-    """Describe one message, and put the schemas that it refers to where the document has them."""
+    """Return one message, and add the schemas that it refers to to the document's schemas."""
     schema = event.schema(ref_template=f"{_SCHEMAS}{{model}}")
     for name, model in schema.pop("$defs", {}).items():
         assert schemas.setdefault(name, model) == model, f"two models are called {name}"

@@ -1,7 +1,8 @@
-"""Whether a changed schema breaks those who hold the old one.
+"""Checks whether a changed schema breaks those who use the old one.
 
-For an incoming event, producers send by the old schema and we read by the new one. For an outgoing event we send by
-the new one and subscribers read by the old one. Either way: what the giver may send, the taker must take.
+For an incoming event, producers send by the old schema and the product reads by the new one. For an outgoing event the
+product sends by the new one and subscribers read by the old one. Either way, the receiver must accept whatever the
+sender may send.
 """
 
 from __future__ import annotations
@@ -16,16 +17,16 @@ from shared.contracts.catalogue import Direction, opened
 
 Schema = dict[str, Any]
 
-#: (keyword, whether a smaller number is the narrower one)
+#: Keywords that bound a number, and whether a smaller number is narrower.
 _BOUNDS = {
-    "minimum": False, "exclusiveMinimum": False, "minLength": False, "minItems": False, "minProperties": False,
-    "maximum": True, "exclusiveMaximum": True, "maxLength": True, "maxItems": True, "maxProperties": True,
-}  # fmt: skip
-#: What two of mean nothing to each other unless they are equal.
+    **dict.fromkeys(("minimum", "exclusiveMinimum", "minLength", "minItems", "minProperties"), False),
+    **dict.fromkeys(("maximum", "exclusiveMaximum", "maxLength", "maxItems", "maxProperties"), True),
+}
+#: Keywords whose values can only be compared for equality.
 _EXACT = ("pattern", "format", "multipleOf", "uniqueItems")
 _TALK = {"$schema", "$id", "$defs", "title", "description", "default", "examples", "deprecated"}
-_KNOWN = {*_BOUNDS, *_EXACT, *_TALK, "type", "enum", "const", "anyOf", "properties", "required", "items",
-          "additionalProperties", "$ref"}  # fmt: skip
+_STRUCTURE = {"type", "enum", "const", "anyOf", "properties", "required", "items", "additionalProperties", "$ref"}
+_KNOWN = {*_BOUNDS, *_EXACT, *_TALK, *_STRUCTURE}
 _TYPES = {
     str: "string",
     bool: "boolean",
@@ -39,7 +40,7 @@ _TYPES = {
 
 @dataclass(frozen=True, slots=True)
 class _Side:
-    """A whole schema: what its references refer to."""
+    """A whole schema, in which references are resolved."""
 
     root: Schema
 
@@ -52,22 +53,22 @@ class _Side:
         return schema
 
     def alternatives(self, schema: Schema) -> list[Schema]:
-        """Return the schemas of one type each that together mean the same."""
+        """Return schemas with one type each that together are equivalent."""
         schema = self.at(schema)
         if "anyOf" in schema:
-            return list(chain.from_iterable(self.alternatives(one) for one in schema["anyOf"]))
+            return list(chain.from_iterable(self.alternatives(alternative) for alternative in schema["anyOf"]))
         types = schema.get("type")
         if isinstance(types, list):
-            return [{**schema, "type": one} for one in types]
+            return [{**schema, "type": name} for name in types]
         return [schema]
 
 
 def breaks(old: Schema, new: Schema, direction: Direction) -> list[str]:
-    """Return what makes a new schema incompatible with the old one; nothing if it is not.
+    """Return what makes a new schema incompatible with the old one; empty if it is compatible.
 
     Args:
-        old: The schema that others hold.
-        new: The schema as it would become.
+        old: The schema that others use.
+        new: The schema that would replace it.
         direction: ``in``, ``out`` or ``both``, as the product sees the event.
     """
     found: list[str] = []
@@ -82,12 +83,12 @@ def breaks(old: Schema, new: Schema, direction: Direction) -> list[str]:
 
 
 def _refused(giver: _Side, given: Schema, taker: _Side, taken: Schema, path: str) -> list[str]:
-    """Return what the giver may send and the taker would not take."""
+    """Return what the sender (``giver``) may send and the receiver (``taker``) would reject."""
     choices = taker.alternatives(taken)
     found: list[str] = []
-    for one in giver.alternatives(given):
-        complaints = sorted((list(_mismatch(giver, one, taker, choice, path)) for choice in choices), key=len)
-        found += complaints[0]  # of the nearest alternative: it takes the value, or explains best why none does
+    for alternative in giver.alternatives(given):
+        complaints = sorted((list(_mismatch(giver, alternative, taker, choice, path)) for choice in choices), key=len)
+        found += complaints[0]  # of the nearest alternative: it accepts the value, or explains best why none does
     return found
 
 
@@ -168,7 +169,7 @@ def _takes_type(taken: Schema, given: str | None) -> bool:
 
 
 def _removed(old_side: _Side, old: Schema, new_side: _Side, new: Schema, path: str) -> Iterator[str]:
-    """Find fields that subscribers could read and that are gone, required or not."""
+    """Yield fields that subscribers could read and that were removed, required or not."""
     for name, before, after in _pairs(old_side, old, new_side, new):
         if after is None:
             yield f"{_join(path, name)}: is gone"
@@ -177,7 +178,7 @@ def _removed(old_side: _Side, old: Schema, new_side: _Side, new: Schema, path: s
 
 
 def _defaults(old_side: _Side, old: Schema, new_side: _Side, new: Schema, path: str) -> Iterator[str]:
-    """Find fields that mean something else now when a producer leaves them out."""
+    """Yield fields that now mean something else if a producer leaves them out."""
     for name, before, after in _pairs(old_side, old, new_side, new):
         if after is None:
             continue
@@ -187,10 +188,10 @@ def _defaults(old_side: _Side, old: Schema, new_side: _Side, new: Schema, path: 
 
 
 def _pairs(old_side: _Side, old: Schema, new_side: _Side, new: Schema) -> Iterator[tuple[str, Schema, Schema | None]]:
-    """Yield every field below a schema with what it was and what it is; alternatives and entries are looked into."""
-    afters = [deeper for one in new_side.alternatives(new) for deeper in _objects(new_side, one)]
-    for one in old_side.alternatives(old):
-        for before in _objects(old_side, one):
+    """Yield every field below a schema, also in alternatives and items, with its old and its new schema."""
+    afters = [deeper for alternative in new_side.alternatives(new) for deeper in _objects(new_side, alternative)]
+    for alternative in old_side.alternatives(old):
+        for before in _objects(old_side, alternative):
             for name, field in before.get("properties", {}).items():
                 yield (
                     name,
@@ -201,8 +202,8 @@ def _pairs(old_side: _Side, old: Schema, new_side: _Side, new: Schema) -> Iterat
 
 def _objects(side: _Side, schema: Schema) -> Iterator[Schema]:
     if "items" in schema:
-        for one in side.alternatives(schema["items"]):
-            yield from _objects(side, one)
+        for item in side.alternatives(schema["items"]):
+            yield from _objects(side, item)
     else:
         yield schema
 

@@ -18,9 +18,9 @@ ROOT = Path(__file__).parents[1]
 
 _FOLDER = Path("docs/events")
 _SUFFIX = ".schema.json"
-#: The commit before is there for CI, which tests a change after it was committed.
+#: The previous commit is included for CI, which tests a change after it was committed.
 _REVISIONS = ("HEAD", "HEAD^")
-#: Event types that changed incompatibly before anybody was told of them; empty again with the next commit but one.
+#: Event types that changed incompatibly before they were published anywhere; to be emptied two commits later.
 WITHDRAWN: frozenset[str] = frozenset()
 _DRAFT = "https://json-schema.org/draft/2020-12/schema"
 
@@ -39,17 +39,17 @@ def documents() -> dict[Path, str]:
 
 
 def schema_path(event: Event) -> Path:
-    """Return where the schema of an event stands."""
+    """Return the path of an event's schema."""
     return _FOLDER / f"{event.type}{_SUFFIX}"
 
 
 def schema_of(event: Event) -> dict[str, Any]:
-    """Return the schema of an event as it is published."""
+    """Return the published schema of an event."""
     return {"$schema": _DRAFT, "$id": event.type, **event.schema()}
 
 
 def promises_broken() -> list[str]:
-    """Return what the code changed incompatibly since the last commits; of a folder without git, nothing."""
+    """Return the incompatible changes since the last commits; empty in a folder without git."""
     found = []
     for revision in _REVISIONS:
         for path, held in committed(revision).items():
@@ -63,7 +63,7 @@ def promises_broken() -> list[str]:
 
 
 def committed(revision: str) -> dict[Path, dict[str, Any]]:
-    """Return the schemas of events as they stand in a commit, by path."""
+    """Return the schemas of events in a commit, by path."""
     listed = _git("ls-tree", "--name-only", revision, f"{_FOLDER}/")
     paths = [Path(line) for line in (listed or "").splitlines() if line.endswith(_SUFFIX)]
     return {path: json.loads(_git("show", f"{revision}:{path}") or "{}") for path in paths}
@@ -78,7 +78,7 @@ def _git(*words: str) -> str | None:
 
 
 def main() -> None:
-    """Write them all, unless somebody holds a schema that the new one breaks."""
+    """Write all documents, unless a schema would break those who use the committed one."""
     broken = promises_broken()
     if broken:
         sys.exit("\n".join([*broken, "An incompatible change needs a new event type (….v2); nothing was written."]))

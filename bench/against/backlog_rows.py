@@ -23,18 +23,18 @@ _EVENTS_A_MEMBER = 12
 _RULES = 40
 _WAIT_MS = 25
 _FLOW = ("earn", "redeem", "tiers", "notify")
-#: What of the flow's outputs does not depend on which service was faster; which redemptions had enough points does.
+#: The flow's outputs that do not depend on which service was faster, unlike which redemptions had enough points.
 _SURE = (points.EARNED, points.REVERSED, points.REFERRAL_QUALIFIED, points.REFERRAL_REFUSED, points.REFERRAL_REVERSED)
 
 
 def purchase_load(events: int, rate: float | None = None) -> Load:
-    """Return purchases by members who buy a dozen times; the first ones warm up."""
+    """Return purchases by members who buy a dozen times; the first ones warm the workers up."""
     made = list(purchases(_WARM_UP + events, max(1, events // _EVENTS_A_MEMBER)))
     return Load(made[:_WARM_UP], made[_WARM_UP:], rate)
 
 
 def check_earned(sent: Sequence[Event], results: Mapping[str, int]) -> None:
-    """Make sure that every purchase earned what ``purchases.yaml`` promises, and nothing else came out."""
+    """Check that every purchase earned what ``purchases.yaml`` says, and that there are no other outputs."""
     earned = points_by_order(sent)
     expected = {points.EARNED: len(earned), f"{points.EARNED} points": sum(earned.values())}
     if problem := difference(expected, results):
@@ -87,7 +87,7 @@ def _flow_load(events: int, rate: float | None) -> Load:
 
 async def _prepare_flow(stage: Stage, load: Load) -> None:
     stage.start(*_FLOW)
-    # notify must know whom it tells.
+    # notify needs the members' profiles.
     await stage.send([event for event in load.first if event[3] == profiles.TOPIC])
     await backlog.until_settled(stage)
     await stage.send([event for event in load.first if event[3] != profiles.TOPIC])
@@ -115,7 +115,7 @@ def _outcome(measured: Sequence[Measured], results: dict[str, int]) -> Outcome:
 
 
 def cpu_figures(measured: Sequence[Measured]) -> list[Figure]:
-    """Return the CPU an event: of each service, where there are several, of all workers, and of Postgres."""
+    """Return the CPU per event of each service (if there are several), of all workers and of Postgres."""
     us = 1e6 / sum(turn.events for turn in measured)
     services = measured[0].used.workers
     each = {service: sum(turn.used.workers[service] for turn in measured) * us for service in services}
@@ -127,19 +127,41 @@ def cpu_figures(measured: Sequence[Measured]) -> list[Figure]:
 
 
 def others(measured: Sequence[Measured]) -> float:
-    """Return the share of the machine that everybody else had."""
+    """Return the share of the machine's CPU that other processes used."""
     return statistics.fmean(turn.used.others for turn in measured)
 
 
 PURCHASES_ROW = Row(
-    "one earn worker drains a backlog of purchases", 30_000, "wall", _WAIT_MS, lambda _folder: PURCHASES,
-    purchase_load, prepare_purchases, _drain_purchases, _purchase_outcome,
-)  # fmt: skip
+    "one earn worker drains a backlog of purchases",
+    30_000,
+    "wall",
+    _WAIT_MS,
+    lambda _folder: PURCHASES,
+    purchase_load,
+    prepare_purchases,
+    _drain_purchases,
+    _purchase_outcome,
+)
 RICH_ROW = Row(
-    f"the same under two wallets, caps and {_RULES} rules, 5 % returns", 20_000, "wall", _WAIT_MS, _rich_program,
-    _rich_load, _prepare_rich, _drain_all, _rich_outcome,
-)  # fmt: skip
+    f"the same under two wallets, caps and {_RULES} rules, 5 % returns",
+    20_000,
+    "wall",
+    _WAIT_MS,
+    _rich_program,
+    _rich_load,
+    _prepare_rich,
+    _drain_all,
+    _rich_outcome,
+)
 FLOW_ROW = Row(
-    "earn, redeem, tiers and notify drain a backlog of everything mixed", 12_000, "manual", _WAIT_MS,
-    lambda _folder: FLOW, _flow_load, _prepare_flow, _drain_all, _flow_outcome, parts=2,
-)  # fmt: skip
+    "earn, redeem, tiers and notify drain a backlog of everything mixed",
+    12_000,
+    "manual",
+    _WAIT_MS,
+    lambda _folder: FLOW,
+    _flow_load,
+    _prepare_flow,
+    _drain_all,
+    _flow_outcome,
+    parts=2,
+)

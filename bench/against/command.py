@@ -33,9 +33,9 @@ def against(
         float | None, typer.Option(min=1, help="Events a second in latency and redemptions.", show_default="the row's")
     ] = None,
 ) -> None:
-    """Run rows on this tree and on another revision in turn, with one load, and print ratios.
+    """Run rows on this tree and on another revision in turns, with the same load, and print ratios.
 
-    Exit status 1 if a run goes wrong or the trees do not produce the same, 2 if there is no such revision or row.
+    Exit status 1 if a run goes wrong or the trees' results differ, 2 if there is no such revision or row.
     """
     rows = row or ["purchases"]
     if unknown := set(rows) - set(ROWS):

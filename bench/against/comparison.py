@@ -1,4 +1,4 @@
-"""Runs a row in pairs, and prints what the pairs say."""
+"""Runs a row in pairs, and prints the comparison."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _HALF_OF_THIS_MANY = 10_000
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """What is asked for: pairs, and where given other numbers than the row's own."""
+    """The number of pairs, and numbers that replace the row's own."""
 
     pairs: int
     events: int | None = None
@@ -37,10 +37,10 @@ class Wanted:
 
 
 def compare_trees(name: str, trees: Mapping[Side, Tree], wanted: Wanted, console: Console) -> None:
-    """Run a row on both trees in turn and print medians and ratios.
+    """Run a row on both trees in turns, and print medians and ratios.
 
     Raises:
-        RunFailed: A run went wrong, or the trees did not produce the same.
+        RunFailed: A run went wrong, or the trees' results differ.
     """
     row = ROWS[name]
     rate = _rate(row, trees, wanted, console)
@@ -54,14 +54,14 @@ def compare_trees(name: str, trees: Mapping[Side, Tree], wanted: Wanted, console
 
 
 def _rate(row: Row, trees: Mapping[Side, Tree], wanted: Wanted, console: Console) -> float | None:
-    """Return at which rate a row runs; None for a backlog."""
+    """Return the rate at which a row runs; None for a backlog."""
     if row.rate is None and not row.half_rate_of:
         return None
     return wanted.rate or row.rate or _half_rate(ROWS[row.half_rate_of], trees, console)
 
 
 def _half_rate(row: Row, trees: Mapping[Side, Tree], console: Console) -> float:
-    """Return half of what the slower tree can do: both get the same."""
+    """Return half of the rate that the slower tree reaches: both trees get the same rate."""
     outcomes = _run(row, trees, row.load(_HALF_OF_THIS_MANY, None), 1, "finding a rate", console)
     return min(outcome.figures[0].value for outcome in outcomes.values()) / 2
 
@@ -81,7 +81,7 @@ def _run_all(
 def _run(
     row: Row, trees: Mapping[Side, Tree], load: Load, pair: int, name: str, console: Console
 ) -> dict[Side, Outcome]:
-    """Run one pair and say what it gave."""
+    """Run one pair, and report its figures."""
     began = time.monotonic()
 
     def say(text: str) -> None:
@@ -111,8 +111,9 @@ def _print_notes(outcomes: Sequence[Outcome], console: Console) -> None:
     shares = [100 * outcome.others for outcome in outcomes]
     console.print(
         f"other processes had {statistics.median(shares):.0f} % of the machine's CPU "
-        f"({min(shares):.0f} to {max(shares):.0f} %)", highlight=False,
-    )  # fmt: skip
+        f"({min(shares):.0f} to {max(shares):.0f} %)",
+        highlight=False,
+    )
 
 
 def _short(name: str) -> str:

@@ -1,4 +1,4 @@
-"""What the purchases of the load earn under ``purchases.yaml``, computed from that file's words and no code of ours."""
+"""What the purchases of the load earn under ``purchases.yaml``, computed without any code of the product."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _CENTS = 100
 
 
 def points_of(purchase: Any) -> int:
-    """Return the points of an order: 1 a whole dollar, 1 more a whole dollar of own brands, down per order."""
+    """Return the points of an order: 1 per whole dollar, and 1 more per whole dollar of own brands."""
     lines = [line for line in purchase["lines"] if not _NEVER_EARNS & set(line["category"])]
     own = [line for line in lines if line["brand"] == "Private"]
     return _dollars(lines) + _dollars(own)
@@ -26,7 +26,7 @@ def _dollars(lines: Iterable[Any]) -> int:
 
 
 def points_by_order(events: Iterable[Event]) -> dict[str, int]:
-    """Return what each order earns; orders that earn nothing have no points event and are left out."""
+    """Return what each order earns, without orders that earn nothing, because these have no points event."""
     orders = (pydantic_core.from_json(value) for _member, value, _headers, _topic in events)
     found = {order["order_id"]: points_of(order) for order in orders}
     return {order: points for order, points in found.items() if points}

@@ -1,4 +1,4 @@
-"""What workers, Postgres and everybody else on the machine use while a row is measured."""
+"""Measures the CPU of workers, Postgres and all other processes on the machine."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ class Used(NamedTuple):
     """CPU seconds.
 
     Attributes:
-        workers: By service.
-        postgres: Of all its processes.
-        others: The share of the machine that went to what is no part of the run.
+        workers: Those of each service's worker.
+        postgres: Those of all its processes.
+        others: The share of the machine's CPU that went to processes outside the run.
     """
 
     workers: dict[str, float]
@@ -29,7 +29,7 @@ class Used(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Meter:
-    """The time that everything had used when this reading was taken."""
+    """The CPU time that everything had used at one reading."""
 
     site: Site
     running: Sequence[Worker]
@@ -48,7 +48,7 @@ class Meter:
         return cls(site, running, time.monotonic(), workers, postgres, own + sum(workers.values()) + postgres, _busy())
 
     def used(self) -> Used:
-        """Return what was used since."""
+        """Return what was used since this reading."""
         now = Meter.read(self.site, self.running)
         workers = {service: value - self.workers[service] for service, value in now.workers.items()}
         capacity = (now.at - self.at) * (psutil.cpu_count() or 1)
@@ -57,6 +57,6 @@ class Meter:
 
 
 def _busy() -> float:
-    """Return the seconds in which the machine's processors worked, for this machine or, stolen, for another one."""
+    """Return the busy seconds of the machine's processors, time stolen for other machines included."""
     times = psutil.cpu_times()
     return sum(getattr(times, name, 0.0) for name in ("user", "nice", "system", "irq", "softirq", "steal"))

@@ -1,4 +1,4 @@
-"""What a deployment publishes, heard as a subscriber hears it."""
+"""Consumes what a deployment publishes, as a subscriber does."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _SURPLUS_SECONDS = 0.5
 
 
 class Output(NamedTuple):
-    """One event that was published, and when it was heard, on the monotonic clock."""
+    """One published event, and when it was received, on the monotonic clock."""
 
     at: float
     type: str
@@ -30,22 +30,22 @@ class Output(NamedTuple):
 
 
 class Outputs:
-    """Listens from the beginning; only keeps what comes, for whoever decodes it has the CPU later."""
+    """Consumes from the beginning, and only stores what comes: it is decoded later, when CPU is free."""
 
     def __init__(self, settings: Settings, wait_ms: int = 25) -> None:
-        """Listen to a deployment.
+        """Consume from a deployment.
 
         Args:
-            settings: Where it is.
-            wait_ms: How long the broker may keep a fetch, and with it what comes meanwhile: the embedded one does.
-                Less is more exact, and takes CPU from the workers.
+            settings: The deployment's settings.
+            wait_ms: How long the broker may hold a fetch, and with it (the embedded broker) what arrives meanwhile.
+                A shorter time is more exact, but takes CPU from the workers.
         """
         self._settings = settings
         self._wait_ms = wait_ms
         self._consumer: Any = None
         self._listener: asyncio.Task[None] | None = None
         self._found: dict[str, list[Output]] = {topic: [] for topic in _TOPICS}
-        #: When the last event came, on the monotonic clock.
+        #: When the last event arrived, on the monotonic clock.
         self.last_at = 0.0
 
     async def __aenter__(self) -> Self:
@@ -71,11 +71,11 @@ class Outputs:
         await self._consumer.stop()
 
     def pause(self) -> None:
-        """Fetch nothing, so that somebody else has the CPU."""
+        """Stop fetching, so that others have the CPU."""
         self._consumer.pause(*self._consumer.assignment())
 
     def go_on(self) -> None:
-        """Fetch again."""
+        """Resume fetching."""
         self._consumer.resume(*self._consumer.assignment())
 
     async def _listen(self) -> None:
@@ -86,24 +86,24 @@ class Outputs:
                 self._found[topic].extend(_output(record, now) for record in records)
 
     def count(self, topic: str) -> int:
-        """Return how many events came on a topic."""
+        """Return how many events arrived on a topic."""
         return len(self._found[topic])
 
     def after(self, topic: str, count: int) -> list[Output]:
-        """Return what came on a topic after so many events."""
+        """Return the events of a topic after the first ``count``."""
         return self._found[topic][count:]
 
     def counts(self) -> dict[str, int]:
-        """Return how many events came on each topic."""
+        """Return how many events arrived on each topic."""
         return {topic: len(found) for topic, found in self._found.items()}
 
     @property
     def quiet_seconds(self) -> float:
-        """How long nothing has come."""
+        """How long no event has arrived."""
         return time.monotonic() - self.last_at
 
     def check(self) -> None:
-        """Raise where something was refused, or nothing can be heard any more."""
+        """Raise if an event was refused, or if the consumer has failed."""
         assert self._listener is not None
         if self._listener.done():
             raise RunFailed(f"the outputs cannot be read: {self._listener.exception()!r}")
@@ -111,10 +111,10 @@ class Outputs:
             raise RunFailed(f"an event of the load was refused: {refused.value[:500].decode(errors='replace')}")
 
     async def results(self) -> dict[str, int]:
-        """Return how many events of each type came, and how many points they moved; waits for some that are too many.
+        """Return how many events of each type arrived, and how many points they moved, after waiting for surplus ones.
 
         Raises:
-            RunFailed: Something was refused, or published twice although nothing failed.
+            RunFailed: An event was refused, or published twice although nothing failed.
         """
         await asyncio.sleep(_SURPLUS_SECONDS)
         self.check()

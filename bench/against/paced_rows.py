@@ -60,15 +60,15 @@ async def _redemption_outcome(stage: Stage, _load: Load, measured: Sequence[Meas
 async def _timed(
     stage: Stage, load: Load, part: Sequence[Event], topic: str, field: str, expected: set[str]
 ) -> Measured:
-    """Publish events at their rate, and time their answers from the moment at which each event is sent.
+    """Publish events at their rate, and measure the time from sending each event to its answer.
 
     Args:
-        stage: Whose turn it is.
-        load: Names the rate.
+        stage: The side whose turn it is.
+        load: The load, for its rate.
         part: The events.
-        topic: Of the answers (short name).
-        field: Of the data of both: what an event and its answer have in common.
-        expected: The events that have an answer, by that field.
+        topic: The topic of the answers (short name).
+        field: The field that an event and its answer have in common.
+        expected: The values of that field for which an answer is expected.
     """
     names = [_field(event[1], field) for event in part]
     before = stage.outputs.count(topic)
@@ -97,11 +97,26 @@ def _outcome(measured: Sequence[Measured], results: dict[str, int]) -> Outcome:
 
 
 LATENCY_ROW = Row(
-    "from a purchase to its points event, at half the rate of the row purchases", _PURCHASE_SECONDS, "wall", _WAIT_MS,
-    lambda _folder: PURCHASES, purchase_load, prepare_purchases, _time_purchases, _purchase_outcome,
+    "from a purchase to its points event, at half the rate of the row purchases",
+    _PURCHASE_SECONDS,
+    "wall",
+    _WAIT_MS,
+    lambda _folder: PURCHASES,
+    purchase_load,
+    prepare_purchases,
+    _time_purchases,
+    _purchase_outcome,
     half_rate_of="purchases",
-)  # fmt: skip
+)
 REDEMPTIONS_ROW = Row(
-    "from a redemption to its answer, by redeem alone", _REDEMPTION_SECONDS, "manual", _WAIT_MS,
-    lambda _folder: FLOW, _redemption_load, _prepare_redemptions, _time_redemptions, _redemption_outcome, rate=100,
-)  # fmt: skip
+    "from a redemption to its answer, by redeem alone",
+    _REDEMPTION_SECONDS,
+    "manual",
+    _WAIT_MS,
+    lambda _folder: FLOW,
+    _redemption_load,
+    _prepare_redemptions,
+    _time_redemptions,
+    _redemption_outcome,
+    rate=100,
+)

@@ -1,4 +1,4 @@
-"""The interpreter for a revision: this one, or one with the packages that the revision's lock file names."""
+"""The interpreter for a revision: this one, or one with the packages in the revision's lock file."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ _SHOWN_CHARACTERS = 800
 def interpreter_for(repository: Path, tree: Path, say: Callable[[str], None]) -> Path:
     """Return the interpreter that runs a checked-out revision.
 
-    Where its lock file differs it gets an environment of its own, kept under ``.cache/`` by what the lock file says.
-    The revision itself is never installed: its folder is put on the path.
+    If its lock file differs, it gets its own environment, kept under ``.cache/`` by the lock file's content. The
+    revision itself is never installed: its folder is put on the path.
 
     Raises:
         UsageError: The revision has no lock file, or the packages cannot be installed.
@@ -36,10 +36,8 @@ def interpreter_for(repository: Path, tree: Path, say: Callable[[str], None]) ->
         shutil.rmtree(folder, ignore_errors=True)
         python = str(folder / "bin" / "python")
         _run(sys.executable, "-m", "venv", str(folder))
-        _run(
-            python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--require-hashes",
-            "-r", str(wanted),
-        )  # fmt: skip
+        quietly = ("--quiet", "--disable-pip-version-check")
+        _run(python, "-m", "pip", "install", *quietly, "--require-hashes", "-r", str(wanted))
         (folder / "installed").touch()
     return folder / "bin" / "python"
 

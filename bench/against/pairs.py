@@ -1,4 +1,4 @@
-"""In which order two sides run, and what their figures say about each other. Pure."""
+"""The order in which two sides run, and the comparison of their figures. Pure."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ class Pair(NamedTuple):
 
 
 class Comparison(NamedTuple):
-    """One figure of all pairs: the medians of both sides, and new divided by old within a pair.
+    """One figure over all pairs: the medians of both sides, and the ratio new to old within a pair.
 
-    ``ratio`` is the median of the ratios, ``lowest`` and ``highest`` are their ends; None where an old figure is 0.
+    ``ratio`` is the median of the ratios, ``lowest`` and ``highest`` are their range; None if an old figure is 0.
     """
 
     new: Figure
@@ -34,9 +34,9 @@ class Comparison(NamedTuple):
 
 
 def turns(pair: int, parts: int) -> Iterator[tuple[int, Side]]:
-    """Yield whose turn it is with which part of the load: new, old, old, new, … in one pair, old, new, … in the next.
+    """Yield (part of the load, side) turn by turn: new, old, old, new, … in one pair, old, new, … in the next.
 
-    So what drifts hits both sides alike, be it within seconds or within minutes.
+    So a drift of the machine affects both sides alike, within seconds as well as within minutes.
     """
     for part in range(parts):
         order: tuple[Side, Side] = ("new", "old") if (pair + part) % 2 else ("old", "new")
@@ -50,7 +50,7 @@ def parts_of(events: Sequence[Event], parts: int) -> list[Sequence[Event]]:
 
 
 def compare(pairs: Sequence[Pair]) -> list[Comparison]:
-    """Compare every figure; those of a row are the same, in the same order, in each run."""
+    """Compare every figure; each run of a row has the same figures in the same order."""
     return [
         _compared([pair.new[number] for pair in pairs], [pair.old[number] for pair in pairs])
         for number in range(len(pairs[0].new))
@@ -70,6 +70,6 @@ def _median(figures: Sequence[Figure]) -> Figure:
 
 
 def difference(expected: Mapping[str, int], found: Mapping[str, int]) -> str:
-    """Say where a run's results differ from those of the runs before it; empty where they agree."""
+    """Return how a run's results differ from those of the runs before it; empty if they agree."""
     names = [name for name in {**expected, **found} if expected.get(name) != found.get(name)]
     return ", ".join(f"{name}: {found.get(name, 0):,} instead of {expected.get(name, 0):,}" for name in names)

@@ -1,4 +1,4 @@
-"""Another revision of this repository, checked out beside it for the length of a comparison."""
+"""Another revision of this repository, checked out beside it for the duration of a comparison."""
 
 from __future__ import annotations
 
@@ -28,21 +28,21 @@ def commit_of(repository: Path, revision: str) -> str:
 
 
 def is_changed(repository: Path) -> bool:
-    """Tell whether files differ from the commit that is checked out, new ones included."""
+    """Return whether files, including new ones, differ from the commit that is checked out."""
     return bool(_git(repository, "status", "--porcelain").stdout.strip())
 
 
 @contextmanager
 def checked_out(repository: Path, commit: str) -> Iterator[Path]:
-    """Check a commit out into a temporary folder; folder and registration are removed whatever happens.
+    """Check a commit out into a temporary folder; the worktree is removed whatever happens.
 
     Raises:
-        UsageError: git could not.
+        UsageError: git failed.
     """
     folder = Path(tempfile.mkdtemp(prefix="loyalty-revision-")).resolve()
     tree = folder / commit
     try:
-        # Without hooks: they are of this checkout, and may take their time.
+        # Without hooks: they belong to this checkout, and may take long.
         done = _git(
             repository, "-c", "core.hooksPath=/dev/null", "worktree", "add", "--detach", "--quiet", str(tree), commit
         )
@@ -60,5 +60,8 @@ def checked_out(repository: Path, commit: str) -> Iterator[Path]:
 def _git(repository: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(  # noqa: S603
         ["git", "-C", str(repository), *arguments],  # noqa: S607 - whichever git the user works with
-        capture_output=True, text=True, check=False, timeout=_SECONDS,
-    )  # fmt: skip
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=_SECONDS,
+    )

@@ -1,4 +1,4 @@
-"""What a row is: a program, a load, and what is measured of a tree under it."""
+"""A row: a program, a load, and what is measured of a tree under that load."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ from bench.load import Event
 from bench.running import RunFailed
 from bench.servers import running_servers
 
-#: A pair that takes longer than this, and than its load at this rate, does not get anywhere.
+#: A pair that takes longer than this, and longer than its load takes at this rate, has failed.
 _LEAST_SECONDS = 300
 _LEAST_RATE = 100
 
 
 class Load(NamedTuple):
-    """What both trees get, in this order.
+    """What both trees process, in this order.
 
     Attributes:
-        first: Warms the workers up, and prepares members.
-        events: What is measured.
-        rate: Events a second, where they do not wait as a backlog.
+        first: Events that warm the workers up and prepare members.
+        events: The events that are measured.
+        rate: Events per second; None for a backlog.
     """
 
     first: Sequence[Event]
@@ -38,12 +38,12 @@ class Load(NamedTuple):
 
 
 class Outcome(NamedTuple):
-    """What one tree gave in one pair.
+    """The results of one tree in one pair.
 
     Attributes:
-        figures: To be compared.
-        results: What came out, by kind: every run must have the same.
-        others: Share of the machine's CPU that went to what is no part of the run.
+        figures: The figures to compare.
+        results: How many outputs there were of each kind: every run must have the same.
+        others: The share of the machine's CPU that went to processes outside the run.
     """
 
     figures: list[Figure]
@@ -53,21 +53,21 @@ class Outcome(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One row.
+    """A row of the comparison.
 
     Attributes:
         says: What it measures.
-        size: How many events are measured; of those that come at a rate, seconds.
-        clock: Which clock the program goes by.
+        size: How many events are measured; in rows with a rate, for how many seconds.
+        clock: The clock that the program uses.
         wait_ms: See ``Outputs``.
-        program: Returns the program file; told a folder in which it may be written.
-        load: Makes the load of a number of events, at a rate.
-        prepare: Starts workers and makes them warm.
-        measure: Gives them a part of the load.
-        outcome: Makes figures of all turns, and makes sure that everything came out.
-        parts: How often within a pair each side has its turn, with a part of the load.
-        rate: Events a second; None for a backlog, or where it is found out first.
-        half_rate_of: The row of which half the rate is the rate of this one.
+        program: Returns the program file; its argument is a folder for a file that must be written.
+        load: Returns the load for a number of events and a rate.
+        prepare: Starts workers and warms them up.
+        measure: Measures a part of the load.
+        outcome: Computes the figures of all turns, and checks that no output is missing.
+        parts: How many turns each side has within a pair, each with a part of the load.
+        rate: Events per second; None for a backlog, or if the rate is measured first.
+        half_rate_of: The row whose rate, halved, is the rate of this one.
     """
 
     says: str
@@ -87,14 +87,14 @@ class Row:
 def run_pair(
     row: Row, trees: Mapping[Side, Tree], load: Load, pair: int, say: Callable[[str], None]
 ) -> dict[Side, Outcome]:
-    """Run a row once on both trees, each on servers of its own, in turns of seconds.
+    """Run a row once on both trees, each on its own servers, in turns of seconds.
 
     Args:
-        row: What to run.
-        trees: Both of them.
-        load: What they get.
-        pair: The number of the pair, from 1 on: whose turn is first.
-        say: Told when the workers are ready, which takes as long as the turns.
+        row: The row to run.
+        trees: Both trees.
+        load: The load.
+        pair: The number of the pair, from 1; it decides which side begins.
+        say: Called when the workers are ready, which takes as long as the turns.
 
     Raises:
         RunFailed: A worker ended, something is missing in the outputs, or it took too long.
@@ -125,7 +125,8 @@ async def _in_turns(
     stages: dict[Side, Stage] = {}
     measured: dict[Side, list[Measured]] = {side: [] for side in sites}
     async with AsyncExitStack() as stack:
-        for side, site in sites.items():
+        # By turns: whoever is warmed up first has the older PostgreSQL.
+        for side, site in sorted(sites.items(), reverse=bool(pair % 2)):
             stages[side] = await stack.enter_async_context(staged(site, row.wait_ms))
             with _named(site.tree):
                 await row.prepare(stages[side], load)
@@ -144,7 +145,7 @@ async def _in_turns(
 
 @contextmanager
 def _named(tree: Tree) -> Iterator[None]:
-    """Say of what goes wrong whose it is."""
+    """Add the tree's name to errors."""
     try:
         yield
     except RunFailed as problem:

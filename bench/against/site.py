@@ -1,4 +1,4 @@
-"""One run of one tree: its topics, its tables and its workers, on servers that nobody used before."""
+"""One run of one tree: its topics, tables and workers, on new servers."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from devstack.embedded.process import free_port
 from shared.settings import Settings
 
 _PREFIX = "bench"
-#: The embedded broker lets a group wait for half of this before it has its first partition.
+#: The embedded broker lets a group wait for half of this before it assigns partitions.
 _SESSION_SECONDS = 10
 
 
@@ -38,8 +38,8 @@ class Site:
     """A tree and the servers of one run.
 
     Attributes:
-        variables: The settings of its workers and commands, as environment variables. Only what a benchmark needs:
-            the defaults are the tree's own, and a part of what is measured.
+        variables: The settings of its workers and commands, as environment variables, and only those that a benchmark
+            needs: the tree's own defaults are part of what is measured.
         settings: The same for this side, which sends the load and listens.
     """
 
@@ -53,25 +53,31 @@ class Site:
     def of(cls, tree: Tree, servers: Running, clock: str) -> Site:
         """Return the site of a tree on servers; ``clock`` is ``wall`` or ``manual``."""
         values = {
-            "kafka_brokers": f"127.0.0.1:{servers.broker.port}", "kafka_idempotence": "false",
-            "topic_prefix": _PREFIX, "topic_partitions": str(PARTITIONS), "database_url": servers.url,
-            "database_schema": _PREFIX, "session_seconds": str(_SESSION_SECONDS), "rebalance_seconds": "2",
-            "clock": clock, "log_level": "warning",
+            "kafka_brokers": f"127.0.0.1:{servers.broker.port}",
+            "kafka_idempotence": "false",
+            "topic_prefix": _PREFIX,
+            "topic_partitions": str(PARTITIONS),
+            "database_url": servers.url,
+            "database_schema": _PREFIX,
+            "session_seconds": str(_SESSION_SECONDS),
+            "rebalance_seconds": "2",
+            "clock": clock,
+            "log_level": "warning",
             **{name: str(value) for name, value in json.loads(os.environ.get("LOYALTY_BENCH_SETTINGS", "{}")).items()},
-        }  # fmt: skip
+        }
         variables = {f"LOYALTY_{name.upper()}": value for name, value in values.items()}
-        # A stack that runs in the tree must not lend its settings.
+        # The settings of a stack that runs in the tree must not be used.
         variables["LOYALTY_HOME"] = str(servers.folder / "home")
         return cls(tree, servers, variables, Settings.model_validate(values))
 
     def deploy(self, program: Path) -> None:
-        """Make tables and topics and publish a program, by the tree's own commands."""
+        """Create tables and topics and publish a program, with the tree's own commands."""
         for command in (["database", "migrate"], ["topics", "create"], ["program", "publish", str(program)]):
             self.tree.run(self._report(), self.variables, "cli", *command)
 
     @contextmanager
     def workers(self, *services: str) -> Iterator[list[Worker]]:
-        """Run one worker of each service; at the end, make sure that all of them ran the tree's own code."""
+        """Run one worker of each service; at the end, check that all of them ran the tree's own code."""
         found: list[Worker] = []
         with stopped_at_the_end() as processes:
             for service in services:

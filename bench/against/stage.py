@@ -1,4 +1,4 @@
-"""A tree whose workers run warm and stand still between their turns."""
+"""A tree with warm workers that are halted between their turns."""
 
 from __future__ import annotations
 
@@ -18,22 +18,22 @@ from bench.load import Event
 from bench.running import RunFailed, check_alive
 from devstack.sender import Sender
 
-#: After standing still a worker has timers to catch up with, and perhaps a fetch that timed out.
+#: After a halt a worker has timers to catch up with, and perhaps a fetch that timed out.
 _BREATH_SECONDS = 0.5
-#: Nobody misses halted workers, for the embedded broker expels no silent member of a group. But a fetch of theirs that
-#: is under way fails after 40 seconds, and that must not happen in a turn of theirs.
+#: Halted workers keep their partitions, because the embedded broker does not expel silent members of a group. But a
+#: pending fetch of theirs fails after 40 seconds, and that must not happen during their turn.
 _HALTED_SECONDS = 30
 _POLL_SECONDS = 0.05
 
 
 class Measured(NamedTuple):
-    """What one turn gave.
+    """The results of one turn.
 
     Attributes:
-        events: How many.
-        seconds: From the first of them to the last output.
-        used: CPU in this time.
-        latencies: Seconds to each answer, where that is what is measured.
+        events: The number of events.
+        seconds: The time from the first event to the last output.
+        used: The CPU used in this time.
+        latencies: Seconds to each answer, in rows that measure this.
     """
 
     events: int
@@ -44,7 +44,7 @@ class Measured(NamedTuple):
 
 @dataclass(slots=True)
 class Stage:
-    """The workers of a site, what they publish, and what was sent to them so far."""
+    """The workers of a site, their outputs, and what was sent to them so far."""
 
     site: Site
     outputs: Outputs
@@ -53,12 +53,12 @@ class Stage:
     sent: list[Event] = field(default_factory=list)
 
     def start(self, *services: str) -> None:
-        """Start workers, in the place of those that run."""
+        """Start workers in place of those that are running."""
         self._running.close()
         self.workers = self._running.enter_context(self.site.workers(*services))
 
     async def send(self, events: Sequence[Event], rate: float | None = None) -> list[float]:
-        """Publish events, all of them acknowledged; return when each one was sent, on the monotonic clock."""
+        """Publish events, wait until all are acknowledged; return when each was sent, on the monotonic clock."""
         times = []
         async with Sender(self.site.settings, rate) as sender:
             for event in events:
@@ -70,7 +70,7 @@ class Stage:
 
     @asynccontextmanager
     async def turn(self) -> AsyncIterator[None]:
-        """Let the workers run, and stand still afterwards."""
+        """Let the workers run, and halt them afterwards."""
         self.outputs.go_on()
         self._signal(signal.SIGCONT)
         await asyncio.sleep(_BREATH_SECONDS)
@@ -78,13 +78,13 @@ class Stage:
         self.rest()
 
     def rest(self) -> None:
-        """Let the workers stand still in the middle of whatever they do; they use no CPU until their next turn."""
+        """Halt the workers in the middle of whatever they do; they use no CPU until their next turn."""
         self._signal(signal.SIGSTOP)
         self.outputs.pause()
 
     @contextmanager
     def halted(self) -> Iterator[None]:
-        """Let the workers stand still while something is prepared for them."""
+        """Halt the workers while something is prepared for them."""
         began = time.monotonic()
         self._signal(signal.SIGSTOP)
         yield
@@ -98,20 +98,20 @@ class Stage:
                 worker.process.popen.send_signal(number)
 
     async def until_published(self, topic: str, count: int) -> None:
-        """Wait until so many events came on a topic."""
+        """Wait until a number of events has arrived on a topic."""
         while self.outputs.count(topic) < count:
             self.check()
             await asyncio.sleep(_POLL_SECONDS)
 
     def check(self) -> None:
-        """Raise where waiting is in vain: a worker has ended, or an event was refused."""
+        """Raise if waiting makes no sense: a worker has ended, or an event was refused."""
         self.outputs.check()
         check_alive(worker.process for worker in self.workers)
 
 
 @asynccontextmanager
 async def staged(site: Site, wait_ms: int) -> AsyncIterator[Stage]:
-    """Listen to a site, and stop its workers at the end; see ``Outputs`` for ``wait_ms``."""
+    """Consume a site's outputs, and stop its workers at the end; see ``Outputs`` for ``wait_ms``."""
     async with Outputs(site.settings, wait_ms) as outputs:
         with ExitStack() as running:
             yield Stage(site, outputs, running)

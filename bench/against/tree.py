@@ -1,4 +1,4 @@
-"""A tree under test: its code, its interpreter, and how its commands are run."""
+"""A tree under test: its code, its interpreter, and how to run its commands."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ class Tree:
     """One of the two revisions.
 
     Attributes:
-        name: As it is printed.
-        root: Where its code is.
+        name: The name that is printed.
+        root: The folder of its code.
         python: The interpreter that has its packages.
         packages: Names of packages that must come from ``root`` and nowhere else.
     """
@@ -32,22 +32,27 @@ class Tree:
     packages: frozenset[str]
 
     def run(self, report: Path, variables: Mapping[str, str], module: str, *arguments: str) -> None:
-        """Run a module to its end, as ``python -m`` does.
+        """Run a module as ``python -m`` does, and wait for its end.
 
         Raises:
-            RunFailed: It did not succeed, or ran code that is not this tree's.
+            RunFailed: It failed, or ran code of another tree.
         """
         done = subprocess.run(  # noqa: S603
-            self._command(report, module, arguments), env=self._environment(variables), cwd=self.root,
-            capture_output=True, text=True, check=False, timeout=_COMMAND_SECONDS,
-        )  # fmt: skip
+            self._command(report, module, arguments),
+            env=self._environment(variables),
+            cwd=self.root,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=_COMMAND_SECONDS,
+        )
         if done.returncode:
             said = (done.stderr or done.stdout).strip()[-_SHOWN_CHARACTERS:]
             raise RunFailed(f"{self.name}: {module} {' '.join(arguments)} failed: {said}")
         witness.check(report, self.root, [module.partition(".")[0]])
 
     def start(self, report: Path, variables: Mapping[str, str], log: Path, module: str, *arguments: str) -> Process:
-        """Start a module as ``python -m`` does; whoever stops it checks the report."""
+        """Start a module as ``python -m`` does; whoever stops it must check the report."""
         return start(self._command(report, module, arguments), self._environment(variables), log, self.root)
 
     def _command(self, report: Path, module: str, arguments: Sequence[str]) -> list[str]:
@@ -55,6 +60,6 @@ class Tree:
         return [str(self.python), "-c", witness.PROGRAM, str(report), packages, module, *arguments]
 
     def _environment(self, variables: Mapping[str, str]) -> dict[str, str]:
-        """Return this process's environment without settings of the product and with the tree first on the path."""
+        """Return this process's environment without the product's settings, and with the tree first on the path."""
         kept = {name: value for name, value in os.environ.items() if not name.startswith("LOYALTY_")}
         return {**kept, **variables, "PYTHONPATH": str(self.root)}

@@ -1,7 +1,7 @@
-"""Tells which code a process of a tree under test ran.
+"""Finds out which code a process of a tree under test ran.
 
-An editable installation puts this tree on every path of its virtual environment, so a wrong path would measure this
-tree against itself, and nobody would notice.
+An editable installation puts this tree on the path of its virtual environment, so with a wrong path this tree would be
+compared with itself, and nobody would notice.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from pathlib import Path
 
 from bench.running import RunFailed
 
-#: Runs a module as ``python -m`` does, and writes at its end which file each module of the product came from.
+#: Runs a module as ``python -m`` does, and at its end writes from which file each module of the product came.
 #: Arguments: the report, the names of the product's packages, the module, its own arguments.
 PROGRAM = """
 import atexit, json, pathlib, runpy, sys
@@ -28,20 +28,20 @@ runpy.run_module(module, run_name="__main__", alter_sys=True)
 
 
 def packages_of(*roots: Path) -> frozenset[str]:
-    """Return the names of the packages that stand in the roots of trees."""
+    """Return the names of the packages in the roots of trees."""
     return frozenset(found.parent.name for root in roots for found in root.glob("*/__init__.py"))
 
 
 def check(report: Path, root: Path, needed: Collection[str] = ()) -> None:
-    """Make sure that all code of the product came from one tree.
+    """Check that all code of the product came from one tree.
 
     Args:
-        report: What the process wrote at its end.
-        root: The tree.
-        needed: Modules that must have been there.
+        report: The file that the process wrote at its end.
+        root: The root of the tree.
+        needed: Modules that must have been loaded.
 
     Raises:
-        RunFailed: Something came from elsewhere, or it is not known where from.
+        RunFailed: A module came from elsewhere, or its origin is unknown.
     """
     if not report.exists():
         raise RunFailed(f"a process ended without saying which code it ran ({report.name})")

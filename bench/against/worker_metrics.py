@@ -1,4 +1,4 @@
-"""What a worker says of itself on ``/metrics``, as far as it tells whether there is work left."""
+"""Reads from a worker's ``/metrics`` whether it has work left."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ _SECONDS = 5
 
 
 class Progress(NamedTuple):
-    """How far a worker is.
+    """The progress of a worker.
 
     Attributes:
-        handled: Records, whatever became of them.
-        publishing: Batches whose messages Kafka has not acknowledged.
-        topics: What the worker reads (short names); none before it has a partition.
+        handled: The number of records handled, whatever the result.
+        publishing: The number of batches whose messages Kafka has not acknowledged.
+        topics: The topics that the worker reads (short names); empty before it has a partition.
     """
 
     handled: int
@@ -25,10 +25,10 @@ class Progress(NamedTuple):
     topics: frozenset[str]
 
     def is_done(self, records: Mapping[str, int]) -> bool:
-        """Tell whether the worker has handled all records of its topics, and published what came of them.
+        """Return whether the worker has handled all records of its topics and published the results.
 
         Args:
-            records: How many there are, by topic (short name).
+            records: The number of records by topic (short name).
         """
         return (
             bool(self.topics)
@@ -38,13 +38,13 @@ class Progress(NamedTuple):
 
 
 def fetch(port: int) -> Progress:
-    """Ask a worker of this machine."""
+    """Read the metrics of a worker on this machine."""
     with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=_SECONDS) as answer:
         return parse(answer.read().decode())
 
 
 def parse(page: str) -> Progress:
-    """Read a page of metrics."""
+    """Parse a page of metrics."""
     samples = [sample for family in text_string_to_metric_families(page) for sample in family.samples]
     return Progress(
         _sum(sample.value for sample in samples if sample.name == "loyalty_events_total"),

@@ -93,6 +93,7 @@ async def tiers(
     if members and changes:
         raise UsageError("--members and --changes are two questions; ask one of them")
     async with database(settings_for(home)) as connection:
+        from shared.database.pool import fetch_map
         from shared.queries.words import versions
 
         program = list((await versions(connection)).values())[-1]
@@ -109,7 +110,7 @@ async def tiers(
             rows = await connection.fetch(_CHANGES, ladder.wallet, str(program.zone))
             _show(("month", "change", "old_tier", "tier", "changes"), rows, as_json, as_csv)
             return
-        found = dict(await connection.fetch(_COUNT_TIERS, ladder.wallet))
+        found = await fetch_map(connection, _COUNT_TIERS, ladder.wallet)
     # A tier that is not on the ladder any more has members until the service has treated them all.
     gone = [{"tier": tier, "name": "", "members": number} for tier, number in found.items() if tier not in order]
     counted = [{"tier": one.tier, "name": one.name, "members": found.get(one.tier, 0)} for one in ladder.tiers]

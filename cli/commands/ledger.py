@@ -61,6 +61,7 @@ async def audit_ledger(
     home: Home = DEFAULT_HOME,
 ) -> None:
     """Check every invariant over the whole ledger; exit status 1 if anything is wrong."""
+    from shared.database.pool import only_row
     from shared.ledger.audit.runner import audit
 
     settings = settings_for(home)
@@ -73,7 +74,7 @@ async def audit_ledger(
                     console.print(f"{'✗' if wrong else '✓'} {check.name}: {check.promise}", markup=False)
         if replay:
             found += await _replayed(connection, settings.record_bytes, as_json)
-        size = await connection.fetchrow("select count(*), (select count(*) from account) from entry")
+        size = await only_row(connection, "select count(*), (select count(*) from account) from entry")
     if as_json:
         print_json({"entries": size[0], "accounts": size[1], "findings": [finding._asdict() for finding in found]})
     elif found:

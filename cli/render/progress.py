@@ -18,7 +18,7 @@ from rich.progress import (
 from rich.text import Text
 
 from cli.output import errors, say
-from shared.database.pool import Connection
+from shared.database.pool import Connection, only_row
 
 #: How often figures are read: for a bar, and for lines.
 _BAR_SECONDS, _LINE_SECONDS = 1.0, 5.0
@@ -69,7 +69,7 @@ class Report:
         """
         if time.monotonic() - self._told_at < (_BAR_SECONDS if self._bar else _LINE_SECONDS):
             return
-        members, points = await self._connection.fetchrow(_FIGURES)
+        members, points = await only_row(self._connection, _FIGURES)
         figures = f"{points:,} points earned by {members:,} members"
         if self._bar and self._task is not None:
             self._bar.update(self._task, description=f"{self._doing} {where}", figures=figures)

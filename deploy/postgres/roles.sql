@@ -1,10 +1,10 @@
--- Makes the roles of the services, or gives them their passwords anew; as often as you like, by psql as a superuser:
+-- Creates the roles of the services and sets their passwords; can be repeated. Run it with psql as a superuser:
 --
 --   LOYALTY_EARN_PASSWORD=… LOYALTY_REDEEM_PASSWORD=… LOYALTY_TIERS_PASSWORD=… LOYALTY_NOTIFY_PASSWORD=… \
 --     psql --file deploy/postgres/roles.sql
 --
--- What the roles may do is granted by `loyalty database migrate`. The names are those of the schema `loyalty`;
--- for a deployment in another schema: psql --set schema=<schema>.
+-- `loyalty database migrate` grants the roles their rights. The names are those for the schema `loyalty`; for a
+-- deployment in another schema: psql --set schema=<schema>.
 
 \set ON_ERROR_STOP on
 \if :{?schema}
@@ -21,7 +21,7 @@
 \getenv notify_password LOYALTY_NOTIFY_PASSWORD
 
 begin;
--- Two runs at a time would both find a role missing.
+-- Two concurrent runs would both find a role missing.
 select pg_advisory_xact_lock(hashtext('loyalty roles')) \g /dev/null
 
 select format('create role %I', name)

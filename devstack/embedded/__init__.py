@@ -1,1 +1,1 @@
-"""PostgreSQL and a Kafka broker on a bare machine: prepared and started from Python packages (or Maven artifacts)."""
+"""PostgreSQL and a Kafka broker from Python packages (or Maven artifacts), for machines without Docker."""

@@ -1,7 +1,7 @@
-"""Runs the stack's broker and makes its topics each time it comes up: the embedded one forgets them at a restart.
+"""Runs the stack's broker and creates its topics at each start: the embedded broker forgets them at a restart.
 
-``python -m devstack.embedded.broker {tansu|kafka} PORT FOLDER`` becomes the broker: the supervisor's process id is the
-broker's own, so that nothing is left behind when it is killed. A child makes the topics once the port answers.
+``python -m devstack.embedded.broker {tansu|kafka} PORT FOLDER`` becomes the broker: the process that the supervisor
+knows is the broker itself, so that killing it leaves nothing behind. A child creates the topics once the port answers.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ _READY_SECONDS = 60.0
 
 
 def broker_command(kind: str, port: int, folder: Path) -> Command:
-    """Return how to start a broker of a kind ("tansu" or "kafka")."""
+    """Return the command that starts a broker of a kind ("tansu" or "kafka")."""
     return kafka.prepare(folder, port) if kind == "kafka" else tansu.command(port)
 
 
 def make_topics(port: int) -> None:
-    """Wait for the broker and make the topics that are missing."""
+    """Wait for the broker, and create the topics that are missing."""
     wait_for("the broker", lambda: accepts(port), _READY_SECONDS)
     settings = Settings()
     admin = Admin(settings.kafka_brokers)
@@ -34,7 +34,7 @@ def make_topics(port: int) -> None:
 
 
 def main() -> None:
-    """Become the broker named by the arguments."""
+    """Become the broker that the arguments name."""
     kind, port, folder = sys.argv[1], int(sys.argv[2]), Path(sys.argv[3])
     command = broker_command(kind, port, folder)
     multiprocessing.get_context("spawn").Process(target=make_topics, args=(port,)).start()

@@ -1,4 +1,4 @@
-"""Apache Kafka (KRaft, one node) from Maven artifacts and a JDK: the real broker, without Docker."""
+"""Apache Kafka (KRaft, one node) from Maven artifacts and a JDK, without Docker."""
 
 from __future__ import annotations
 
@@ -42,8 +42,8 @@ rootLogger.level=warn
 rootLogger.appenderRef.c.ref=C
 """
 
-#: Sessions and registrations are short, for tests kill members and brokers; the cleaner's buffer and the index
-#: sizes are small, for the default heap would not hold them.
+#: Sessions and registrations are short, because tests kill consumers and brokers; the cleaner's buffer and the indexes
+#: are small, because the heap could not hold the default sizes.
 _PROPERTIES = """process.roles=broker,controller
 node.id=1
 controller.quorum.voters=1@127.0.0.1:{controller}
@@ -71,7 +71,7 @@ log.index.size.max.bytes=1048576
 
 
 def why_not() -> str | None:
-    """Return what is missing to run Apache Kafka here, as something to do; None if nothing is."""
+    """Return what to do before Apache Kafka can run here; None if nothing is missing."""
     missing = [name for name in ("java", "mvn") if shutil.which(name) is None]
     if not missing:
         return None
@@ -83,7 +83,7 @@ def why_not() -> str | None:
 
 
 def fetch() -> Path:
-    """Fetch the artifacts once and return the folder of jars.
+    """Download the artifacts once, and return the folder of jars.
 
     Raises:
         UsageError: Java or Maven is missing, or Maven failed.
@@ -99,11 +99,21 @@ def fetch() -> Path:
         pom.write_text(_POM)
         done = subprocess.run(  # noqa: S603
             [
-                shutil.which("mvn") or "mvn", "-B", "-ntp", "-q", "-f", str(pom), "dependency:copy-dependencies",
-                "-DincludeScope=runtime", f"-DoutputDirectory={jars}",
+                shutil.which("mvn") or "mvn",
+                "-B",
+                "-ntp",
+                "-q",
+                "-f",
+                str(pom),
+                "dependency:copy-dependencies",
+                "-DincludeScope=runtime",
+                f"-DoutputDirectory={jars}",
             ],
-            capture_output=True, text=True, check=False, timeout=600,
-        )  # fmt: skip
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=600,
+        )
         if done.returncode:
             raise UsageError(f"Maven could not fetch Apache Kafka {VERSION}: {done.stdout.strip()[-800:]}")
         done_mark.touch()
@@ -111,9 +121,9 @@ def fetch() -> Path:
 
 
 def prepare(folder: Path, port: int) -> Command:
-    """Write the settings, format the storage once, and return how to start the broker.
+    """Write the settings, format the storage once, and return the command that starts the broker.
 
-    Data that is already in ``folder`` is kept: topics and records survive a restart.
+    Existing data in ``folder`` is kept: topics and records survive a restart.
     """
     jars = fetch()
     folder.mkdir(parents=True, exist_ok=True)
@@ -123,14 +133,20 @@ def prepare(folder: Path, port: int) -> Command:
     logging = folder / "log4j2.properties"
     logging.write_text(_LOGGING)
     java = (
-        shutil.which("java") or "java", *_JAVA, f"-Dlog4j2.configurationFile={logging}",
-        "-cp", f"{jars}/*",
-    )  # fmt: skip
+        shutil.which("java") or "java",
+        *_JAVA,
+        f"-Dlog4j2.configurationFile={logging}",
+        "-cp",
+        f"{jars}/*",
+    )
     if not (data / "meta.properties").exists():
         done = subprocess.run(  # noqa: S603
             [*java, "kafka.tools.StorageTool", "format", "-t", _CLUSTER_ID, "-c", str(properties)],
-            capture_output=True, text=True, check=False, timeout=120,
-        )  # fmt: skip
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=120,
+        )
         if done.returncode:
             raise UsageError(f"Kafka's storage could not be formatted: {done.stderr.strip()[-800:]}")
     return Command((*java, "kafka.Kafka", str(properties)))

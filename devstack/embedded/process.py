@@ -1,4 +1,4 @@
-"""What it takes to run a server: its command, its environment, its user."""
+"""What is needed to run a server: its command, environment and user, free ports, and waiting for it."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class Command:
     Attributes:
         argv: Program and arguments.
         environment: Added to the environment of the parent.
-        user: Run as this user; None for the present one.
+        user: Run as this user; None: the current one.
     """
 
     argv: tuple[str, ...]
@@ -29,7 +29,7 @@ class Command:
 
 
 def free_port() -> int:
-    """Return a TCP port that nothing on the loopback interface listens on."""
+    """Return a TCP port of the loopback interface on which nothing listens."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
@@ -37,7 +37,7 @@ def free_port() -> int:
 
 
 def port_is_free(port: int) -> bool:
-    """Tell whether a port of the loopback interface can be listened on."""
+    """Return whether a port of the loopback interface is free."""
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
@@ -48,7 +48,7 @@ def port_is_free(port: int) -> bool:
 
 
 def accepts(port: int) -> bool:
-    """Tell whether something accepts connections on a port of the loopback interface."""
+    """Return whether something accepts connections on a port of the loopback interface."""
     with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
         return True
     return False
@@ -58,7 +58,7 @@ def wait_for(what: str, ready: Callable[[], bool], seconds: float, log: Path | N
     """Wait until ``ready()``.
 
     Raises:
-        UsageError: It took longer than ``seconds``; names the log to look at.
+        UsageError: It took longer than ``seconds``; the message names the log.
     """
     deadline = time.monotonic() + seconds
     while not ready():
@@ -69,5 +69,5 @@ def wait_for(what: str, ready: Callable[[], bool], seconds: float, log: Path | N
 
 
 def is_root() -> bool:
-    """Tell whether this process is the superuser (never on Windows)."""
+    """Return whether this process runs as root (never on Windows)."""
     return hasattr(os, "geteuid") and os.geteuid() == 0

@@ -1,6 +1,6 @@
 """Starts a server as a child of this process and stops it by its process id: for tests and benchmarks.
 
-The stack that users start is supervised instead, see ``devstack.supervision``.
+The stack that users start is supervised instead: see ``devstack.supervision``.
 """
 
 from __future__ import annotations
@@ -41,9 +41,14 @@ class Server:
         """Start the server and wait until it accepts connections."""
         with self._log.open("ab") as log:
             self._process = subprocess.Popen(  # noqa: S603
-                self._command.argv, env={**os.environ, **self._command.environment}, user=self._command.user,
-                stdout=log, stderr=log, start_new_session=True, cwd="/",
-            )  # fmt: skip
+                self._command.argv,
+                env={**os.environ, **self._command.environment},
+                user=self._command.user,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+                cwd="/",
+            )
         wait_for(self.name, self._is_ready, _READY_SECONDS, self._log)
         return self
 
@@ -52,7 +57,7 @@ class Server:
         self._end(self._stop_signal)
 
     def kill(self) -> None:
-        """Kill it as a power cut would."""
+        """Kill it without any warning."""
         self._end(signal.SIGKILL)
 
     def _end(self, how: int) -> None:
@@ -74,14 +79,14 @@ class Server:
 
 
 def broker_server(kind: str, folder: Path, port: int | None = None) -> Server:
-    """Return a broker of a kind ("tansu" or "kafka") that keeps its files in ``folder``; not started yet."""
+    """Return a broker of a kind ("tansu" or "kafka") with its files in ``folder``, not started yet."""
     port = port or free_port()
     folder.mkdir(parents=True, exist_ok=True)
     return Server(kind, broker_command(kind, port, folder / kind), port, folder / f"{kind}.log")
 
 
 def postgres_server(home: Path, port: int | None = None) -> Server:
-    """Return a PostgreSQL whose data is in ``home``; not started yet."""
+    """Return a PostgreSQL with its data in ``home``, not started yet."""
     port = port or free_port()
     home.mkdir(parents=True, exist_ok=True)
     postgres.prepare(home)
@@ -90,7 +95,7 @@ def postgres_server(home: Path, port: int | None = None) -> Server:
 
 
 def start_postgres(home: Path) -> tuple[Server, str]:
-    """Start a PostgreSQL with our database in it; returns the server and the URL."""
+    """Start a PostgreSQL with our database in it; return the server and the URL."""
     server = postgres_server(home).start()
     wait_for("PostgreSQL", lambda: postgres.answers(home, server.port), _READY_SECONDS, home / "postgres.log")
     asyncio.run(postgres.create_database(home, server.port))

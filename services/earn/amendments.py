@@ -26,8 +26,8 @@ from shared.contracts.points import PointsEarned, PointsReversed, SpendQualified
 from shared.contracts.purchases import PurchaseAmended
 from shared.instants import moment
 from shared.ledger.book import Book
-from shared.program.compiled.occasions import Known
 from shared.program.compiled.program import Program
+from shared.program.compiled.rating_context import MemberContext
 from shared.program.compiled.rules import Rule
 from shared.program.compiled.tallies import Count, Key, is_budget, noting
 from shared.runtime.records import Received
@@ -114,7 +114,7 @@ def amend(
     day = program.day_of(bought_at)
     caps = dict.fromkeys(limit.key(day) for limit in program.book.limits)
     noted: dict[Key, int] = {}
-    known = Known(order.kept.tier, noting(_without(own, order.kept, count, caps), noted), order.kept.member)
+    known = MemberContext(order.kept.tier, noting(_without(own, order.kept, count, caps), noted), order.kept.member)
     rating = rate(program, event.as_bought(bought_at), known, verdicts, rules)
     refused = too_many_points(rating)
     if refused is not None:

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from services.earn.handler import SERVICE, EarnHandler
-from shared.contracts import members, purchases, referrals
 from shared.runtime.app import create_app
 from shared.settings import settings
 
 app = create_app(
     SERVICE,
     EarnHandler(f"/loyalty/{settings().topic_prefix}/{SERVICE}", settings().parked_seconds),
-    topics=(purchases.TOPIC, referrals.TOPIC, members.TOPIC),
 )

@@ -9,9 +9,10 @@ from services.earn.rating.awards import Award, Rating
 from services.earn.terms import terms_of, waits_for
 from shared.contracts.points import PointsEarned, PointsReversed, SpendQualified
 from shared.contracts.purchases import PurchaseAmended
-from shared.ledger.book import Book, Want
+from shared.ledger.book import Book
 from shared.ledger.model import NO_RULE, Cause, Terms
 from shared.ledger.operations import Operation
+from shared.ledger.reversal import ClawbackRequest, claw_back
 from shared.posting.events import award_of, points_earned, points_reversed, spend_qualified
 from shared.program.compiled.program import Program
 
@@ -56,21 +57,21 @@ def post(
     taken_back: list[PointsReversed] = []
     for wallet in dict.fromkeys(change.wallet for change in changes):
         account = book.accounts[order.member, wallet]
-        book.bring_to(account, occurred_at)
+        book.advance_to(account, occurred_at)
         mine = [change for change in changes if change.wallet == wallet]
         # First what is paid more: where one rule pays instead of another, the points are there to be taken back.
         more = [one for one in mine if one.points > 0]
         if more:
             earned.append(_pay(order, more, event, key, occurred_at, program, book))
         wants = [
-            (Want(Cause(key, program.version, one.rule), one.lot, -one.points), program.rules[one.rule].name)
+            (ClawbackRequest(Cause(key, program.version, one.rule), one.lot, -one.points), program.rules[one.rule].name)
             for one in mine
             if one.points < 0
         ]
         if wants:
             policy = program.terms[wallet].on_return
-            taken = book.take_back(
-                account, [want for want, _ in wants], policy=policy, event_at=occurred_at, qualifying=0
+            taken = claw_back(
+                book, account, [want for want, _ in wants], policy=policy, event_at=occurred_at, qualifying=0
             )
             awards = [award_of(name, want.points, want.lot) for want, name in wants]
             taken_back.append(
@@ -110,7 +111,7 @@ def qualify(
     if program.ladder is None or not more:
         return None
     account = book.accounts[order.member, program.ladder.wallet]
-    book.bring_to(account, occurred_at)
+    book.advance_to(account, occurred_at)
     operation = Operation.EARN if more > 0 else Operation.REVERSE
     book.qualify(account, operation, more, cause=Cause(key, program.version, NO_RULE), event_at=occurred_at)
     return spend_qualified(program, account, order.name, operation, more, occurred_at)

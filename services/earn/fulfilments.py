@@ -21,7 +21,7 @@ def decide(batch: Batch, received: Received, order: Order) -> Refused | None:
     lots = dict.fromkeys((award.lot, award.wallet or program.rules[award.rule].wallet) for award in order.awards)
     for lot, wallet in lots:
         account = book.accounts[order.member, wallet]
-        book.bring_to(account, received.occurred_at)
+        book.advance_to(account, received.occurred_at)
         book.fulfil(account, lot, waited_for, Cause(received.key, program.version, NO_RULE))
     batch.effects.fulfilments.append(
         FulfilmentRow(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Final
 
 import msgpack
 
@@ -15,11 +15,13 @@ from services.earn.state import Batch, Effects, Parked, State
 from services.earn.tallies import order_key, tallies_of
 from shared.contracts import members as told
 from shared.contracts import points, purchases, referrals
+from shared.contracts.catalogue import EVENTS, contracts_of
 from shared.contracts.contract import Contract
 from shared.database.pool import Connection
 from shared.errors import LoadAgain
 from shared.instants import BEGINNING
 from shared.ledger import store as ledger
+from shared.ledger.due_lots import load_due
 from shared.ledger.model import Account
 from shared.posting.ledger_handler import LedgerHandler
 from shared.runtime import metrics
@@ -27,23 +29,17 @@ from shared.runtime.handler import Due, Mark
 from shared.runtime.records import Decisions, Received
 from shared.tier_status.read import load as load_standings
 
-SERVICE = "earn"
+SERVICE: Final = "earn"
+_ABOUT_A_MEMBER = frozenset(event.type for event in EVENTS.values() if event.topic == told.TOPIC)
+_ABOUT_AN_ORDER = frozenset(event.type for event in EVENTS.values() if event.of_order)
 
 
-class EarnHandler(LedgerHandler):
+class EarnHandler(LedgerHandler[State, Effects]):
     """Turns purchases into points, takes them back for returns, and rewards referrals."""
 
     service = SERVICE
-    contracts: Mapping[str, Contract] = {
-        purchases.COMPLETED: purchases.PURCHASE_COMPLETED,
-        purchases.RETURNED: purchases.PURCHASE_RETURNED,
-        purchases.FULFILLED: purchases.PURCHASE_FULFILLED,
-        purchases.CANCELLED: purchases.PURCHASE_CANCELLED,
-        purchases.AMENDED: purchases.PURCHASE_AMENDED,
-        purchases.CLAIMED: purchases.PURCHASE_CLAIMED,
-        referrals.REGISTERED: referrals.REFERRAL_REGISTERED,
-        told.UPDATED: told.MEMBER_UPDATED,
-    }
+    contracts: Mapping[str, Contract] = contracts_of(SERVICE)
+    contested = frozenset({"purchase_pkey", "accepted_key_pkey", "referral_friend"})
 
     def __init__(self, source: str, parked_seconds: float = 7 * 86_400) -> None:
         """Make the handler.
@@ -77,7 +73,7 @@ class EarnHandler(LedgerHandler):
         await self._load_lots(connection, state, events)
         await self._load_standings(connection, state, locked)
         asked = any(program.book.asks_members for program in programs.versions)
-        if members and (asked or any(received.type == told.UPDATED for received in events)):
+        if members and (asked or any(received.type in _ABOUT_A_MEMBER for received in events)):
             state.members, state.told_at = await store.load_members(connection, list(touched))
         await self._load_tallies(connection, state, events)
         return state
@@ -149,9 +145,10 @@ class EarnHandler(LedgerHandler):
                 # A registration after the purchase rewards both at the time of the purchase.
                 for one in (member, *referrers.get(member, ())):
                     reach(one, order.occurred_at, takes=False)
-        needed = {id(account): account for account in ledger.due_within(state.accounts, until)}
-        needed |= {id(a): a for (member, _), a in state.accounts.items() if member in whole}
-        await ledger.load_lots(connection, list(needed.values()))
+        await ledger.load_lots(connection, [a for (member, _), a in state.accounts.items() if member in whole])
+        due = [account for account in ledger.due_within(state.accounts, until) if account.member not in whole]
+        ends = [until.get(account.member, BEGINNING) for account in due]
+        await load_due(connection, due, ends, state.programs[-1])
 
     async def _load_standings(self, connection: Connection, state: State, locked: Sequence[Account]) -> None:
         ladders = {p.ladder.wallet for p in self._programs.versions if p.ladder is not None and p.needs_tier}
@@ -159,15 +156,15 @@ class EarnHandler(LedgerHandler):
         if accounts:
             state.standings = await load_standings(connection, accounts)
 
-    def decide(self, state: State, events: Sequence[Received], mark: Mark) -> Decisions:
+    def decide(self, state: State, events: Sequence[Received], mark: Mark) -> Decisions[Effects]:
         """Decide about events in offset order; pure but for the state, which belongs to this batch."""
         batch = Batch(state, Effects(verdicts=self.verdicts), mark, self._source, points.TOPIC)
         process(batch, events)
         return batch.decisions
 
-    async def store(self, connection: Connection, decisions: Decisions, mark: Mark) -> None:
+    async def store(self, connection: Connection, decisions: Decisions[Effects], mark: Mark) -> None:
         """Write orders, returns, referrals, entries, lots and accounts."""
-        effects: Effects = decisions.effects
+        effects = decisions.effects
         await store.write(connection, effects)
         await ledger.write(connection, effects.posting, mark.recorded_at)
 
@@ -188,20 +185,34 @@ class EarnHandler(LedgerHandler):
         state.parked = await store_parked.parked_of(connection, self.contracts, members, before, due.limit)
         return state if state.parked else None
 
-    def decide_due(self, state: State, due: Due, mark: Mark) -> Decisions:
+    def decide_due(self, state: State, due: Due, mark: Mark) -> Decisions[Effects]:
         """Give up on what has waited too long; ``facts`` are the keys of what waited and of its order."""
         del due
+        return self._give_up(state, [parked for of_order in state.parked.values() for parked in of_order], mark)
+
+    def replay_sweep(self, state: State, due: Due, facts: bytes, mark: Mark) -> Decisions[Effects]:
+        """Give up again on what the facts name."""
+        del due
+        keys = [tuple(one) for one in msgpack.unpackb(facts)["given_up"]]
+        given_up = {
+            (order_key, parked.received.key): parked
+            for order_key, _key in keys
+            for parked in state.parked.get(order_key, ())
+        }
+        return self._give_up(state, [given_up[one] for one in keys if one in given_up], mark)
+
+    def _give_up(self, state: State, given_up: Sequence[Parked], mark: Mark) -> Decisions[Effects]:
         batch = Batch(state, Effects(), mark, self._source, points.TOPIC)
-        given_up: list[Parked] = [parked for of_order in state.parked.values() for parked in of_order]
         for parked in given_up:
+            state.parked[parked.order_key] = [one for one in state.parked[parked.order_key] if one is not parked]
             give_up(batch, parked)
         keys = [[parked.order_key, parked.received.key] for parked in given_up]
         batch.decisions.facts = msgpack.packb({"given_up": keys})
         return batch.decisions
 
-    def count(self, decisions: Decisions) -> None:
+    def count(self, decisions: Decisions[Effects]) -> None:
         """Count points issued and taken back by wallet and rule; remember some accounts for the running audit."""
-        effects: Effects = decisions.effects
+        effects = decisions.effects
         self._remember(effects.posting)
         for (wallet, rule), issued in effects.issued.items():
             metrics.POINTS_ISSUED.labels(wallet, rule).inc(issued)

@@ -6,16 +6,21 @@ from services.earn.orders import Refused
 from services.earn.state import Batch, ToldMember
 from shared.contracts.members import MemberUpdated
 from shared.instants import BEGINNING
-from shared.program.compiled.occasions import Member
+from shared.program.compiled.rating_context import Member
 from shared.runtime.records import Received
 
 
 def decide(batch: Batch, received: Received) -> Refused | None:
-    """Remember what was told of a member; an older story than the one that is known changes nothing."""
+    """Remember what was told of a member."""
     event: MemberUpdated = received.event
-    state = batch.state
-    if received.occurred_at >= state.told_at.get(event.member_id, BEGINNING):
-        state.told_at[event.member_id] = received.occurred_at
-        state.members[event.member_id] = told = Member.told(event)
-        batch.effects.members[event.member_id] = ToldMember(received.occurred_at, told)
+    remember(batch, event.member_id, Member.from_event(event), received.occurred_at)
     return None
+
+
+def remember(batch: Batch, member: str, told: Member, occurred_at: int) -> None:
+    """Remember a member as of an instant; an older story than the one that is known changes nothing."""
+    state = batch.state
+    if occurred_at >= state.told_at.get(member, BEGINNING):
+        state.told_at[member] = occurred_at
+        state.members[member] = told
+        batch.effects.members[member] = ToldMember(occurred_at, told)

@@ -12,8 +12,8 @@ import jiter
 from services.earn.rating.awards import POINTS_MAX, Rating
 from shared.instants import BEGINNING
 from shared.posting.events import OrderName
-from shared.program.compiled.occasions import UNTOLD, Member
 from shared.program.compiled.program import Program
+from shared.program.compiled.rating_context import UNKNOWN_MEMBER, Member
 from shared.program.compiled.tallies import Key
 
 
@@ -62,7 +62,7 @@ class Kept(NamedTuple):
 
     tier: int = 0
     counts: Mapping[Key, int] = {}
-    member: Member = UNTOLD
+    member: Member = UNKNOWN_MEMBER
 
 
 NOTHING_KEPT = Kept()
@@ -101,7 +101,7 @@ class Order:
             kept["tier"] = self.kept.tier
         if self.kept.counts:
             kept["counts"] = [[*key, number] for key, number in self.kept.counts.items()]
-        if self.kept.member is not UNTOLD:
+        if self.kept.member is not UNKNOWN_MEMBER:
             kept["member"] = member_as_kept(self.kept.member)
         return kept
 
@@ -190,5 +190,5 @@ def read_result(text: str) -> tuple[list[Line], list[Paid], Kept]:
         for name, quantity, amount, qualifies, *more in result["lines"]
     ]
     counts = {(name, period): number for name, period, number in result.get("counts", ())}
-    member = read_member(result["member"]) if "member" in result else UNTOLD
+    member = read_member(result["member"]) if "member" in result else UNKNOWN_MEMBER
     return lines, [Paid(*kept) for kept in result["awards"]], Kept(result.get("tier", 0), counts, member)

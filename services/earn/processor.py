@@ -9,6 +9,7 @@ from services.earn import purchases as bought
 from services.earn.orders import Refused
 from services.earn.state import Batch
 from shared.contracts import purchases, referrals
+from shared.contracts.catalogue import EVENTS
 from shared.contracts.members import UPDATED
 from shared.runtime.records import Received
 
@@ -20,7 +21,6 @@ DECISIONS: Mapping[str, Decision] = {
     referrals.REGISTERED: registrations.decide,
     UPDATED: members.decide,
 }
-_OWN_IDS = ("return_id", "cancellation_id", "amendment_id", "referral_id", "order_id", "member_id")
 
 
 def process(batch: Batch, events: Sequence[Received]) -> None:
@@ -38,7 +38,7 @@ def process(batch: Batch, events: Sequence[Received]) -> None:
 
 def _decide(batch: Batch, received: Received) -> None:
     refused = DECISIONS[received.type](batch, received)
-    if batch.book.lapses:
+    if batch.book.timed_effects:
         batch.announce_lapses()
     if refused is not None:
         batch.refuse(received, *refused)
@@ -50,8 +50,7 @@ def _decide(batch: Batch, received: Received) -> None:
 
 
 def _conflict(received: Received, known: bytes) -> str:
-    event = received.event
-    name = next((getattr(event, field) for field in _OWN_IDS if hasattr(event, field)), "?")
+    name = getattr(received.event, EVENTS[received.type].name_field or "member_id")
     return (
         f"{name} of {received.source} was accepted with other content: "
         f"hash {known.hex()} then, {received.content_hash.hex()} now; nothing was changed"

@@ -18,8 +18,8 @@ from shared.contracts.purchases import PurchaseCompleted
 from shared.ledger.model import NO_RULE, Cause, Terms
 from shared.ledger.operations import Operation
 from shared.posting.events import award_of, points_earned, spend_qualified
-from shared.program.compiled.occasions import UNTOLD, Known
 from shared.program.compiled.program import Program, in_force
+from shared.program.compiled.rating_context import UNKNOWN_MEMBER, MemberContext
 from shared.program.compiled.tallies import PURCHASES, Count, Key, never_counted, noting
 from shared.runtime.records import Received
 
@@ -69,7 +69,7 @@ def _no_program(purchase: PurchaseCompleted) -> Refused:
     )
 
 
-def _known(batch: Batch, program: Program, received: Received) -> tuple[Known, Kept]:
+def _known(batch: Batch, program: Program, received: Received) -> tuple[MemberContext, Kept]:
     """Return what is known beside the purchase, and what of it is kept: filled while the rating asks."""
     state, book = batch.state, program.book
     member_id: str = received.event.member_id
@@ -77,7 +77,7 @@ def _known(batch: Batch, program: Program, received: Received) -> tuple[Known, K
     if program.ladder is not None and program.needs_tier:
         account = state.accounts[member_id, program.ladder.wallet]
         tier = batch.tiers.number_at(account, program.ladder, received.occurred_at)
-    member = state.members.get(member_id, UNTOLD)
+    member = state.members.get(member_id, UNKNOWN_MEMBER)
     kept = Kept(tier)
     count: Count = never_counted
     if book.counts:
@@ -86,9 +86,9 @@ def _known(batch: Batch, program: Program, received: Received) -> tuple[Known, K
         if book.counts_purchases:
             count(PURCHASES)  # an amendment may make a rule apply that does not look at it now
         kept = kept._replace(counts=noted)
-    if book.asks is not None:
-        kept = kept._replace(member=member.only(book.asks))
-    return Known(tier, count, member), kept
+    if book.member_fields is not None:
+        kept = kept._replace(member=member.only(book.member_fields))
+    return MemberContext(tier, count, member), kept
 
 
 def _post(
@@ -107,7 +107,7 @@ def _post(
     if ladder is None or ladder.wallet in by_wallet or not qualifying:
         return events, None
     account = batch.book.accounts[order.member, ladder.wallet]
-    batch.book.bring_to(account, order.occurred_at)
+    batch.book.advance_to(account, order.occurred_at)
     cause = Cause(order.key, program.version, NO_RULE)
     batch.book.qualify(account, Operation.EARN, qualifying, cause=cause, event_at=order.occurred_at)
     return events, spend_qualified(program, account, order.name, Operation.EARN, qualifying, order.occurred_at)
@@ -119,7 +119,7 @@ def _earn(
     """Post the awards of one wallet; the first entry carries the amount that counts towards the tier."""
     book, wallet = batch.book, awards[0].wallet
     account = book.accounts[order.member, wallet]
-    book.bring_to(account, order.occurred_at)
+    book.advance_to(account, order.occurred_at)
     repaid = 0
     first: Terms | None = None
     paid: list[AwardEvent] = []

@@ -14,13 +14,13 @@ from services.earn.state import Batch, Referral
 from shared.contracts import points
 from shared.contracts.points import PointsEarned, PointsReversed
 from shared.instants import BEGINNING, NEVER, iso, microseconds
-from shared.ledger.book import Want
 from shared.ledger.model import FRIEND_RULE, REFERRER_RULE, Cause, Terms
+from shared.ledger.reversal import ClawbackRequest, claw_back
 from shared.posting.events import OrderName, award_of, points_earned, points_reversed, referral_changed
 from shared.program.compiled.calendar import start_of_day
-from shared.program.compiled.occasions import UNTOLD, Member
 from shared.program.compiled.program import Program
 from shared.program.compiled.program import Referral as ReferralTerms
+from shared.program.compiled.rating_context import UNKNOWN_MEMBER, Member
 from shared.runtime.records import Received
 
 #: The names of the two rewards where events name rules.
@@ -109,8 +109,8 @@ def _earn(batch: Batch, referral: Referral, program: Program, member: str, rule:
     assert referral.qualified_at is not None, "qualified by the caller"
     wallet, number = program.referral.referrer if rule == REFERRER_RULE else program.referral.friend
     account, occurred_at = batch.book.accounts[member, wallet], referral.qualified_at
-    batch.book.bring_to(account, occurred_at)
-    terms = _terms(program, wallet, occurred_at, batch.state.members.get(member, UNTOLD))
+    batch.book.advance_to(account, occurred_at)
+    terms = _terms(program, wallet, occurred_at, batch.state.members.get(member, UNKNOWN_MEMBER))
     cause = Cause(referral.key, program.version, rule)
     repaid = batch.book.earn(account, number, terms=terms, cause=cause, event_at=occurred_at)
     awards = [award_of(RULES[rule], number, terms.lot_id())]
@@ -167,10 +167,10 @@ def _reverse(
     else:
         member, lot, (wallet, number) = referral.friend, referral.friend_lot, program.referral.friend
     account, occurred_at = batch.book.accounts[member, wallet], received.occurred_at
-    batch.book.bring_to(account, occurred_at)
-    want = Want(Cause(received.key, program.version, rule), lot, number)
-    taken = batch.book.take_back(
-        account, [want], policy=program.terms[wallet].on_return, event_at=occurred_at, qualifying=0
+    batch.book.advance_to(account, occurred_at)
+    want = ClawbackRequest(Cause(received.key, program.version, rule), lot, number)
+    taken = claw_back(
+        batch.book, account, [want], policy=program.terms[wallet].on_return, event_at=occurred_at, qualifying=0
     )
     name = order.name._replace(referral_id=referral.referral_id)
     awards = [award_of(RULES[rule], number, lot)]

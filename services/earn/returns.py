@@ -18,9 +18,10 @@ from services.earn.state import Batch
 from shared.contracts import points
 from shared.contracts.points import PointsReversed, SpendQualified
 from shared.contracts.purchases import PurchaseCancelled, PurchaseReturned
-from shared.ledger.book import Book, Want
+from shared.ledger.book import Book
 from shared.ledger.model import NO_RULE, Cause
 from shared.ledger.operations import Operation
+from shared.ledger.reversal import ClawbackRequest, claw_back
 from shared.posting.events import award_of, points_reversed, spend_qualified
 from shared.program.compiled.program import Program
 from shared.program.compiled.tallies import Key, is_budget
@@ -157,22 +158,22 @@ def take_back(
         - qualifying_back(order.lines[index], before.get(index))
         for index, _quantity, _amount in back
     )
-    by_wallet: dict[str, list[tuple[Want, str]]] = {}
+    by_wallet: dict[str, list[tuple[ClawbackRequest, str]]] = {}
     for award, wanted in zip(order.awards, by_award, strict=True):
         rule = program.rules[award.rule]
-        want = Want(Cause(key, program.version, award.rule), award.lot, wanted)
+        want = ClawbackRequest(Cause(key, program.version, award.rule), award.lot, wanted)
         by_wallet.setdefault(award.wallet or rule.wallet, []).append((want, rule.name))
     events: list[PointsReversed] = []
     qualified = None
     ladder_wallet = program.ladder.wallet if program.ladder else None
     for wallet in dict.fromkeys([*by_wallet, *([ladder_wallet] if ladder_wallet else [])]):
         account = book.accounts[order.member, wallet]
-        book.bring_to(account, occurred_at)
+        book.advance_to(account, occurred_at)
         wants = [(want, name) for want, name in by_wallet.get(wallet, []) if want.points]
         if wants:
-            taken = book.take_back(
-                account, [want for want, _ in wants], policy=program.terms[wallet].on_return, event_at=occurred_at,
-                qualifying=-qualifying,
+            taken = claw_back(
+                book, account, [want for want, _ in wants], policy=program.terms[wallet].on_return,
+                event_at=occurred_at, qualifying=-qualifying,
             )  # fmt: skip
             awards = [award_of(name, want.points, want.lot) for want, name in wants]
             events.append(

@@ -11,7 +11,7 @@ from services.earn.orders import Order
 from services.earn.rating.awards import Verdict
 from services.earn.rows import AmendmentRow, FulfilmentRow, OrderRow, ParkedRow, ParkedState, ReturnRow
 from shared.posting.ledger_batch import LedgerBatch, LedgerEffects, LedgerState
-from shared.program.compiled.occasions import Member
+from shared.program.compiled.rating_context import Member
 from shared.program.compiled.rules import Rule
 from shared.program.compiled.tallies import PURCHASES
 from shared.runtime.records import Received

@@ -6,8 +6,9 @@ Everything here is read after the account locks: what another worker was storing
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
+import asyncpg
 import jiter
 import pydantic_core
 
@@ -24,8 +25,8 @@ from services.earn.rows import (
 )
 from services.earn.state import Effects, Place, TallyKey
 from services.earn.store_referrals import write_referrals
-from shared.database.pool import Connection
-from shared.program.compiled.occasions import Member
+from shared.database.pool import Connection, fetch_map
+from shared.program.compiled.rating_context import Member
 from shared.program.compiled.tallies import PURCHASES, Key
 
 _OPEN_BUDGETS = """
@@ -63,7 +64,7 @@ select o.* from unnest($1::text[]) as m(member) cross join lateral (
 
 async def known_keys(connection: Connection, orders: Sequence[bytes], others: Sequence[bytes]) -> dict[bytes, bytes]:
     """Return the content hash of what was accepted before, by key: orders, and everything else."""
-    return dict(await connection.fetch(_KNOWN, orders, others))
+    return await fetch_map(connection, _KNOWN, orders, others)
 
 
 async def load_orders(connection: Connection, keys: Sequence[bytes]) -> dict[bytes, Order]:
@@ -80,7 +81,7 @@ async def orders_of(connection: Connection, members: Sequence[str]) -> dict[str,
     return found
 
 
-async def _with_returns(connection: Connection, rows: Sequence[Mapping[str, Any]]) -> dict[bytes, Order]:
+async def _with_returns(connection: Connection, rows: Sequence[asyncpg.Record]) -> dict[bytes, Order]:
     orders: dict[bytes, Order] = {}
     for row in rows:
         lines, awards, kept = read_result(row["result"])
@@ -112,9 +113,11 @@ async def load_tallies(connection: Connection, wanted: Collection[TallyKey]) -> 
     found = {(member, name, period): amount for member, name, period, amount in rows}
     uncounted = [key[0] for key in wanted if key[1:] == PURCHASES and key not in found]
     if uncounted:
-        counted = dict(await connection.fetch(
-            "select member, count(*) from purchase where member = any($1::text[]) group by member", uncounted
-        ))  # fmt: skip
+        counted = await fetch_map(
+            connection,
+            "select member, count(*) from purchase where member = any($1::text[]) group by member",
+            uncounted,
+        )
         found |= {(member, *PURCHASES): counted.get(member, 0) for member in uncounted}
     return found
 

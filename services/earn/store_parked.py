@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from typing import Any
+
+import asyncpg
 
 from services.earn.state import Parked, Place
 from shared.contracts.contract import Contract
-from shared.database.pool import Connection
+from shared.database.pool import Connection, fetch_map
 from shared.runtime.decode import decode
 from shared.runtime.packed import unpack_records
 
@@ -38,11 +39,12 @@ async def parked_too_long(connection: Connection, before: int, shards: int, shar
 
 async def count_waiting(connection: Connection, orders: Sequence[bytes]) -> dict[bytes, int]:
     """Return how many returns and fulfilments wait for some orders, by the order's key."""
-    return dict(await connection.fetch(
+    return await fetch_map(
+        connection,
         "select order_key, count(*) from parked where order_key = any($1::uuid[]) and state = 'waiting' "
         "group by order_key",
         orders,
-    ))  # fmt: skip
+    )
 
 
 async def parked_of(
@@ -57,7 +59,7 @@ async def parked_of(
     return _parked(rows, contracts)
 
 
-def _parked(rows: Sequence[Mapping[str, Any]], contracts: Mapping[str, Contract]) -> dict[bytes, list[Parked]]:
+def _parked(rows: Sequence[asyncpg.Record], contracts: Mapping[str, Contract]) -> dict[bytes, list[Parked]]:
     found: dict[bytes, list[Parked]] = defaultdict(list)
     for row in rows:
         origin = (row["topic"], row["partition"], row["epoch"])

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import fields
 
 from services.earn.state import Effects, Referral
-from shared.database.pool import Connection
+from shared.database.pool import Connection, fetch_map
 
 #: Registrations are decided one after another: who brought whom must never become a circle.
 _REFERRALS_LOCK = "select pg_advisory_xact_lock(hashtext('loyalty referrals ' || current_schema()))"
@@ -38,10 +38,11 @@ async def share_referrals(connection: Connection) -> None:
 
 async def links(connection: Connection, members: Sequence[str]) -> dict[str, str]:
     """Return the referrers of members whose referral may still change, by friend; read before any lock."""
-    return dict(await connection.fetch(
+    return await fetch_map(
+        connection,
         "select friend, referrer from referral where friend = any($1::text[]) and state in ('open', 'qualified')",
         members,
-    ))  # fmt: skip
+    )
 
 
 async def load_referrals(connection: Connection, friends: Sequence[str]) -> dict[str, Referral]:
@@ -64,7 +65,7 @@ async def rewarded_at(connection: Connection, referrers: Sequence[str]) -> dict[
 
 async def above(connection: Connection, referrers: Sequence[str]) -> dict[str, str]:
     """Return who brought the referrers, and those, and so on."""
-    return dict(await connection.fetch(_ABOVE, referrers))
+    return await fetch_map(connection, _ABOVE, referrers)
 
 
 def _parameters(first: int, count: int) -> str:

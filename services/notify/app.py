@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from services.notify.handler import SERVICE, NotifyHandler
-from shared.contracts import points, profiles, rewards, tiers
 from shared.runtime.app import create_app
 from shared.settings import settings
 
 app = create_app(
     SERVICE,
     NotifyHandler(f"/loyalty/{settings().topic_prefix}/{SERVICE}", settings().clock),
-    topics=(points.TOPIC, tiers.TOPIC, rewards.TOPIC, profiles.TOPIC),
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated, Literal
 
 from pydantic import Field, TypeAdapter
@@ -10,7 +11,6 @@ from pydantic.dataclasses import dataclass
 from shared.contracts import points, rewards, tiers
 from shared.contracts.contract import Contract
 from shared.contracts.fields import CONTRACT, Identifier, Moment, Source
-from shared.contracts.profiles import PROFILE_UPDATED
 
 Amount = Annotated[int, Field(ge=0)]
 #: An instant as our services write it: "never" is one that does not come.
@@ -91,10 +91,9 @@ class RewardRedeemed:
 Heard = PointsExpiring | PointsEarned | TierChanged | ReferralQualified | RewardRedeemed
 
 #: The business keys name the event; what it means, and so what is told once, is in ``news``.
-CONTRACTS: dict[str, Contract] = {
+HEARD: Mapping[str, Contract] = {
     contract.type: contract
     for contract in (
-        PROFILE_UPDATED,
         Contract(
             points.EXPIRING,
             TypeAdapter(PointsExpiring),

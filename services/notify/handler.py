@@ -4,24 +4,26 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from typing import Final
 
 import prometheus_client
 
 from services.notify import processor, store
-from services.notify.consumed_events import CONTRACTS
+from services.notify.consumed_events import HEARD
 from services.notify.state import Effects, State
 from services.notify.triggers import news_of
 from shared.contracts import profiles
+from shared.contracts.catalogue import PRIVATE_TOPICS, contracts_of
 from shared.contracts.contract import Contract
 from shared.database.pool import Connection
 from shared.logs import logger
 from shared.program.cache import Programs
-from shared.runtime import journal
+from shared.runtime.clock import horizon
 from shared.runtime.handler import Due, Mark
 from shared.runtime.records import Decisions, Received
 from shared.settings import Clock
 
-SERVICE = "notify"
+SERVICE: Final = "notify"
 NOTIFICATIONS = prometheus_client.Counter(
     "loyalty_notifications", "News decided: sent, or suppressed for a reason", ["kind", "state", "reason"]
 )
@@ -37,8 +39,9 @@ class NotifyHandler:
     """
 
     service = SERVICE
-    contracts: Mapping[str, Contract] = CONTRACTS
-    private = frozenset({profiles.TOPIC})
+    contracts: Mapping[str, Contract] = contracts_of(SERVICE, HEARD.__getitem__)
+    contested = frozenset({"notification_pkey"})
+    private = PRIVATE_TOPICS
     answers = False
     sweeps = False
 
@@ -67,7 +70,7 @@ class NotifyHandler:
         news = [one for received in heard for one in news_of(programs[-1], received.type, received.event)]
         members = {one.member for one in news} | {r.event.member_id for r in events if r.type == profiles.UPDATED}
         await store.lock_members(connection, sorted(members))
-        now, _recorded_at = await journal.horizon(connection, self._clock, 0)
+        now, _recorded_at = await horizon(connection, self._clock, 0)
         state = State(programs, now)
         if members:
             state.profiles = await store.read_profiles(connection, list(members))
@@ -77,13 +80,18 @@ class NotifyHandler:
             state.gone = await store.causes_gone(connection, fresh, programs[-1])
         return state
 
-    def decide(self, state: State, events: Sequence[Received], mark: Mark) -> Decisions:
+    def decide(self, state: State, events: Sequence[Received], mark: Mark) -> Decisions[Effects]:
         """Decide about events in offset order; pure but for the state, to which what is decided is added."""
         return processor.process(state, events, mark, self._source)
 
-    async def store(self, connection: Connection, decisions: Decisions, mark: Mark) -> None:
+    def replay(self, state: State, events: Sequence[Received], facts: bytes, mark: Mark) -> Decisions[Effects]:
+        """Decide with what was known of members then: nothing of that is in the archive but the facts."""
+        state.recall(facts)
+        return self.decide(state, events, mark)
+
+    async def store(self, connection: Connection, decisions: Decisions[Effects], mark: Mark) -> None:
         """Write notifications and profiles."""
-        effects: Effects = decisions.effects
+        effects = decisions.effects
         await store.add_notifications(connection, effects.rows)
         await store.keep_profiles(connection, effects.profiles, mark.recorded_at)
 
@@ -95,7 +103,11 @@ class NotifyHandler:
         """Return None: whoever makes time pass in the ledger publishes an event about it."""
         return
 
-    def decide_due(self, state: None, due: Due, mark: Mark) -> Decisions:  # noqa: ARG002 - as above
+    def decide_due(self, state: State, due: Due, mark: Mark) -> Decisions[Effects]:  # noqa: ARG002 - as above
+        """Decide nothing."""
+        return Decisions(Effects())
+
+    def replay_sweep(self, state: State, due: Due, facts: bytes, mark: Mark) -> Decisions[Effects]:  # noqa: ARG002
         """Decide nothing."""
         return Decisions(Effects())
 
@@ -107,9 +119,9 @@ class NotifyHandler:
         """Return nothing: notify writes no ledger."""
         return []
 
-    def count(self, decisions: Decisions) -> None:
+    def count(self, decisions: Decisions[Effects]) -> None:
         """Count what was decided, and log templates that failed; neither shows who it was about."""
-        effects: Effects = decisions.effects
+        effects = decisions.effects
         counted = Counter((one.news.kind, one.reason) for one in effects.decisions)
         for (kind, reason), number in counted.items():
             NOTIFICATIONS.labels(kind, "suppressed" if reason else "sent", reason or "").inc(number)

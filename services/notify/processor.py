@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import pydantic_core
 
-from services.notify.consumed_events import CONTRACTS
+from services.notify.consumed_events import HEARD
 from services.notify.decision import decide_news
 from services.notify.state import Decision, Effects, NotificationRow, Profile, State, Used
 from services.notify.triggers import news_of
@@ -38,14 +38,14 @@ class Batch:
 
     state: State
     effects: Effects
-    decisions: Decisions
+    decisions: Decisions[Effects]
     used: Used
     program: Program
     mark: Mark
     source: str
 
 
-def process(state: State, events: Sequence[Received], mark: Mark, source: str) -> Decisions:
+def process(state: State, events: Sequence[Received], mark: Mark, source: str) -> Decisions[Effects]:
     """Decide about events in offset order.
 
     The newest version of the program decides, so no version has to wait for what was told, and ``latest_at`` stays at
@@ -89,7 +89,7 @@ def _tell(batch: Batch, received: Received) -> None:
 
 #: Who decides about an event, by type.
 DECISIONS: Mapping[str, Callable[[Batch, Received], None]] = {
-    **dict.fromkeys(CONTRACTS, _tell),
+    **dict.fromkeys(HEARD, _tell),
     profiles.UPDATED: _take_profile,
 }
 

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from services.redeem.handler import SERVICE, RedeemHandler
-from shared.contracts import redemptions
 from shared.runtime.app import create_app
 from shared.settings import settings
 
 app = create_app(
     SERVICE,
     RedeemHandler(f"/loyalty/{settings().topic_prefix}/{SERVICE}"),
-    topics=(redemptions.TOPIC,),
 )

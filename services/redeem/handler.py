@@ -3,30 +3,33 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Final
 
 import msgpack
 
 from services.redeem import store
 from services.redeem.processor import apply_due, begin, process
 from services.redeem.state import Effects, State
-from shared.contracts import redemptions
+from shared.contracts.catalogue import contracts_of
 from shared.contracts.contract import Contract
 from shared.database.pool import Connection
 from shared.ledger import store as ledger
+from shared.ledger.due_lots import load_due
 from shared.posting.ledger_handler import LedgerHandler
 from shared.runtime import metrics
 from shared.runtime.handler import Due, Mark
 from shared.runtime.records import Decisions, Received
 from shared.tier_status.read import load as load_standings
 
-SERVICE = "redeem"
+SERVICE: Final = "redeem"
 
 
-class RedeemHandler(LedgerHandler):
+class RedeemHandler(LedgerHandler[State, Effects]):
     """Turns points into rewards, and lets lapse what is due."""
 
     service = SERVICE
-    contracts: Mapping[str, Contract] = redemptions.CONTRACTS
+    contracts: Mapping[str, Contract] = contracts_of(SERVICE)
+    contested = frozenset({"redemption_pkey"})
 
     async def load(self, connection: Connection, events: Sequence[Received]) -> State:
         """Lock the members' accounts, then read what is known (the order matters: design §4 step 3)."""
@@ -43,15 +46,15 @@ class RedeemHandler(LedgerHandler):
         state.standings = await load_standings(connection, ladders)
         return state
 
-    def decide(self, state: State, events: Sequence[Received], mark: Mark) -> Decisions:
+    def decide(self, state: State, events: Sequence[Received], mark: Mark) -> Decisions[Effects]:
         """Decide about events in offset order; pure but for the state, which belongs to this batch."""
         batch = begin(state, mark, self._source)
         process(batch, events)
         return batch.decisions
 
-    async def store(self, connection: Connection, decisions: Decisions, mark: Mark) -> None:
+    async def store(self, connection: Connection, decisions: Decisions[Effects], mark: Mark) -> None:
         """Write redemptions, entries, lots and accounts."""
-        effects: Effects = decisions.effects
+        effects = decisions.effects
         await ledger.write(connection, effects.posting, mark.recorded_at)
         await store.write(connection, effects)
 
@@ -65,21 +68,28 @@ class RedeemHandler(LedgerHandler):
         locked = await ledger.lock_due(connection, due.horizon, due.shards, due.shard, due.limit)
         if not locked:
             return None
-        await ledger.load_lots(connection, locked)
         await self._programs.catch_up(connection)
+        await load_due(connection, locked, [due.horizon] * len(locked), self._programs.versions[-1])
         return State({(a.member, a.wallet): a for a in locked}, self._programs.versions)
 
-    def decide_due(self, state: State, due: Due, mark: Mark) -> Decisions:
+    def decide_due(self, state: State, due: Due, mark: Mark) -> Decisions[Effects]:
         """Apply what is due; ``facts`` are the accounts and up to when."""
+        return self._apply_due(state, list(state.accounts), due, mark)
+
+    def replay_sweep(self, state: State, due: Due, facts: bytes, mark: Mark) -> Decisions[Effects]:
+        """Apply what was due to the accounts that the facts name."""
+        named = [(member, wallet) for member, wallet in msgpack.unpackb(facts)["swept"]]
+        return self._apply_due(state, [key for key in named if key in state.accounts], due, mark)
+
+    def _apply_due(self, state: State, swept: Sequence[tuple[str, str]], due: Due, mark: Mark) -> Decisions[Effects]:
         batch = begin(state, mark, self._source)
-        apply_due(batch, due.horizon)
-        swept = [[member, wallet] for member, wallet in state.accounts]
+        apply_due(batch, [state.accounts[key] for key in swept], due.horizon)
         batch.decisions.facts = msgpack.packb({"swept": swept, "horizon": due.horizon})
         return batch.decisions
 
-    def count(self, decisions: Decisions) -> None:
-        """Count answers and lapses; remember some accounts for the running audit."""
-        effects: Effects = decisions.effects
+    def count(self, decisions: Decisions[Effects]) -> None:
+        """Count answers and timed_effects; remember some accounts for the running audit."""
+        effects = decisions.effects
         self._remember(effects.posting)
         for (state, reason), number in effects.answered.items():
             metrics.REDEMPTIONS.labels(state, reason).inc(number)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from services.redeem import redemption as decisions
 from services.redeem.redemption import CANCEL, CONFIRM, REQUEST, Answer, Redemption, Standing
 from services.redeem.state import Batch, Effects, NewRedemption, State
 from shared.contracts import redemptions, rewards
-from shared.ledger.book import Lapse
+from shared.ledger.due import TimedEffect
+from shared.ledger.model import Account
 from shared.posting.reward_events import correlation
 from shared.program.compiled.program import Program, in_force
 from shared.runtime.handler import Mark
@@ -29,9 +30,9 @@ def process(batch: Batch, events: Sequence[Received]) -> None:
         DECISIONS[received.type](batch, received)
 
 
-def apply_due(batch: Batch, horizon: int) -> None:
-    """Apply what is due to every account of the state."""
-    for account in batch.state.accounts.values():
+def apply_due(batch: Batch, accounts: Iterable[Account], horizon: int) -> None:
+    """Apply what is due to some accounts of the state."""
+    for account in accounts:
         batch.book.apply_due(account, horizon)
     batch.announce_lapses()
 
@@ -139,7 +140,7 @@ def _settle(
 
 def _bring_to(batch: Batch, member: str, wallet: str, instant: int) -> None:
     """Apply what is due first: a hold that times out changes what is possible."""
-    batch.book.bring_to(batch.state.accounts[member, wallet], instant)
+    batch.book.advance_to(batch.state.accounts[member, wallet], instant)
     batch.announce_lapses()
 
 
@@ -174,7 +175,7 @@ def _repeat(batch: Batch, redemption: Redemption, asked: str) -> None:
 # ---- time
 
 
-def _note_lapse(state: State, effects: Effects, lapse: Lapse) -> None:
+def _note_lapse(state: State, effects: Effects, lapse: TimedEffect) -> None:
     effects.lapsed[lapse.account.wallet, lapse.what] += lapse.points
     if lapse.hold is None:
         return

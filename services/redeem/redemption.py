@@ -112,11 +112,11 @@ def request(
     if program is None or reward is None:
         made.reason = "no-program" if program is None else "unknown-reward"
         shown = book.accounts[event.member_id, wallet_shown(newest)]
-        book.bring_to(shown, occurred_at)
+        book.advance_to(shown, occurred_at)
         return made, _rejected(made, REQUEST, newest, standing, None, occurred_at, shown, had)
     account = book.accounts[event.member_id, reward.wallet]
     made.account = account.account
-    book.bring_to(account, occurred_at)
+    book.advance_to(account, occurred_at)
     made.reason = _why_not(reward, program, standing, had.get((event.member_id, event.reward), 0), account)
     if made.reason:
         return made, _rejected(made, REQUEST, program, standing, reward, occurred_at, account, had)
@@ -164,7 +164,7 @@ def confirm(
         book: The member's accounts with all their lots.
     """
     account = book.accounts[redemption.member, redemption.wallet]
-    book.bring_to(account, occurred_at)
+    book.advance_to(account, occurred_at)
     cause = Cause(redemption.key, redemption.program_version, NO_RULE)
     if redemption.state == "released":
         reward = program.rewards.get(redemption.reward)
@@ -193,7 +193,7 @@ def cancel(redemption: Redemption, *, occurred_at: int, program: Program, book: 
         book: The member's accounts with all their lots.
     """
     account = book.accounts[redemption.member, redemption.wallet]
-    book.bring_to(account, occurred_at)
+    book.advance_to(account, occurred_at)
     cause = Cause(redemption.key, redemption.program_version, NO_RULE)
     if redemption.state == "reserved":
         book.cancel(account, account.holds[redemption.key], cause)

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from services.tiers.handler import SERVICE, TiersHandler
-from shared.contracts import points, rewards
 from shared.runtime.app import create_app
 from shared.settings import settings
 
 app = create_app(
     SERVICE,
     TiersHandler(f"/loyalty/{settings().topic_prefix}/{SERVICE}"),
-    topics=(points.TOPIC, rewards.TOPIC),
 )

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from typing import Final
 
 import prometheus_client
 
 from services.tiers import processor, store
-from services.tiers.hints import CONTRACTS
+from services.tiers.hints import CONTRACTS, Moved
 from services.tiers.state import Effects, State
-from services.tiers.tier_events import Standing
+from services.tiers.tier_events import TierStatus
 from shared.contracts.contract import Contract
 from shared.database.pool import Connection
 from shared.instants import BEGINNING
@@ -18,7 +19,7 @@ from shared.program.cache import Programs
 from shared.runtime.handler import Due, Mark
 from shared.runtime.records import Decisions, Received
 
-SERVICE = "tiers"
+SERVICE: Final = "tiers"
 #: How often a shard's accounts are compared with the ledger, in microseconds: messages may be lost, entries are not.
 _CATCH_UP = 30_000_000
 
@@ -30,6 +31,7 @@ class TiersHandler:
 
     service = SERVICE
     contracts: Mapping[str, Contract] = CONTRACTS
+    contested: frozenset[str] = frozenset()
     private: frozenset[str] = frozenset()
     answers = False
     sweeps = True
@@ -49,11 +51,11 @@ class TiersHandler:
         """Read versions of the program that are newer than those we have."""
         await self._programs.refresh(connection)
 
-    async def load(self, connection: Connection, events: Sequence[Received]) -> State:
+    async def load(self, connection: Connection, events: Sequence[Received[Moved]]) -> State:
         """Lock the members' standings, then read the entries after each."""
         await self._programs.need(connection)
         members = sorted({received.event.member_id for received in events})
-        standings: list[Standing] = []
+        standings: list[TierStatus] = []
         if members and self._programs.ladders:
             standings = await store.lock_members(
                 connection, members, list(self._programs.ladders), self._programs.version
@@ -61,7 +63,7 @@ class TiersHandler:
         await self._programs.stay(connection)
         return self._state(standings)
 
-    def decide(self, state: State, events: Sequence[Received], mark: Mark) -> Decisions:
+    def decide(self, state: State, events: Sequence[Received[Moved]], mark: Mark) -> Decisions[Effects]:
         """Treat every standing that a hint names and that has entries to fold; pure but for the state."""
         return processor.process(state, events, mark, self._source)
 
@@ -84,17 +86,23 @@ class TiersHandler:
         standings = await store.lock(connection, sorted(set(accounts)), self._programs.version)
         return self._state(standings) if standings else None
 
-    def decide_due(self, state: State, due: Due, mark: Mark) -> Decisions:
+    def decide_due(self, state: State, due: Due, mark: Mark) -> Decisions[Effects]:
         """Treat, up to the horizon, every standing that has anything to treat."""
         return processor.process_due(state, due.horizon, mark, self._source)
 
-    def replay(self, state: State, facts: bytes, mark: Mark) -> Decisions:
-        """Decide what the ``facts`` of an archived batch or sweep say, whatever the entries that wait."""
+    def replay(self, state: State, events: Sequence[Received], facts: bytes, mark: Mark) -> Decisions[Effects]:
+        """Fold what the facts say: when a batch was handled, other entries may have waited than wait in a replay."""
+        del events
         return processor.replay(state, facts, mark, self._source)
 
-    async def store(self, connection: Connection, decisions: Decisions, mark: Mark) -> None:
+    def replay_sweep(self, state: State, due: Due, facts: bytes, mark: Mark) -> Decisions[Effects]:
+        """Fold what the facts say."""
+        del due
+        return processor.replay(state, facts, mark, self._source)
+
+    async def store(self, connection: Connection, decisions: Decisions[Effects], mark: Mark) -> None:
         """Write standings and history."""
-        effects: Effects = decisions.effects
+        effects = decisions.effects
         await store.write(connection, effects.treated, effects.program_version, mark.recorded_at)
 
     def touched(self) -> list[int]:
@@ -105,7 +113,7 @@ class TiersHandler:
         """Return nothing: this service writes no ledger."""
         return []
 
-    def count(self, decisions: Decisions) -> None:
+    def count(self, decisions: Decisions[Effects]) -> None:
         """Count what was announced."""
         told = Counter(change.change for one in decisions.effects.treated for _, change in one.news)
         for change, times in told.items():
@@ -128,6 +136,6 @@ class TiersHandler:
                 self._treated_under[due.shard] = self._programs.version
         return accounts
 
-    def _state(self, standings: Sequence[Standing]) -> State:
+    def _state(self, standings: Sequence[TierStatus]) -> State:
         known = {(one.member, one.wallet): one for one in standings}
         return State(known, self._programs.ladders, self._programs.versions[-1].program_id, self._programs.version)

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pydantic import TypeAdapter
 from pydantic.dataclasses import dataclass as contract
 
-from shared.contracts import points, rewards
+from shared.contracts.catalogue import contracts_of
 from shared.contracts.contract import Contract
 from shared.contracts.fields import CONTRACT, Identifier, Moment
 
@@ -24,10 +24,6 @@ class Moved:
 
 
 _MOVED = TypeAdapter(Moved)
-_TYPES = (
-    points.EARNED, points.REVERSED, points.ACTIVATED, points.EXPIRED, points.EXPIRING, points.QUALIFIED,
-    rewards.RESERVED, rewards.REDEEMED, rewards.RELEASED, rewards.REFUNDED,
-)  # fmt: skip
-CONTRACTS: Mapping[str, Contract] = {
-    hint: Contract(hint, _MOVED, lambda moved: f"{moved.account} {moved.version}") for hint in _TYPES
-}
+CONTRACTS: Mapping[str, Contract] = contracts_of(
+    "tiers", lambda hint: Contract(hint, _MOVED, lambda moved: f"{moved.account} {moved.version}")
+)

@@ -8,8 +8,9 @@ from typing import NamedTuple
 import msgpack
 import pydantic_core
 
+from services.tiers.hints import Moved
 from services.tiers.state import Effects, State
-from services.tiers.tier_events import NumberedChange, Standing, event_of, message_id, treat
+from services.tiers.tier_events import NumberedChange, TierStatus, evaluate, event_of, message_id
 from shared.contracts import tiers
 from shared.contracts.envelope import seal
 from shared.instants import BEGINNING, iso
@@ -29,45 +30,47 @@ TYPES: Mapping[Kind, str] = {
 class Treatment(NamedTuple):
     """A standing to treat, and how far: in time, and, in a replay, in the account's versions."""
 
-    standing: Standing
+    standing: TierStatus
     until: int
     version: int | None = None
 
 
-def process(state: State, events: Sequence[Received], mark: Mark, source: str) -> Decisions:
+def process(state: State, events: Sequence[Received[Moved]], mark: Mark, source: str) -> Decisions[Effects]:
     """Treat every standing that a hint names and that has entries to fold; all hints are of one kind."""
     decisions = Decisions(Effects(state.program_version))
-    touched: dict[tuple[str, str], Standing] = {}
+    touched: dict[tuple[str, str], TierStatus] = {}
     for received in events:
         decisions.accepted += 1
         decisions.latest_at = max(decisions.latest_at, received.occurred_at)
         key = (received.event.member_id, received.event.wallet)
         if key in state.standings:
             touched[key] = state.standings[key]
-    work = [Treatment(standing, BEGINNING) for standing in touched.values() if standing.steps]
+    work = [Treatment(standing, BEGINNING) for standing in touched.values() if standing.inputs]
     return _treat(decisions, state, work, mark, source)
 
 
-def process_due(state: State, horizon: int, mark: Mark, source: str) -> Decisions:
+def process_due(state: State, horizon: int, mark: Mark, source: str) -> Decisions[Effects]:
     """Treat, up to the horizon, every standing that has anything to treat."""
-    waiting = [one for one in state.standings.values() if one.steps or one.next_due <= horizon]
+    waiting = [one for one in state.standings.values() if one.inputs or one.next_due <= horizon]
     work = [Treatment(standing, horizon) for standing in waiting]
     return _treat(Decisions(Effects(state.program_version)), state, work, mark, source)
 
 
-def replay(state: State, facts: bytes, mark: Mark, source: str) -> Decisions:
+def replay(state: State, facts: bytes, mark: Mark, source: str) -> Decisions[Effects]:
     """Decide what the ``facts`` of an archived batch or sweep say, whatever the entries that wait."""
     folds = msgpack.unpackb(facts)["folds"] if facts else []
     work = [Treatment(state.standings[member, wallet], until, version) for member, version, until, wallet in folds]
     return _treat(Decisions(Effects(state.program_version)), state, work, mark, source)
 
 
-def _treat(decisions: Decisions, state: State, work: Iterable[Treatment], mark: Mark, source: str) -> Decisions:
+def _treat(
+    decisions: Decisions[Effects], state: State, work: Iterable[Treatment], mark: Mark, source: str
+) -> Decisions[Effects]:
     time = iso(mark.recorded_at)
-    effects: Effects = decisions.effects
+    effects = decisions.effects
     folds: list[tuple[str, int, int, str]] = []
     for standing, until, version in work:
-        treated = treat(standing, state.ladders[standing.wallet], until, version)
+        treated = evaluate(standing, state.ladders[standing.wallet], until, version)
         effects.treated.append(treated)
         folds.append((standing.member, standing.state.version, standing.announced.until, standing.wallet))
         decisions.messages += [_message(standing, state.program_id, one, source, time) for one in treated.news]
@@ -75,7 +78,7 @@ def _treat(decisions: Decisions, state: State, work: Iterable[Treatment], mark: 
     return decisions
 
 
-def _message(standing: Standing, program_id: str, numbered: NumberedChange, source: str, time: str) -> Message:
+def _message(standing: TierStatus, program_id: str, numbered: NumberedChange, source: str, time: str) -> Message:
     number, change = numbered
     headers = seal(
         event_id=message_id(standing.account, number, change),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from services.tiers.tier_events import Standing, Treated
+from services.tiers.tier_events import Evaluation, TierStatus
 from shared.program.compiled.ladders import Ladders, ladders_by_wallet
 from shared.program.compiled.program import Program
 
@@ -21,13 +21,13 @@ class State:
         program_version: The newest.
     """
 
-    standings: dict[tuple[str, str], Standing]
+    standings: dict[tuple[str, str], TierStatus]
     ladders: Mapping[str, Ladders]
     program_id: str
     program_version: int
 
     @classmethod
-    def under(cls, programs: Sequence[Program], standings: Sequence[Standing] = ()) -> State:
+    def under(cls, programs: Sequence[Program], standings: Sequence[TierStatus] = ()) -> State:
         """Return the state of some standings under every version of a program, oldest first; there is one."""
         known = {(one.member, one.wallet): one for one in standings}
         return cls(known, ladders_by_wallet(programs), programs[-1].program_id, programs[-1].version)
@@ -38,4 +38,4 @@ class Effects:
     """What a batch or a sweep writes."""
 
     program_version: int
-    treated: list[Treated] = field(default_factory=list)
+    treated: list[Evaluation] = field(default_factory=list)

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from services.tiers.tier_events import Announced, Standing, Treated
+from services.tiers.tier_events import Announced, Evaluation, TierStatus
 from shared.database.pool import Connection
 from shared.instants import BEGINNING
 from shared.runtime.handler import Due
-from shared.tier_status.read import load_steps
+from shared.tier_status.read import load_inputs
 from shared.tier_status.state import dump
 from shared.tier_status.state import load as load_state
 
@@ -110,7 +110,7 @@ select * from unnest($1::bigint[], $2::int[], $3::text[], $4::text[], $5::text[]
 
 async def lock_members(
     connection: Connection, members: Sequence[str], wallets: Sequence[str], program_version: int
-) -> list[Standing]:
+) -> list[TierStatus]:
     """Lock the standings of members in the ladders' wallets, made where missing, with the entries after each."""
     accounts = [account for (account,) in await connection.fetch(_OF_MEMBERS, members, wallets)]
     return await lock(connection, accounts, program_version, wait=True)
@@ -118,7 +118,7 @@ async def lock_members(
 
 async def lock(
     connection: Connection, accounts: Sequence[int], program_version: int, *, wait: bool = False
-) -> list[Standing]:
+) -> list[TierStatus]:
     """Lock standings in the order of account ids, then read what comes after them.
 
     Args:
@@ -132,16 +132,16 @@ async def lock(
     await connection.execute(_CREATE, accounts)
     rows = await connection.fetch(_LOCK if wait else _LOCK + "skip locked", accounts)
     standings = {
-        row["account"]: Standing(
+        row["account"]: TierStatus(
             row["account"], row["member"], row["wallet"], load_state(row["fold"]), Announced.load(row["announced"]),
             next_due=row["next_due"] if row["program_version"] == program_version else BEGINNING,
         )
         for row in rows
     }  # fmt: skip
     # A later statement: entries that were committed while the locks were waited for are seen too.
-    steps = await load_steps(connection, {account: one.state.version for account, one in standings.items()})
+    steps = await load_inputs(connection, {account: one.state.version for account, one in standings.items()})
     for account, following in steps.items():
-        standings[account].steps = following
+        standings[account].inputs = following
     return list(standings.values())
 
 
@@ -182,7 +182,7 @@ async def stale(connection: Connection, due: Due, wallets: Sequence[str], progra
     return [account for (account,) in rows]
 
 
-async def write(connection: Connection, treated: Sequence[Treated], program_version: int, recorded_at: int) -> None:
+async def write(connection: Connection, treated: Sequence[Evaluation], program_version: int, recorded_at: int) -> None:
     """Write standings, and what was told of them."""
     if not treated:
         return

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import NamedTuple
+
+import jiter
+import pydantic_core
 
 from shared.contracts.tiers import TierChanged
 from shared.instants import BEGINNING, NEVER, iso
 from shared.program.compiled.ladders import Ladders
-from shared.tier_status.fold import Change, State, Step, advance, fold, metric_value, next_due, recounted
+from shared.tier_status.fold import Change, State, TierInput, advance, fold, metric_value, next_due, recounted
 
 #: (instant, change, tier): enough to recognise what was told.
 Told = tuple[int, str, str]
@@ -36,25 +38,25 @@ class Announced:
 
     def dump(self) -> str:
         """Return it as JSON."""
-        return json.dumps(asdict(self), separators=(",", ":"))
+        return pydantic_core.to_json({name: getattr(self, name) for name in Announced.__slots__}).decode()
 
     @classmethod
     def load(cls, text: str) -> Announced:
         """Return what ``dump`` wrote; of an empty text, that nothing was told."""
         if not text:
             return cls()
-        raw = json.loads(text)
+        raw = jiter.from_json(text.encode())
         raw["ahead"] = [(instant, change, tier) for instant, change, tier in raw["ahead"]]
         return cls(**raw)
 
 
 @dataclass(slots=True)
-class Standing:
+class TierStatus:
     """One account of a ladder's wallet, as this service holds it.
 
     Attributes:
         state: The checkpoint: the fold over entries up to its version, and over no more time than theirs.
-        steps: The entries after it, in version order.
+        inputs: The entries after it, in version order.
         next_due: When time alone changes something, as of the last treatment; BEGINNING: treat it in any case.
     """
 
@@ -63,7 +65,7 @@ class Standing:
     wallet: str
     state: State = field(default_factory=State)
     announced: Announced = field(default_factory=Announced)
-    steps: list[Step] = field(default_factory=list)
+    inputs: list[TierInput] = field(default_factory=list)
     next_due: int = BEGINNING
 
 
@@ -74,7 +76,7 @@ class NumberedChange(NamedTuple):
     change: Change
 
 
-class Treated(NamedTuple):
+class Evaluation(NamedTuple):
     """What one treatment of a standing led to.
 
     Attributes:
@@ -83,13 +85,15 @@ class Treated(NamedTuple):
         news: What is to be told.
     """
 
-    standing: Standing
+    standing: TierStatus
     shown: State
     metric_value: int
     news: list[NumberedChange]
 
 
-def treat(standing: Standing, ladder_at: Ladders, until: int = BEGINNING, version: int | None = None) -> Treated:
+def evaluate(
+    standing: TierStatus, ladder_at: Ladders, until: int = BEGINNING, version: int | None = None
+) -> Evaluation:
     """Fold the entries that wait, advance a copy, and find what is new; changes the standing.
 
     Args:
@@ -98,9 +102,9 @@ def treat(standing: Standing, ladder_at: Ladders, until: int = BEGINNING, versio
         until: Advance the copy at least so far; it never goes back behind what was announced.
         version: Fold up to this version only (a replay); None: all that there are.
     """
-    steps = [step for step in standing.steps if version is None or step.version <= version]
+    steps = [step for step in standing.inputs if version is None or step.version <= version]
     standing.state, folded = fold(standing.state, steps, ladder_at)
-    del standing.steps[: len(steps)]
+    del standing.inputs[: len(steps)]
     announced, shown = standing.announced, standing.state.copy()
     announced.until = max(announced.until, until, shown.as_of)
     ahead = advance(shown, announced.until, ladder_at)
@@ -113,7 +117,7 @@ def treat(standing: Standing, ladder_at: Ladders, until: int = BEGINNING, versio
     ladder = ladder_at(announced.until)
     # Of whom there is no entry yet, there is no year of membership either.
     value = metric_value(shown, ladder, announced.until) if ladder and shown.version else 0
-    return Treated(standing, shown, value, news)
+    return Evaluation(standing, shown, value, news)
 
 
 def _news(announced: Announced, changes: Sequence[Change], shown: State, ladder_at: Ladders) -> list[Change]:
@@ -169,7 +173,7 @@ def message_id(account: int, number: int, change: Change) -> str:
     return f"tier-{change.change}-{account}-{number or change.valid_until}"
 
 
-def event_of(standing: Standing, program_id: str, change: Change) -> TierChanged:
+def event_of(standing: TierStatus, program_id: str, change: Change) -> TierChanged:
     """Return the event that announces a change."""
     return {
         "member_id": standing.member,

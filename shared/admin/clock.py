@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
+from shared.database import archive
+from shared.database.archive import Archived
 from shared.database.pool import Connection
 from shared.errors import UsageError
 from shared.instants import iso, microseconds
@@ -35,11 +37,6 @@ async def move(connection: Connection, settings: Settings, instant: int) -> None
         await connection.execute(
             "insert into clock (now) values ($1) on conflict (one) do update set now = excluded.now", instant
         )
-        await connection.execute(
-            "insert into archive (seq, kind, service, topic, partition, epoch, first_offset, next_offset, records, "
-            "accepted, duplicates, refused, ignored, judged_at, recorded_at, body) values (nextval('archive_seq'), "
-            "'clock', '', '', 0, 0, 0, 0, 0, 0, 0, 0, 0, $1, now(), ''::bytea)",
-            instant,
-        )
+        await archive.append(connection, Archived(kind="clock", judged_at=instant))
         # Heard by the workers when this is committed; they look by themselves, too, only less often.
         await connection.execute("select pg_notify($1, current_schema())", CHANNEL)

@@ -1,1 +1,1 @@
-"""Every event that crosses Kafka: one module a topic, and the CloudEvents envelope around them all."""
+"""Every event that crosses Kafka: one module per topic, and the CloudEvents envelope."""

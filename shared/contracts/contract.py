@@ -1,4 +1,4 @@
-"""One kind of event: its type, its topic, its model, and the key that makes it one thing for ever."""
+"""The contract of one event type: its model, and the business key that identifies what happened."""
 
 from __future__ import annotations
 
@@ -19,26 +19,45 @@ _PROBLEMS_SHOWN = 5
 
 
 class BusinessEvent(Protocol):
-    """What every incoming event tells: whom it is about, and when it happened."""
+    """What every incoming event states: the member, and when it happened."""
 
     @property
     def member_id(self) -> str:
-        """The member it is about."""
+        """The member that the event is about."""
 
     @property
     def occurred_at(self) -> datetime:
-        """When it happened, by the clock of who tells."""
+        """When it happened, by the producer's clock."""
+
+
+@dataclass(frozen=True, slots=True)
+class OwnId:
+    """The business key of an event that has an id of its own, in ``field``.
+
+    ``word`` stands before the id, so that an order and its return may have the same one.
+    """
+
+    field: str
+    word: str = ""
+
+    def __call__(self, event: Any) -> str:
+        """Return the business key of an event."""
+        return self.of(getattr(event, self.field))
+
+    def of(self, name: str) -> str:
+        """Return the business key of the event that has an id."""
+        return f"{self.word}\x1f{name}" if self.word else name
 
 
 @dataclass(frozen=True, slots=True)
 class Contract:
-    """One incoming event type.
+    """The contract of one incoming event type.
 
     Attributes:
         type: The CloudEvents ``type``, past tense and versioned.
-        adapter: Validates the ``data`` straight from bytes.
-        business_key: The id that the producer gives to the thing that happened (an order id, a return id).
-        private: It holds personal data: it is taken from private topics only.
+        adapter: Validates the ``data`` directly from bytes.
+        business_key: Returns the producer's id of what happened, such as an order id or a return id.
+        private: Whether it holds personal data: then it is accepted from private topics only.
     """
 
     type: str
@@ -53,7 +72,7 @@ class Contract:
             PoisonEvent: ``not-json`` (which covers NaN, duplicate keys and lone surrogates) or ``invalid``.
         """
         try:
-            # pydantic's parser silently keeps the last of two equal keys; two readers could then see two orders.
+            # pydantic's parser silently keeps the last of two equal keys; another reader might keep the first.
             jiter.from_json(data, catch_duplicate_keys=True, allow_inf_nan=False)
         except ValueError as problem:
             raise PoisonEvent("not-json", f"the data is not JSON that can be trusted: {problem}") from None
@@ -63,9 +82,9 @@ class Contract:
             raise PoisonEvent("invalid", explain(problem)) from None
 
     def content_hash(self, event: BusinessEvent) -> bytes:
-        """Return 16 bytes that are equal for equal content, however it was written down.
+        """Return a 16-byte hash that is equal for equal content, however it is serialized.
 
-        The validated content in canonical form: fields in the model's order, defaults left out (so that a
+        It hashes the validated content in canonical form: fields in the model's order, without defaults (so that a
         field added later changes no old hash), the time as an instant.
         """
         canonical = self.adapter.dump_json(event, exclude_defaults=True, exclude={"occurred_at"})
@@ -73,12 +92,12 @@ class Contract:
 
 
 def business_key(source: str, key: str) -> bytes:
-    """Return the 16-byte key of (source, id); neither can hold the separator, see ``fields``."""
+    """Return the 16-byte key of (source, id); neither can contain the separator, see ``fields``."""
     return hashlib.blake2b(f"{source}\x00{key}".encode(), digest_size=16).digest()
 
 
 def explain(problem: ValidationError) -> str:
-    """Say in one line what is wrong with the data: field, what is expected, what was found."""
+    """Return in one line what is wrong with the data: the field, what was expected, what was found."""
     found = own_mistakes(problem)
     lines = []
     for error in found[:_PROBLEMS_SHOWN]:
@@ -94,7 +113,7 @@ def explain(problem: ValidationError) -> str:
 
 
 def own_mistakes(problem: ValidationError) -> list[ErrorDetails]:
-    """Return what is wrong, without "too short" for lists whose entries are what is wrong."""
+    """Return the mistakes, without "too short" for lists whose entries have mistakes."""
     found = problem.errors(include_url=False)
     return [e for e in found if e["type"] != "too_short" or not any(_inside(other, e) for other in found)]
 

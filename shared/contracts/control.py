@@ -1,4 +1,4 @@
-"""Topic ``control``: hints to running workers. The truth is in Postgres; a lost hint delays, it never misleads."""
+"""Topic ``control``: hints to running workers. Postgres is the source of truth: a lost hint only causes a delay."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Topic ``dead-letters``: what was refused, and why. The bytes themselves stay in Postgres."""
+"""Topic ``dead-letters``: which records were refused, and why. The records themselves stay in Postgres."""
 
 from __future__ import annotations
 

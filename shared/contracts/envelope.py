@@ -1,7 +1,7 @@
-"""CloudEvents 1.0 over Kafka: binary and structured mode read, binary mode written.
+"""CloudEvents 1.0 over Kafka: reads binary and structured mode, writes binary mode.
 
-Source of the rules: the CloudEvents Kafka protocol binding 1.0.2, §3. A receiver tells the modes apart by the
-``content-type`` header: ``application/cloudevents`` (any case) means structured, anything else binary.
+The rules are those of the CloudEvents Kafka protocol binding 1.0.2, section 3. The ``content-type`` header tells the
+modes apart: ``application/cloudevents`` (any case) means structured, anything else binary.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _source = TypeAdapter(Source)
 
 @dataclass(frozen=True, slots=True)
 class Envelope:
-    """The attributes that the product reads; the rest of the envelope is the business of other tools."""
+    """The attributes that the product reads; it ignores the rest of the envelope."""
 
     id: str
     source: str

@@ -1,4 +1,4 @@
-"""The field types that events share, with the limits that keep one bad record from hurting anybody."""
+"""Field types that events share, with limits that keep one bad record from doing harm."""
 
 from __future__ import annotations
 
@@ -22,14 +22,13 @@ from pydantic import (
 
 from shared.invisible import is_invisible
 
-#: Strict: a number in quotes is a mistake, not a number. Unknown fields are ignored: consumers must
-#: survive a producer that is newer than they are.
+#: Strict: a number in quotes is a mistake. Unknown fields are ignored: the producer may be newer than the consumer.
 CONTRACT = ConfigDict(strict=True, extra="ignore")
 
-#: No control characters: these reach text columns, logs and terminals.
+#: No control characters: labels reach text columns, logs and terminals.
 _PRINTABLE = r"^[^\x00-\x1f\x7f-\x9f]+$"
 
-#: The same and nothing invisible, as far as a pattern that every validator of JSON Schema reads can say it.
+#: No control or invisible characters, as far as a pattern can express that for every JSON Schema validator.
 _VISIBLE = (
     "^[^\\u0000-\\u001f\\u007f-\\u009f\\u00ad\\u034f\\u061c\\u115f\\u1160\\u17b4\\u17b5\\u180b-\\u180f\\u200b-\\u200f\\u2028-\\u202e"
     "\\u2060-\\u206f\\u3164\\ufe00-\\ufe0f\\ufeff\\uffa0\\ufff0-\\ufffb]+$"
@@ -37,9 +36,9 @@ _VISIBLE = (
 
 
 def _visible_id(text: str) -> str:
-    """Return an id as it came; refuse what looks like another id, or like nothing.
+    """Return an id unchanged; reject one that may look like another id, or like nothing.
 
-    Ids are hashed as they were sent and never changed, so two that nobody can tell apart would be two orders.
+    Ids are hashed as they were sent, so two ids that nobody can tell apart would be two orders.
     """
     if text.isascii() and text.isprintable():
         return text
@@ -65,25 +64,25 @@ if TYPE_CHECKING:
     Source = str
 else:
     Identifier = _id(128)
-    #: A URI reference, such as "/stores/330"; with the business key it names one thing for ever.
+    #: A URI reference, such as "/stores/330"; together with the producer's id it identifies what happened.
     Source = _id(256)
-#: Other people's words: kept as they came, and shown escaped.
+#: Text from outside: stored unchanged, and escaped where it is shown.
 Label = Annotated[str, StringConstraints(min_length=1, max_length=256, pattern=_PRINTABLE)]
 
-#: Minor units of the currency: cents, pence, yen. The ceiling is far above any receipt and far below
-#: what would overflow a balance.
+#: Minor units of the currency: cents, pence, yen. The maximum is far above any receipt and far below what would
+#: overflow a balance.
 MINOR_UNITS_MAX = 1_000_000_000_000
 MinorUnits = Annotated[int, Field(ge=0, le=MINOR_UNITS_MAX)]
 Quantity = Annotated[int, Field(ge=0, le=1_000_000_000)]
 
-#: Before any loyalty program with a computer, and safely inside what every clock here can express.
+#: Before any computerized loyalty program, and well within the range of every date type in use.
 EARLIEST = datetime(1990, 1, 1, tzinfo=UTC)
-#: Every time zone, and every expiry, can be reckoned with before the calendar ends.
+#: Far enough from the end of the calendar for every time zone and every expiry.
 LATEST = datetime(9000, 1, 1, tzinfo=UTC)
 
 
 def _rfc_3339(text: object) -> object:
-    """Refuse what pydantic would take for seconds since 1970."""
+    """Reject numbers, which pydantic would read as seconds since 1970."""
     if not isinstance(text, str) or text[4:5] != "-":
         raise ValueError("should be an RFC 3339 time such as 2026-01-31T12:00:00-05:00")
     return text
@@ -97,16 +96,16 @@ def _within_reach(moment: datetime) -> datetime:
     return moment
 
 
-#: RFC 3339 with an offset; a time without one would mean another instant in every store.
+#: RFC 3339 with an offset; without one, the instant would depend on the store's time zone.
 Moment = Annotated[AwareDatetime, Field(strict=False), BeforeValidator(_rfc_3339), AfterValidator(_within_reach)]
 
-#: Files that systems keep beside the zones; they mean another place on each machine.
+#: Files beside the zones whose meaning depends on the machine.
 _NOT_PLACES = {"localtime", "posixrules", "Factory"}
 
 
 @functools.cache
 def _zones() -> frozenset[str]:
-    # Read once: every call would go through the folders of the system again.
+    # Cached: every call would search the system's folders again.
     return frozenset(available_timezones() - _NOT_PLACES)
 
 
@@ -128,12 +127,12 @@ else:
 
 
 def minor_digits(currency: str) -> int:
-    """Return how many decimal digits the currency's minor unit has: 2 for USD, 0 for JPY, 3 for KWD (ISO 4217)."""
+    """Return the number of decimal digits of the currency's minor unit (ISO 4217): 2 for USD, 0 for JPY, 3 for KWD."""
     exponent = iso4217.Currency(currency).exponent
     return exponent if exponent is not None else 0
 
 
 def in_money(minor: int, currency: str, sign: Literal["", "+"] = "") -> str:
-    """Return minor units for people: ``1,649.00 USD``; with the sign + also ``+1.00 USD``."""
+    """Return minor units for people: ``1,649.00 USD``; with ``sign="+"`` also ``+1.00 USD``."""
     digits = minor_digits(currency)
     return f"{Decimal(minor).scaleb(-digits):{sign},.{digits}f} {currency}"

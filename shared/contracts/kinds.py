@@ -1,4 +1,4 @@
-"""The kinds of notifications; apart from their schema, for commands name them before they load anything else."""
+"""The kinds of notifications. They are apart from their schema so that commands can name them without loading it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Topic ``members``: what a program may ask about a member. Never who it is: names and addresses go to ``profiles``."""
+"""Topic ``members``: what a program may know about a member, never who it is: that is in ``profiles``."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def _day_of_a_year(text: str) -> str:
 
 
 def _sorted(labels: tuple[str, ...]) -> tuple[str, ...]:
-    """The order in which a producer happens to write them down makes no other content."""
+    """Return labels in order, so that the producer's order does not change the content hash."""
     return tuple(sorted(set(labels)))
 
 
@@ -35,14 +35,14 @@ MonthAndDay = Annotated[str, StringConstraints(pattern=r"^\d\d-\d\d$"), AfterVal
 
 @dataclass(frozen=True, slots=True, kw_only=True, config=CONTRACT)
 class MemberUpdated:
-    """All that is known of a member; it replaces what was told before. No personal data.
+    """Everything that a program may know about a member; it replaces what was known before. No personal data.
 
     Attributes:
-        occurred_at: Since when it is so; what was so earlier than what is known changes nothing.
+        occurred_at: When it became so; an event older than the latest one is ignored.
         joined_on: The day on which the membership began.
         birthday: Month and day: 02-29.
         segments: Groups that the member belongs to, such as students.
-        attributes: Anything else that rules may ask for, such as a favourite store.
+        attributes: Anything else that rules may use, such as a favourite store.
     """
 
     member_id: Identifier

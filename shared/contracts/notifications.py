@@ -1,4 +1,4 @@
-"""Topic ``notifications``: what e-mail, SMS and push services shall tell a member."""
+"""Topic ``notifications``: what e-mail, SMS and push services must tell a member."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Rendered(TypedDict):
 
 @with_config(CLOSED)
 class Address(TypedDict):
-    """Where to send it on one channel."""
+    """The member's address on one channel."""
 
     channel: Literal["email", "sms", "push"]
     to: str
@@ -32,10 +32,10 @@ class Address(TypedDict):
 
 @with_config(CLOSED)
 class NotificationRequested(TypedDict):
-    """Tell a member something, once.
+    """A notification to send to a member, once.
 
-    ``dedupe_key`` is the same for the same meaning: send at most one of a key. Do not send before ``not_before``
-    (quiet hours) nor after ``use_by`` (it would be stale).
+    ``dedupe_key`` is the same for notifications with the same meaning: send at most one per key. Do not send it before
+    ``not_before`` (quiet hours) or after ``use_by`` (it would be stale).
     """
 
     notification_id: str

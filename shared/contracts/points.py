@@ -1,8 +1,8 @@
 """Topic ``points``: what happened to a member's points.
 
-Outgoing events are TypedDicts: they are written in the fast path, as plain dictionaries, and validated by tests.
-Everywhere ``account`` and ``version`` name the account and its version after the event: by them a subscriber orders
-what several publishers sent. Points are in the wallet's smallest unit.
+Outgoing events are TypedDicts: the fast path writes them as plain dictionaries, and tests validate them. ``account``
+and ``version`` are the account and its version after the event; subscribers use them to order the events of several
+publishers. Points are in the wallet's smallest unit.
 """
 
 from __future__ import annotations
@@ -49,9 +49,9 @@ class Balance(TypedDict):
 class PointsEarned(TypedDict):
     """Points that an order, or a referral, earned in one wallet.
 
-    ``operation`` is ``earn``, or ``earn-pending`` while they wait. ``available_at`` is null for points that can be
-    spent at once, and "never" while they wait for the order's fulfilment; ``expires_at`` is null for points that
-    never expire. ``referral_id`` is there when it was not an order that earned.
+    ``operation`` is ``earn``, or ``earn-pending`` for pending points. ``available_at`` is null for points that can be
+    spent at once, and "never" for points that wait for the order's fulfilment; ``expires_at`` is null for points that
+    never expire. ``referral_id`` is present if a referral earned them.
     """
 
     member_id: str
@@ -75,12 +75,12 @@ class PointsEarned(TypedDict):
 
 @with_config(CLOSED)
 class PointsReversed(TypedDict):
-    """Points that were taken back. ``points`` = ``taken`` + ``owed`` + ``waived`` + ``withheld``.
+    """A reversal of points. ``points`` = ``taken`` + ``owed`` + ``waived`` + ``withheld``.
 
     ``return_id`` is the id of the return, the cancellation or the amendment that took them back.
 
-    What had been spent already follows the wallet's ``on_return``: it is owed (the next points repay it), waived,
-    or ``withheld``: to be kept from the refund.
+    What was already spent follows the wallet's ``on_return``: it is ``owed`` (the next points repay it), ``waived``, or
+    ``withheld`` (to be deducted from the refund).
     """
 
     member_id: str
@@ -105,7 +105,7 @@ class PointsReversed(TypedDict):
 
 @with_config(CLOSED)
 class PointsMoved(TypedDict):
-    """Pending points became available (``activate``), or points lapsed (``expire``)."""
+    """Pending points became available (``activate``), or points expired (``expire``)."""
 
     member_id: str
     program_id: str
@@ -121,7 +121,7 @@ class PointsMoved(TypedDict):
 
 @with_config(CLOSED)
 class PointsExpiring(TypedDict):
-    """So many points will lapse at ``expires_at`` unless they are used; counted at ``occurred_at``."""
+    """Points that will expire at ``expires_at`` unless they are used, counted at ``occurred_at``."""
 
     member_id: str
     program_id: str
@@ -138,7 +138,7 @@ class PointsExpiring(TypedDict):
 
 @with_config(CLOSED)
 class SpendQualified(TypedDict):
-    """An order, or a return, that moved no points and counts towards the tier: so many minor units."""
+    """An order or a return that moved no points but counts towards the tier, in minor units."""
 
     member_id: str
     program_id: str

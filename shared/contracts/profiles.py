@@ -1,4 +1,4 @@
-"""Topic ``profiles``: who a member is. Personal data: notify alone reads it, nobody archives it."""
+"""Topic ``profiles``: who a member is. Personal data: only notify reads it, and it is not archived."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ Channel = Literal["email", "sms", "push"]
 
 @dataclass(frozen=True, slots=True, kw_only=True, config=CONTRACT)
 class ProfileUpdated:
-    """A member's whole profile; the latest ``occurred_at`` counts.
+    """A member's complete profile; the latest ``occurred_at`` counts.
 
     Attributes:
         locale: BCP 47, such as ``en-US``.
-        consent: The channels on which the member wants to hear from the program.
+        consent: The channels on which the member agreed to be contacted.
     """
 
     member_id: Identifier

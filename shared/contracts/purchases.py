@@ -1,4 +1,4 @@
-"""Topic ``purchases``: everything about an order travels here, so that it stays in order."""
+"""Topic ``purchases``: all events about an order share one topic, so that they stay in sequence."""
 
 from __future__ import annotations
 
@@ -8,18 +8,10 @@ from typing import Annotated, Self
 from pydantic import Field, TypeAdapter, model_validator
 from pydantic.dataclasses import dataclass
 
-from shared.contracts.contract import Contract
-from shared.contracts.fields import (
-    CONTRACT,
-    MINOR_UNITS_MAX,
-    CurrencyCode,
-    Identifier,
-    Label,
-    MinorUnits,
-    Moment,
-    Source,
-)
+from shared.contracts.contract import Contract, OwnId
+from shared.contracts.fields import CONTRACT, CurrencyCode, Identifier, Label, MinorUnits, Moment, Source
 from shared.contracts.fields import Quantity as QuantityField
+from shared.contracts.order_lines import Line, Tender, check_lines
 
 TOPIC = "purchases"
 COMPLETED = "loyalty.purchase.completed.v1"
@@ -31,50 +23,11 @@ CLAIMED = "loyalty.purchase.claimed.v1"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, config=CONTRACT)
-class Line:
-    """One line of an order.
-
-    Attributes:
-        line_id: Unique within the order; a return names lines by it.
-        category: The category path, outermost first: ``["GROCERY", "FRZN ICE"]``. An array, for names hold slashes.
-        amount: What was paid for the whole line, after discounts, without tax, in minor units.
-        discount: What was taken off the line, in minor units.
-    """
-
-    line_id: Identifier
-    product_id: Identifier
-    sku: Identifier | None = None
-    category: Annotated[tuple[Label, ...], Field(max_length=16)] = ()
-    brand: Label | None = None
-    tags: Annotated[tuple[Label, ...], Field(max_length=64)] = ()
-    quantity: QuantityField = 1
-    amount: MinorUnits
-    discount: MinorUnits = 0
-    is_gift_card: bool = False
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, config=CONTRACT)
-class Tender:
-    """One way in which an order was paid.
-
-    Attributes:
-        method: Such as card, cash, or gift-card (by that name a program can say that it does not earn).
-        brand: Such as visa.
-        card: The card's own product, such as a shop's co-brand card.
-    """
-
-    method: Label
-    brand: Label | None = None
-    card: Label | None = None
-    amount: MinorUnits
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, config=CONTRACT)
 class PurchaseCompleted:
-    """A purchase that a till, a shop or a CRM completed.
+    """A purchase that a till, a web shop or a CRM completed.
 
-    With the envelope's ``source``, ``order_id`` names the order for ever: sent again it has no second effect.
-    All amounts are minor units of ``currency``. ``partner_id`` is the partner of a coalition where it was made.
+    ``order_id`` together with the envelope's ``source`` identifies the order: sending it again has no second effect.
+    All amounts are minor units of ``currency``. ``partner_id`` is the coalition partner at which it was made.
     """
 
     order_id: Identifier
@@ -91,27 +44,20 @@ class PurchaseCompleted:
 
     @model_validator(mode="after")
     def _lines_are_sound(self) -> Self:
-        _check_lines(self.lines)
+        check_lines(self.lines)
         return self
-
-
-def _check_lines(lines: tuple[Line, ...]) -> None:
-    if len({line.line_id for line in lines}) < len(lines):
-        raise ValueError("two lines have the same line_id; a return could not tell them apart")
-    if sum(line.amount for line in lines) > MINOR_UNITS_MAX:
-        raise ValueError(f"the lines add up to more than {MINOR_UNITS_MAX} minor units")
 
 
 PURCHASE_COMPLETED = Contract(
     type=COMPLETED,
     adapter=TypeAdapter(PurchaseCompleted),
-    business_key=lambda purchase: purchase.order_id,
+    business_key=OwnId("order_id"),
 )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, config=CONTRACT)
 class ReturnedLine:
-    """What came back of one line: how many, and what was paid back for them, in minor units."""
+    """What came back of one line: the quantity, and the amount that was paid back, in minor units."""
 
     line_id: Identifier
     quantity: QuantityField = 0
@@ -126,11 +72,11 @@ class ReturnedLine:
 
 @dataclass(frozen=True, slots=True, kw_only=True, config=CONTRACT)
 class PurchaseReturned:
-    """An order, or a part of it, came back.
+    """An order, or a part of it, was returned.
 
     Attributes:
-        order_source: The ``source`` of the order's own event; that of this event unless given.
-        lines: What came back, line by line. None: everything that is not back yet.
+        order_source: The ``source`` of the order's own event; by default that of this event.
+        lines: What came back, line by line. None: everything that has not come back yet.
     """
 
     return_id: Identifier
@@ -149,7 +95,7 @@ class PurchaseReturned:
 
 @dataclass(frozen=True, slots=True, kw_only=True, config=CONTRACT)
 class PurchaseFulfilled:
-    """An order was shipped, or handed over: points that waited for that become available."""
+    """An order was shipped or handed over: points that waited for this become available."""
 
     order_id: Identifier
     order_source: Source | None = None
@@ -159,7 +105,7 @@ class PurchaseFulfilled:
 
 @dataclass(frozen=True, slots=True, kw_only=True, config=CONTRACT)
 class PurchaseClaimed:
-    """The member did what some points of an order wait for (``pending: until claimed``): they become available."""
+    """A member claimed the points of an order that wait for it (``pending: until claimed``): they become available."""
 
     claim_id: Identifier
     order_id: Identifier
@@ -170,7 +116,7 @@ class PurchaseClaimed:
 
 @dataclass(frozen=True, slots=True, kw_only=True, config=CONTRACT)
 class PurchaseCancelled:
-    """An order was called off: everything of it that is not back yet is taken back, whether it was shipped or not."""
+    """An order was cancelled: everything that has not come back yet is taken back, whether it was shipped or not."""
 
     cancellation_id: Identifier
     order_id: Identifier
@@ -181,15 +127,15 @@ class PurchaseCancelled:
 
 @dataclass(frozen=True, slots=True, kw_only=True, config=CONTRACT)
 class PurchaseAmended:
-    """An order was changed before it was shipped: this is the whole of it, as it now stands.
+    """An order was changed before it was shipped: this is the whole order as it is now.
 
-    It is rated as if it had been bought like this in the first place: at the time of the purchase, by the program of
-    then. The difference to what it had earned is paid, or taken back.
+    It is rated as if it had been bought like this in the first place: at the time of the purchase, by the program
+    version of that time. The difference to what it had earned is paid or taken back.
 
     Attributes:
-        order_source: The ``source`` of the order's own event; that of this event unless given.
+        order_source: The ``source`` of the order's own event; by default that of this event.
         occurred_at: When it was changed.
-        lines: All of them, also those that did not change.
+        lines: All lines, including those that did not change.
     """
 
     amendment_id: Identifier
@@ -208,29 +154,35 @@ class PurchaseAmended:
 
     @model_validator(mode="after")
     def _lines_are_sound(self) -> Self:
-        _check_lines(self.lines)
+        check_lines(self.lines)
         return self
 
     def as_bought(self, bought_at: datetime) -> PurchaseCompleted:
-        """Return the purchase as it would have been made at the order's own time."""
+        """Return the order as if it had been bought like this at its own time."""
         return PurchaseCompleted(
-            order_id=self.order_id, member_id=self.member_id,
+            order_id=self.order_id,
+            member_id=self.member_id,
             occurred_at=bought_at.isoformat(),  # type: ignore[arg-type]  # a moment is read from text
             channel=self.channel,
-            store_id=self.store_id, partner_id=self.partner_id, currency=self.currency, lines=self.lines,
-            tenders=self.tenders, tax=self.tax, shipping=self.shipping,
-        )  # fmt: skip
+            store_id=self.store_id,
+            partner_id=self.partner_id,
+            currency=self.currency,
+            lines=self.lines,
+            tenders=self.tenders,
+            tax=self.tax,
+            shipping=self.shipping,
+        )
 
 
-#: What happens to an order after it was made.
+#: Events about an order that was made before.
 AboutAnOrder = PurchaseReturned | PurchaseCancelled | PurchaseAmended | PurchaseFulfilled | PurchaseClaimed
 
-#: The word before the id keeps an order and a return of the same number apart: keys are causes in the ledger.
-#: No id can hold the control character between them.
+# The word before the id keeps an order and a return with the same id apart, because keys are causes in the ledger. No
+# id can contain the control character between them.
 PURCHASE_RETURNED = Contract(
     type=RETURNED,
     adapter=TypeAdapter(PurchaseReturned),
-    business_key=lambda event: f"return\x1f{event.return_id}",
+    business_key=OwnId("return_id", "return"),
 )
 PURCHASE_FULFILLED = Contract(
     type=FULFILLED,
@@ -240,15 +192,15 @@ PURCHASE_FULFILLED = Contract(
 PURCHASE_CANCELLED = Contract(
     type=CANCELLED,
     adapter=TypeAdapter(PurchaseCancelled),
-    business_key=lambda event: f"cancellation\x1f{event.cancellation_id}",
+    business_key=OwnId("cancellation_id", "cancellation"),
 )
 PURCHASE_AMENDED = Contract(
     type=AMENDED,
     adapter=TypeAdapter(PurchaseAmended),
-    business_key=lambda event: f"amendment\x1f{event.amendment_id}",
+    business_key=OwnId("amendment_id", "amendment"),
 )
 PURCHASE_CLAIMED = Contract(
     type=CLAIMED,
     adapter=TypeAdapter(PurchaseClaimed),
-    business_key=lambda event: f"claim\x1f{event.claim_id}",
+    business_key=OwnId("claim_id", "claim"),
 )

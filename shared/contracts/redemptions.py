@@ -1,11 +1,11 @@
-"""Topic ``redemptions``: a member wants a reward, and what became of that at the till."""
+"""Topic ``redemptions``: a till requests, confirms or cancels a reward for a member."""
 
 from __future__ import annotations
 
 from pydantic import TypeAdapter
 from pydantic.dataclasses import dataclass
 
-from shared.contracts.contract import Contract
+from shared.contracts.contract import Contract, OwnId
 from shared.contracts.fields import CONTRACT, Identifier, Label, Moment
 
 TOPIC = "redemptions"
@@ -16,11 +16,11 @@ CANCELLED = "loyalty.redemption.cancelled.v1"
 
 @dataclass(frozen=True, slots=True, kw_only=True, config=CONTRACT)
 class RedemptionRequested:
-    """A till asks for a reward. The answer is on ``rewards``, with ``redemption_id`` as its correlation id.
+    """A till requests a reward. The answer is on ``rewards``, with ``redemption_id`` as its correlation id.
 
     Attributes:
         reward: The reward's id in the program file.
-        confirm: True takes the points at once; else they are held until confirmed, cancelled or timed out.
+        confirm: True: the points are spent at once; else they are held until confirmed, cancelled or timed out.
     """
 
     redemption_id: Identifier
@@ -34,7 +34,7 @@ class RedemptionRequested:
 
 @dataclass(frozen=True, slots=True, kw_only=True, config=CONTRACT)
 class RedemptionConfirmed:
-    """The reward was handed over: the points that were held are spent."""
+    """The reward was handed over: the held points are spent."""
 
     redemption_id: Identifier
     member_id: Identifier
@@ -43,7 +43,7 @@ class RedemptionConfirmed:
 
 @dataclass(frozen=True, slots=True, kw_only=True, config=CONTRACT)
 class RedemptionCancelled:
-    """The reward is not wanted: before the confirmation points are released, after it they come back."""
+    """The reward is not wanted: before the confirmation the points are released, after it they are refunded."""
 
     redemption_id: Identifier
     member_id: Identifier
@@ -51,13 +51,17 @@ class RedemptionCancelled:
     reason: Label | None = None
 
 
-def _key(event: RedemptionRequested | RedemptionConfirmed | RedemptionCancelled) -> str:
-    return f"redemption\x1f{event.redemption_id}"
+_OWN = OwnId("redemption_id", "redemption")
 
 
-#: All three have the redemption's own key: it is one thing, in several states.
+def _its_key(event: RedemptionConfirmed | RedemptionCancelled) -> str:
+    """Return the key of the redemption that the event is about: it is one thing, in several states."""
+    return _OWN(event)
+
+
+#: All three have the same business key: they are states of one redemption.
 CONTRACTS: dict[str, Contract] = {
-    REQUESTED: Contract(REQUESTED, TypeAdapter(RedemptionRequested), _key),
-    CONFIRMED: Contract(CONFIRMED, TypeAdapter(RedemptionConfirmed), _key),
-    CANCELLED: Contract(CANCELLED, TypeAdapter(RedemptionCancelled), _key),
+    REQUESTED: Contract(REQUESTED, TypeAdapter(RedemptionRequested), _OWN),
+    CONFIRMED: Contract(CONFIRMED, TypeAdapter(RedemptionConfirmed), _its_key),
+    CANCELLED: Contract(CANCELLED, TypeAdapter(RedemptionCancelled), _its_key),
 }

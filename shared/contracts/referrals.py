@@ -1,4 +1,4 @@
-"""Topic ``referrals``: a member brings a friend. Records are keyed by the friend, whose purchase decides."""
+"""Topic ``referrals``: a member refers a friend. Records are keyed by the friend, whose purchase decides."""
 
 from __future__ import annotations
 
@@ -7,25 +7,25 @@ from typing import Annotated
 from pydantic import Field, StringConstraints, TypeAdapter
 from pydantic.dataclasses import dataclass
 
-from shared.contracts.contract import Contract
+from shared.contracts.contract import Contract, OwnId
 from shared.contracts.fields import CONTRACT, Identifier, Label, Moment
 
 TOPIC = "referrals"
 REGISTERED = "loyalty.referral.registered.v1"
 
-#: A salted hash of a device, a card or an address: it can be compared, and tells nothing.
+#: A salted hash of a device, a card or an address: it can be compared, and reveals nothing.
 Fingerprint = Annotated[str, StringConstraints(pattern=r"^[0-9A-Za-z_-]{16,128}$")]
 Fingerprints = Annotated[tuple[Fingerprint, ...], Field(max_length=16)]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, config=CONTRACT)
 class ReferralRegistered:
-    """A friend signed up by a member's code.
+    """A friend signed up with a member's code.
 
     Attributes:
         member_id: The friend.
         referrer_id: The member whose code it was.
-        referrer_fingerprints: One in common with the friend's means that both are the same person.
+        referrer_fingerprints: If one of them is also among the friend's, both are taken to be the same person.
     """
 
     referral_id: Identifier
@@ -40,5 +40,5 @@ class ReferralRegistered:
 REFERRAL_REGISTERED = Contract(
     type=REGISTERED,
     adapter=TypeAdapter(ReferralRegistered),
-    business_key=lambda event: f"referral\x1f{event.referral_id}",
+    business_key=OwnId("referral_id", "referral"),
 )

@@ -1,4 +1,4 @@
-"""Topic ``rewards``: the answers to redemptions. Extension ``correlationid`` is the redemption's id."""
+"""Topic ``rewards``: the answers to redemptions. The extension ``correlationid`` is the redemption's id."""
 
 from __future__ import annotations
 
@@ -17,16 +17,21 @@ RELEASED = "loyalty.redemption.released.v1"
 REFUNDED = "loyalty.redemption.refunded.v1"
 
 Reason = Literal[
-    "no-program", "unknown-reward", "not-enough-points", "tier-too-low", "limit-reached", "reservation-timed-out",
+    "no-program",
+    "unknown-reward",
+    "not-enough-points",
+    "tier-too-low",
+    "limit-reached",
+    "reservation-timed-out",
     "cancelled",
-]  # fmt: skip
+]
 
 
 @with_config(CLOSED)
 class RewardGranted(TypedDict):
-    """Points are held for a reward (``reserved``), spent (``redeemed``), free again (``released``) or back.
+    """Points were held for a reward (``reserved``), spent (``redeemed``), ``released`` or ``refunded``.
 
-    ``held_until`` is there while they are held. ``reason`` of a release is ``cancelled`` or ``timed-out``.
+    ``held_until`` is present while they are held. The ``reason`` of a release is ``cancelled`` or ``timed-out``.
     ``worth`` is what the reward is worth in minor units of ``currency``.
     """
 
@@ -50,7 +55,7 @@ class RewardGranted(TypedDict):
 
 @with_config(CLOSED)
 class RewardRejected(TypedDict):
-    """A redemption that is not possible, why, and what would be: points at hand, and rewards they suffice for."""
+    """A redemption that is not possible, the reason, the points available, and the rewards for which they suffice."""
 
     redemption_id: str
     redemption_source: str

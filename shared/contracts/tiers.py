@@ -18,10 +18,10 @@ EXPIRING = "loyalty.tier.expiring.v1"
 
 @with_config(CLOSED)
 class TierChanged(TypedDict):
-    """What a member's tier is now, why, and what keeps or raises it.
+    """A member's tier, the reason, and what is needed to keep it or to reach the next one.
 
-    Amounts are minor units of the program's currency, or points, as ``metric`` says. ``to_keep`` and ``to_next`` are
-    what is missing in the period that ``occurred_at`` lies in; null where nothing is needed or there is no higher tier.
+    Amounts are minor units of the program's currency, or points, depending on ``metric``. ``to_keep`` and ``to_next``
+    are what is missing in the period of ``occurred_at``; null if nothing is, or if there is no higher tier.
     ``valid_until`` is null for a tier without an end.
     """
 

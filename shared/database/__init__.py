@@ -1,1 +1,1 @@
-"""Connections to Postgres, and the migrations that make its tables."""
+"""Connections to Postgres, migrations and roles."""

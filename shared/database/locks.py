@@ -1,6 +1,6 @@
-"""Advisory locks that more than one module takes, as SQL expressions."""
+"""Advisory locks that several modules take, as SQL expressions."""
 
 from __future__ import annotations
 
-#: Held while a version is published; a partition is not claimed meanwhile.
+#: Held while a version is published; no partition lease can be acquired meanwhile.
 PUBLISHING = "hashtext('loyalty publish ' || current_schema())"

@@ -1,4 +1,4 @@
-"""Applies the numbered SQL files, each once, all in one transaction; two workers that start together wait in turn."""
+"""Applies the numbered SQL files, each once, in one transaction; workers that start together take turns."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ _OLDEST_POSTGRES = 17
 
 
 async def migrate(connection: Connection, schema: str) -> list[str]:
-    """Bring the schema up to date and return the names of the migrations that were applied now.
+    """Bring the schema up to date, and return the names of the migrations that this call applied.
 
     Raises:
-        UsageError: The server is too old, or an applied migration is not the one that this version ships.
+        UsageError: The server is too old, or an applied migration differs from the one that this version ships.
     """
     if connection.get_server_version().major < _OLDEST_POSTGRES:
         raise UsageError(f"PostgreSQL {_OLDEST_POSTGRES} or newer is needed (transaction_timeout)")
@@ -43,10 +43,10 @@ async def migrate(connection: Connection, schema: str) -> list[str]:
 
 
 async def check_schema(connection: Connection) -> None:
-    """See that every migration which this version ships was applied.
+    """Check that every migration that this version ships has been applied.
 
     Raises:
-        UsageError: One is missing; it is named.
+        UsageError: One is missing; the message names it.
     """
     try:
         applied = {row["name"] for row in await connection.fetch("select name from schema_migration")}

@@ -1,8 +1,8 @@
-"""One database role a service, with the rights that the service needs and no others.
+"""One database role per service, with the rights that the service needs and no others.
 
-A role is called ``<schema>_<service>``, for roles belong to the whole server and a schema to one deployment. Making
-them, with their passwords, is the operator's business (``deploy/postgres/roles.sql``); what they may do is said here.
-Where no such role exists (the embedded stack) the workers run as the owner.
+A role is called ``<schema>_<service>``, because roles belong to the whole server and a schema to one deployment. The
+operator creates them with their passwords (``deploy/postgres/roles.sql``); this module grants their rights. Where no
+such role exists (the embedded stack), the workers run as the owner.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from shared.database.pool import Connection
 
 _READ, _ADD, _WRITE = "select", "select, insert", "select, insert, update"
 
-#: The machinery of batches, which all services share.
+#: The tables of the runtime, which all services share.
 _COMMON = {
     "schema_migration": _READ,
     "program": _READ,
@@ -23,10 +23,10 @@ _COMMON = {
     "outbox": "select, insert, delete",
     "dead_letter": _ADD,
 }
-#: Whoever touches an account applies what is due: a reservation that timed out, too. Entries are never changed.
+#: Whoever touches an account applies what is due, including time-outs of reservations. Entries are never changed.
 _LEDGER = {"account": _WRITE, "lot": _WRITE, "entry": _ADD, "redemption": "select, update", "standing": _READ}
 
-#: What each service may do, by table.
+#: The rights of each service, by table.
 RIGHTS: Mapping[str, Mapping[str, str]] = {
     "earn": {
         **_COMMON,
@@ -42,7 +42,7 @@ RIGHTS: Mapping[str, Mapping[str, str]] = {
         "tally": _WRITE,
         "member": _WRITE,
     },
-    # The running audit of accounts that redeem wrote compares their older entries with the orders.
+    # The running audit of accounts that redeem has written compares their older entries with the orders.
     "redeem": {**_COMMON, **_LEDGER, "redemption": _WRITE, "purchase": _READ},
     "tiers": {**_COMMON, "account": _READ, "entry": _READ, "standing": _WRITE, "tier_history": _ADD},
     "notify": {
@@ -62,14 +62,14 @@ def role_of(schema: str, service: str) -> str:
 
 
 async def grant_roles(connection: Connection, schema: str) -> list[str]:
-    """Give every role that exists exactly its rights, however often this is done, and return these roles.
+    """Give every existing role exactly its rights, and return these roles. Repeating it changes nothing.
 
     Args:
-        connection: As the owner of the tables, after ``migrate``.
+        connection: A connection as the owner of the tables, after ``migrate``.
         schema: The deployment's schema.
     """
     async with connection.transaction():
-        # Two that grant at a time would change the same rows of the catalogue.
+        # Two concurrent grants would change the same rows of the catalogue.
         await connection.execute("select pg_advisory_xact_lock(hashtext($1))", f"loyalty migrate {schema}")
         names = [role_of(schema, service) for service in RIGHTS]
         rows = await connection.fetch("select rolname::text from pg_roles where rolname = any($1::text[])", names)
@@ -83,18 +83,20 @@ async def grant_roles(connection: Connection, schema: str) -> list[str]:
 
 
 def _grants(schema: str, service: str, rights: Mapping[str, str]) -> str:
-    """Return the SQL that takes everything from a role and gives it its rights.
+    """Return the SQL that revokes everything from a role and grants its rights.
 
-    Messages of notify hold addresses and wait in the outbox: a service sees its own rows only.
+    Messages of notify contain addresses and wait in the outbox, so each service sees only its own rows there.
     """
     role = role_of(schema, service)
-    return "\n".join([
-        f'revoke all on all tables in schema "{schema}" from "{role}";',
-        f'revoke all on all sequences in schema "{schema}" from "{role}";',
-        f'revoke all on schema "{schema}" from "{role}";',
-        f'grant usage on schema "{schema}" to "{role}";',
-        f'grant usage on sequence "{schema}".archive_seq to "{role}";',
-        *(f'grant {verbs} on "{schema}"."{table}" to "{role}";' for table, verbs in rights.items()),
-        f'drop policy if exists "{service}" on "{schema}".outbox;',
-        f'create policy "{service}" on "{schema}".outbox to "{role}" using (service = \'{service}\');',
-    ])  # fmt: skip
+    return "\n".join(
+        [
+            f'revoke all on all tables in schema "{schema}" from "{role}";',
+            f'revoke all on all sequences in schema "{schema}" from "{role}";',
+            f'revoke all on schema "{schema}" from "{role}";',
+            f'grant usage on schema "{schema}" to "{role}";',
+            f'grant usage on sequence "{schema}".archive_seq to "{role}";',
+            *(f'grant {verbs} on "{schema}"."{table}" to "{role}";' for table, verbs in rights.items()),
+            f'drop policy if exists "{service}" on "{schema}".outbox;',
+            f'create policy "{service}" on "{schema}".outbox to "{role}" using (service = \'{service}\');',
+        ]
+    )

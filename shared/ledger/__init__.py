@@ -1,1 +1,1 @@
-"""The ledger: accounts, lots and entries. Pure model and operations; SQL in ``store``, ``audit`` and ``read``."""
+"""The ledger: accounts, lots and entries. Everything is pure but the SQL in ``store`` and ``audit``."""

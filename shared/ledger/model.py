@@ -1,4 +1,4 @@
-"""Accounts, lots and entries, and how a posting changes them. Pure: no clock, no database.
+"""Accounts, lots and entries. Pure: no clock, no database.
 
 Instants are microseconds since 1970, see ``shared.instants``.
 """
@@ -10,22 +10,20 @@ import hashlib
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from shared.errors import InvariantBroken
 from shared.instants import BEGINNING, NEVER
-from shared.ledger.operations import EFFECT_OF, Effect, Operation
 
-#: The cause of what time alone makes happen.
+#: The key of the cause of timed effects.
 TIME = bytes(16)
 
 
 class Terms(NamedTuple):
-    """What makes points alike: points of one account with the same terms gather in one lot.
+    """The terms of points: points of one account with the same terms are in one lot.
 
     Attributes:
-        available_at: BEGINNING: at once; NEVER: when what they wait for happens.
-        expires_at: NEVER also for points that lapse without activity.
-        fulfils: The key of what they wait for: an order that is fulfilled, or claimed; they gather with nobody else's.
-        idle: How long the member may do nothing, such as ``18 months without earn or redeem``; empty: for ever.
+        available_at: BEGINNING: at once; NEVER: when the event for which they wait happens.
+        expires_at: NEVER also for points that expire by inactivity.
+        fulfils: The key of the order whose fulfilment or claim they wait for; no other order shares their lot.
+        idle: The inactivity term, such as ``18 months without earn or redeem``; empty: there is none.
     """
 
     available_at: int
@@ -35,7 +33,7 @@ class Terms(NamedTuple):
 
     @functools.lru_cache(maxsize=10_000)  # noqa: B019 - keyed by the terms' values; few terms, many events
     def lot_id(self) -> int:
-        """Return the lot's id: a function of the terms alone, so that no batching can change it (63 bits)."""
+        """Return the lot's id, a 63-bit hash of the terms: so it does not depend on how events were batched."""
         terms = b"%d|%d" % (self.available_at, self.expires_at)
         digest = hashlib.blake2b(terms + self.fulfils + self.idle.encode(), digest_size=8).digest()
         return int.from_bytes(digest) >> 1
@@ -44,8 +42,8 @@ class Terms(NamedTuple):
 class Entry(NamedTuple):
     """One immutable row of the ledger: what was done, and the four balances after it.
 
-    ``occurred_at`` never goes back within an account; ``event_at`` is the event's own time, earlier if it came late.
-    ``lot`` is 0 where no lot is concerned, ``rule`` and ``program_version`` are below 1 where no rule paid.
+    ``occurred_at`` never decreases within an account; ``event_at`` is the event's own time, earlier if it came late.
+    ``lot`` is 0 where the operation concerns no lot; ``rule`` and ``program_version`` are below 1 where no rule paid.
     """
 
     account: int
@@ -67,7 +65,7 @@ class Entry(NamedTuple):
 
 @dataclass(slots=True)
 class Lot:
-    """What is left of the points of one account with the same terms; all of it pending, or all of it available."""
+    """What remains of the points of one account with the same terms: either all pending or all available."""
 
     lot: int
     terms: Terms
@@ -76,7 +74,7 @@ class Lot:
 
 
 class Part(NamedTuple):
-    """Points that a redemption took from one lot."""
+    """The points that a redemption took from one lot."""
 
     terms: Terms
     points: int
@@ -84,7 +82,7 @@ class Part(NamedTuple):
 
 @dataclass(slots=True)
 class Hold:
-    """Points reserved for a redemption until an instant; ``key`` is the redemption's."""
+    """The points reserved for a redemption until an instant; ``key`` is the redemption's business key."""
 
     key: bytes
     until: int
@@ -95,7 +93,7 @@ class Hold:
 
     @property
     def points(self) -> int:
-        """All of them."""
+        """The number of points reserved."""
         return sum(part.points for part in self.parts)
 
 
@@ -104,14 +102,14 @@ class Account:
     """A member's wallet: the totals of its entries.
 
     Attributes:
-        as_of: The latest instant up to which everything due was applied; entries never go back behind it.
+        as_of: The instant up to which everything due has been applied; no entry is posted before it.
         next_due: The earliest instant at which time alone changes the account (or announces that it will).
-        earned_at: When points were earned last, as entries tell it.
-        redeemed_at: When points were redeemed last.
-        lots: The lots with something left, by id.
+        earned_at: When points were last earned, according to the entries.
+        redeemed_at: When points were last redeemed.
+        lots: The lots with points left, by id.
         holds: Open reservations, by the redemption's key.
-        complete: False where a batch did without what stood in the database: then ``lots`` has only what it made
-            itself, and nothing of the rest is due before ``unseen_due``, which lies beyond the batch's last event.
+        complete: False if the batch did not load everything stored: then ``lots`` has what the batch itself created and
+            what is due in it, and nothing else is due before ``unseen_due``, which is after the batch's last event.
     """
 
     account: int
@@ -133,18 +131,6 @@ class Account:
     unseen_due: int = NEVER
 
 
-@dataclass(slots=True)
-class LotChange:
-    """What a batch adds to one lot of one account, and whether its points are pending in the end."""
-
-    account: int
-    lot: int
-    terms: Terms
-    pending: bool = False
-    earned: int = 0
-    remaining: int = 0
-
-
 class Cause(NamedTuple):
     """Why an entry exists: the business key, and the rule of the program version that decided it."""
 
@@ -153,96 +139,8 @@ class Cause(NamedTuple):
     rule: int
 
 
-#: Rules that are not in the list of earning rules.
+#: Numbers for causes that are not earning rules.
 BY_TIME = Cause(TIME, 0, 0)
 REFERRER_RULE = -1
 FRIEND_RULE = -2
 NO_RULE = -3
-
-
-class Posting:
-    """Collects what a batch posts: entries in order, changed accounts and lots, holds that timed out and when."""
-
-    __slots__ = ("accounts", "entries", "lots", "timed_out")
-
-    def __init__(self) -> None:
-        self.entries: list[Entry] = []
-        self.accounts: dict[int, Account] = {}
-        self.lots: dict[tuple[int, int], LotChange] = {}
-        self.timed_out: dict[bytes, int] = {}
-
-    def post(
-        self,
-        account: Account,
-        operation: Operation,
-        points: int,
-        *,
-        occurred_at: int,
-        cause: Cause,
-        terms: Terms | None = None,
-        qualifying: int = 0,
-        event_at: int | None = None,
-    ) -> Entry:
-        """Append one entry, and change the account and the lot by the operation's effect.
-
-        Args:
-            account: The account, locked by the caller; changed in place.
-            operation: What is done.
-            points: In the wallet's smallest unit; 0 only where a qualifying amount is all that the entry tells.
-            occurred_at: The instant that it is posted at, not before any earlier entry's.
-            cause: The business key and the rule behind it.
-            terms: Of the points, where the operation concerns a lot.
-            qualifying: Minor units that count towards a tier (negative: taken back); on one entry an event.
-            event_at: The event's own time, if that is earlier.
-
-        Raises:
-            InvariantBroken: The entry would make a balance or a lot negative, or moves nothing.
-        """
-        if points < 0 or (points == 0 and not qualifying):
-            raise InvariantBroken(f"{operation.name} of {points} points: an entry moves a positive number of points")
-        effect = EFFECT_OF[operation]
-        account.available += effect.available * points
-        account.pending += effect.pending * points
-        account.reserved += effect.reserved * points
-        account.debt += effect.debt * points
-        account.lifetime += effect.lifetime * points
-        if min(account.available, account.pending, account.reserved, account.debt) < 0:
-            raise InvariantBroken(f"{operation.name} of {points} points makes a balance of account {account} negative")
-        account.version += 1
-        if points:
-            if effect.lifetime > 0:
-                account.earned_at = occurred_at
-            elif operation is Operation.REDEEM:
-                account.redeemed_at = occurred_at
-        lot = 0
-        if terms is not None and points:
-            lot = terms.lot_id()
-            self._change_lot(account, lot, terms, operation, effect, points)
-        entry = Entry(
-            account.account, account.version, points, lot, account.available, account.pending, account.reserved,
-            account.debt, qualifying, occurred_at, occurred_at if event_at is None else event_at, cause.key,
-            cause.program_version, cause.rule, operation,
-        )  # fmt: skip
-        self.entries.append(entry)
-        self.accounts[account.account] = account
-        return entry
-
-    def _change_lot(
-        self, account: Account, lot: int, terms: Terms, operation: Operation, effect: Effect, points: int
-    ) -> None:
-        pending = bool(effect.pending) and operation is not Operation.ACTIVATE
-        change = self.lots.get((account.account, lot))
-        if change is None:
-            change = self.lots[account.account, lot] = LotChange(account.account, lot, terms)
-        change.pending = pending
-        change.remaining += effect.lot * points
-        change.earned += effect.earned * points
-        held = account.lots.get(lot)
-        if held is None:
-            held = account.lots[lot] = Lot(lot, terms, 0, pending)
-        held.pending = pending
-        held.remaining += effect.lot * points
-        if held.remaining < 0:
-            raise InvariantBroken(f"{operation.name} of {points} points makes lot {lot} of {account.account} negative")
-        if not held.remaining:
-            del account.lots[lot]

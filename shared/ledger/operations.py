@@ -1,4 +1,4 @@
-"""The one table of how each operation moves an account. The model posts by it; the audit checks by it."""
+"""The table of how each operation changes an account: postings apply it, and the audit checks by it."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 
 class Operation(IntEnum):
-    """What an entry does. The number stands in the ledger and never changes its meaning."""
+    """What an entry does. The number is stored in the ledger and never changes its meaning."""
 
     EARN = 1
     EARN_PENDING = 2
@@ -19,23 +19,23 @@ class Operation(IntEnum):
     REVERSE = 8
     REVERSE_PENDING = 9
     REPAY = 10
-    #: A return of points that were spent already: the member owes them …
+    #: A return took back points that were already spent: the member owes them …
     REVERSE_OWED = 11
-    #: … or they are let go (wallet policy "clamp") …
+    #: … or they are let go (policy "clamp") …
     REVERSE_WAIVED = 12
-    #: … or the refund is less by what they were worth.
+    #: … or the refund is reduced by what they were worth (policy "withhold").
     REVERSE_WITHHELD = 13
-    #: A redemption taken back after its confirmation.
+    #: A redemption was cancelled after its confirmation.
     REFUND = 14
 
     @property
     def word(self) -> str:
-        """The operation as events and the command line call it: ``earn-pending``."""
+        """The name of the operation in events and on the command line: ``earn-pending``."""
         return self.name.lower().replace("_", "-")
 
 
 class Effect(NamedTuple):
-    """By how many times its points an operation moves each balance, what remains of the lot, and the two totals."""
+    """Factors by which an operation's points change each balance, the remainder of the lot, and the two totals."""
 
     available: int = 0
     pending: int = 0
@@ -63,16 +63,21 @@ EFFECTS: dict[Operation, Effect] = {
     Operation.REFUND: Effect(available=1, lot=1),
 }
 
-#: The same by number: posting looks one up for every entry, and a tuple's index is far cheaper than an enum's hash.
+#: The same by number: every posting looks one up, and indexing a tuple is far cheaper than hashing an enum.
 EFFECT_OF: tuple[Effect, ...] = tuple(
     EFFECTS.get(Operation(n), Effect()) if n else Effect() for n in range(len(EFFECTS) + 1)
 )
 
-#: What a return writes; together they are the points that it took back.
-REVERSALS = frozenset({
-    Operation.REVERSE, Operation.REVERSE_PENDING, Operation.REVERSE_OWED, Operation.REVERSE_WAIVED,
-    Operation.REVERSE_WITHHELD,
-})  # fmt: skip
+#: What a clawback posts; together they are the points that it took back.
+REVERSALS = frozenset(
+    {
+        Operation.REVERSE,
+        Operation.REVERSE_PENDING,
+        Operation.REVERSE_OWED,
+        Operation.REVERSE_WAIVED,
+        Operation.REVERSE_WITHHELD,
+    }
+)
 
 
 def effects_as_values() -> str:

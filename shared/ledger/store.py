@@ -1,4 +1,4 @@
-"""The ledger's SQL for the write path: lock what a batch touches, write what it posts, each in few statements."""
+"""The ledger's SQL for the write path: lock what a batch touches, and write what it posts, in few statements."""
 
 from __future__ import annotations
 
@@ -6,10 +6,11 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from shared.database.pool import Connection
+from shared.database.pool import Connection, Row
 from shared.errors import LoadAgain
 from shared.instants import BEGINNING, NEVER
-from shared.ledger.model import Account, Hold, Lot, Part, Posting, Terms
+from shared.ledger.model import Account, Hold, Lot, Part, Terms
+from shared.ledger.posting import Posting
 
 _COLUMNS = """a.account, a.member, a.wallet, a.available, a.pending, a.reserved, a.debt, a.lifetime, a.version, a.as_of,
        a.next_due, a.earned_at, a.redeemed_at"""
@@ -23,7 +24,7 @@ order by a.account
 for update of a
 """
 
-# A sweep waits for nobody: whoever holds an account now applies what is due by itself.
+# A sweep waits for no lock: whoever holds an account applies what is due.
 _LOCK_DUE = f"""
 select {_COLUMNS}
 from account a
@@ -47,13 +48,14 @@ select account, lot, remaining, available_at, expires_at, fulfils, idle, pending
 from lot where account = any($1::bigint[]) and remaining > 0
 """
 
-_HOLDS = """
+#: Open reservations of accounts.
+HOLDS = """
 select account, key, held_until, parts, source, redemption_id, reward
 from redemption where account = any($1::bigint[]) and state = 'reserved'
 """
 
-# One statement for all three tables, and never COPY: a backend that waits for COPY data does not hear
-# transaction_timeout, so a worker frozen there would hold its locks for ever (docs/decisions/0006).
+# One statement for all three tables, and never COPY: transaction_timeout does not end a backend that waits for COPY
+# data, so a worker that freezes there would hold its locks for ever (docs/decisions/0006-no-copy.md).
 _WRITE = """
 with entries as (
     insert into entry (account, version, points, lot, available, pending, reserved, debt, qualifying, occurred_at,
@@ -98,12 +100,13 @@ where r.key = t.key and r.state = 'reserved'
 async def lock_accounts(connection: Connection, members: Sequence[str], wallets: Sequence[str]) -> list[Account]:
     """Lock every account of the members in the wallets, in the order of account ids, and return them.
 
-    Must be the first statement of a batch that reads anything of these members: what it waits for, later
-    statements see (READ COMMITTED takes a snapshot a statement). Lots are not loaded: see ``load_lots``.
+    It must be the first statement of a batch that reads anything about these members. Later statements then see
+    what it waited for, because READ COMMITTED takes a snapshot per statement. ``load_lots`` and
+    ``due_lots.load_due`` load lots.
 
     Raises:
-        LoadAgain: Some accounts do not exist yet. They are made in a transaction of their own, in the order of
-            (member, wallet), before any lock is taken: so two workers that meet new members cannot deadlock.
+        LoadAgain: Some accounts do not exist yet. They are created in a separate transaction, ordered by (member,
+            wallet), before any lock is taken, so that two workers with the same new members cannot deadlock.
     """
     records = await connection.fetch(_LOCK, members, wallets)
     if len(records) < len(members) * len(wallets):
@@ -116,17 +119,17 @@ async def lock_accounts(connection: Connection, members: Sequence[str], wallets:
 
 
 async def anything_due(connection: Connection, horizon: int, shards: int, shard: int) -> bool:
-    """Tell whether an account of a shard has something due up to the horizon."""
+    """Return whether any account of a shard has something due up to the horizon."""
     found: bool = await connection.fetchval(_ANYTHING_DUE, horizon, shards, shard)
     return found
 
 
 async def lock_due(connection: Connection, horizon: int, shards: int, shard: int, limit: int) -> list[Account]:
-    """Lock accounts of a shard that have something due up to the horizon; those that others hold are left to them."""
+    """Lock accounts of a shard that have something due up to the horizon, and skip those that others have locked."""
     return [_unseen(record) for record in await connection.fetch(_LOCK_DUE, horizon, shards, shard, limit)]
 
 
-def _unseen(record: Sequence[Any]) -> Account:
+def _unseen(record: Row) -> Account:
     account = Account(*record)
     account.complete = False
     account.unseen_due = account.next_due
@@ -134,20 +137,20 @@ def _unseen(record: Sequence[Any]) -> Account:
 
 
 async def load_lots(connection: Connection, accounts: Sequence[Account]) -> None:
-    """Load what is left in the lots of locked accounts, and their open reservations."""
+    """Load the lots with points left and the open reservations of locked accounts."""
     if not accounts:
         return
     numbers = [account.account for account in accounts]
-    fill(accounts, await connection.fetch(_LOTS, numbers), await connection.fetch(_HOLDS, numbers))
+    fill(accounts, await connection.fetch(_LOTS, numbers), await connection.fetch(HOLDS, numbers))
     for account in accounts:
         account.complete, account.unseen_due = True, NEVER
 
 
-def fill(accounts: Sequence[Account], lots: Sequence[Sequence[Any]], holds: Sequence[Sequence[Any]]) -> None:
-    """Put lots and open reservations into their accounts.
+def fill(accounts: Sequence[Account], lots: Sequence[Row], holds: Sequence[Row]) -> None:
+    """Add lots and open reservations to their accounts.
 
     Args:
-        accounts: All that the rows name.
+        accounts: All accounts that occur in the rows.
         lots: (account, lot, remaining, available_at, expires_at, fulfils, idle, pending).
         holds: (account, key, held_until, parts, source, redemption_id, reward).
     """
@@ -160,11 +163,12 @@ def fill(accounts: Sequence[Account], lots: Sequence[Sequence[Any]], holds: Sequ
 
 
 def parts_to_json(parts: Sequence[Part]) -> str:
-    """Return the parts of a redemption as they stand in its row."""
-    return json.dumps([
+    """Return the parts of a redemption as JSON for its row."""
+    rows = [
         [terms.available_at, terms.expires_at, terms.fulfils.hex(), points, *([terms.idle] if terms.idle else [])]
         for terms, points in parts
-    ])  # fmt: skip
+    ]
+    return json.dumps(rows)
 
 
 def parts_from_json(text: str) -> tuple[Part, ...]:
@@ -176,7 +180,7 @@ def parts_from_json(text: str) -> tuple[Part, ...]:
 
 
 def due_within(accounts: Mapping[tuple[str, str], Account], until: Mapping[str, int]) -> list[Account]:
-    """Return the accounts that have something due before their member's last event of the batch, or at it."""
+    """Return the accounts that have something due by the time of their member's last event in the batch."""
     return [
         account
         for (member, _), account in accounts.items()
@@ -185,7 +189,7 @@ def due_within(accounts: Mapping[tuple[str, str], Account], until: Mapping[str, 
 
 
 async def write(connection: Connection, posting: Posting, recorded_at: int) -> None:
-    """Write what a batch posted in one statement, whatever the number of events."""
+    """Write what a batch posted, in one statement for any number of events."""
     if not posting.accounts:
         return
     if posting.timed_out:

@@ -21,9 +21,10 @@ from shared.contracts.points import (
     SpendQualified,
 )
 from shared.instants import BEGINNING, NEVER, iso
-from shared.ledger.book import Lapse, Taken
+from shared.ledger.due import TimedEffect
 from shared.ledger.model import Account, Terms
 from shared.ledger.operations import Operation
+from shared.ledger.reversal import ClawbackResult
 from shared.program.compiled.program import Program
 from shared.runtime.records import Message
 
@@ -115,7 +116,7 @@ def points_reversed(
     account: Account,
     order: OrderName,
     awards: list[Award],
-    taken: Taken,
+    taken: ClawbackResult,
     *,
     return_id: str,
     occurred_at: int,
@@ -171,7 +172,7 @@ def spend_qualified(
     }
 
 
-def points_moved(program: Program, lapse: Lapse, operation: Operation) -> PointsMoved:
+def points_moved(program: Program, lapse: TimedEffect, operation: Operation) -> PointsMoved:
     """Return the event about points that became available, or expired."""
     account = lapse.account
     return {
@@ -188,7 +189,7 @@ def points_moved(program: Program, lapse: Lapse, operation: Operation) -> Points
     }
 
 
-def points_expiring(program: Program, lapse: Lapse) -> PointsExpiring:
+def points_expiring(program: Program, lapse: TimedEffect) -> PointsExpiring:
     """Return the event about points that will expire unless they are used."""
     account = lapse.account
     return {

@@ -7,15 +7,17 @@ from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
 from shared.instants import iso
-from shared.ledger.book import Book, Lapse
-from shared.ledger.model import Account, Posting
+from shared.ledger.book import Book
+from shared.ledger.due import TimedEffect
+from shared.ledger.model import Account
+from shared.ledger.posting import Posting
 from shared.posting.events import message
 from shared.posting.timed_effects import announce
 from shared.program.compiled.ladders import Ladders
 from shared.program.compiled.program import Program
 from shared.runtime.handler import Mark
 from shared.runtime.records import Decisions, Message, Received, Refusal
-from shared.tier_status.lookup import Following
+from shared.tier_status.lookup import TierLookup
 from shared.tier_status.read import Loaded
 
 
@@ -73,7 +75,7 @@ class LedgerBatch(Generic[State, Effects]):
         mark: Mark,
         source: str,
         topic: str,
-        on_lapse: Callable[[Lapse], None] | None = None,
+        on_lapse: Callable[[TimedEffect], None] | None = None,
     ) -> None:
         """Begin.
 
@@ -92,7 +94,7 @@ class LedgerBatch(Generic[State, Effects]):
         self.newest = state.programs[-1]
         self.versions: Mapping[int, Program] = {program.version: program for program in state.programs}
         self.book = Book(state.accounts, effects.posting, self.newest)
-        self.tiers = Following(state.standings, state.ladders, effects.posting)
+        self.tiers = TierLookup(state.standings, state.ladders, effects.posting)
         self._source = source
         self._topic = topic
         self._time = iso(mark.recorded_at)
@@ -100,21 +102,21 @@ class LedgerBatch(Generic[State, Effects]):
 
     def announce_lapses(self) -> None:
         """Tell what time made happen so far, before what is decided next."""
-        lapses = self.book.lapses
-        if lapses:
+        timed_effects = self.book.timed_effects
+        if timed_effects:
             if self._on_lapse is not None:
-                for lapse in lapses:
+                for lapse in timed_effects:
                     self._on_lapse(lapse)
-            self.decisions.messages.extend(announce(lapses, self.newest, self._source, self._time))
-            lapses.clear()
+            self.decisions.messages.extend(announce(timed_effects, self.newest, self._source, self._time))
+            timed_effects.clear()
 
     def expire_overdue(self, member: str) -> None:
         """Let expire at once what came so late that its time is over."""
         for wallet in self.newest.wallets:
             account = self.state.accounts.get((member, wallet))
             if account is not None and account.next_due <= account.as_of:
-                self.book.settle(account)
-        if self.book.lapses:
+                self.book.apply_overdue(account)
+        if self.book.timed_effects:
             self.announce_lapses()
 
     def send(self, event_type: str, event_id: str, member: str, data: Any, *more_headers: tuple[str, bytes]) -> Message:

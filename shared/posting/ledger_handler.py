@@ -2,16 +2,27 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from typing import Generic, TypeVar
+
 from shared.database.pool import Connection
 from shared.ledger.audit.runner import running_audit
-from shared.ledger.model import Posting
+from shared.ledger.posting import Posting
+from shared.posting.ledger_batch import LedgerEffects, LedgerState
 from shared.program.cache import Programs
+from shared.runtime.handler import Mark
+from shared.runtime.records import Decisions, Received
 
-#: Accounts that the running audit looks at each time: enough to see a bug at once, cheap enough to run for ever.
-_AUDITED = 2000
+#: Accounts that the running audit looks at each time, and through all of their history, which grows: enough to see a
+#: bug within minutes, cheap enough to run for ever.
+_AUDITED = 200
+
+State = TypeVar("State", bound=LedgerState)
+Effects = TypeVar("Effects", bound=LedgerEffects)
 
 
-class LedgerHandler:
+class LedgerHandler(ABC, Generic[State, Effects]):
     """The part of a handler that does not depend on what its service decides."""
 
     private: frozenset[str] = frozenset()
@@ -23,6 +34,15 @@ class LedgerHandler:
         self._source = source
         self._programs = Programs()
         self._touched: set[int] = set()
+
+    @abstractmethod
+    def decide(self, state: State, events: Sequence[Received], mark: Mark) -> Decisions[Effects]:
+        """Decide about the events in offset order."""
+
+    def replay(self, state: State, events: Sequence[Received], facts: bytes, mark: Mark) -> Decisions[Effects]:
+        """Decide again about a batch: its records are all that mattered."""
+        del facts
+        return self.decide(state, events, mark)
 
     async def refresh(self, connection: Connection) -> None:
         """Read versions of the program that are newer than those we have."""

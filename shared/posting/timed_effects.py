@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from shared.contracts import points, rewards
-from shared.ledger.book import Lapse
+from shared.ledger.due import TimedEffect
 from shared.ledger.operations import Operation
 from shared.posting.events import balance, message, points_expiring, points_moved
 from shared.posting.reward_events import RedemptionName, correlation, reward_granted
@@ -21,19 +21,19 @@ from shared.runtime.records import Message
 _FIRST = ("member_id", "program_id", "wallet", "account", "version", "points", "occurred_at", "balance")
 
 
-def announce(lapses: Iterable[Lapse], program: Program, source: str, time: str) -> list[Message]:
+def announce(timed_effects: Iterable[TimedEffect], program: Program, source: str, time: str) -> list[Message]:
     """Return the events of what time made happen.
 
     Args:
-        lapses: In order.
+        timed_effects: In order.
         program: The newest version.
         source: The ``source`` of outgoing events.
         time: RFC 3339, when it was recorded.
     """
-    return [_message(lapse, program, source, time) for lapse in lapses]
+    return [_message(lapse, program, source, time) for lapse in timed_effects]
 
 
-def _message(lapse: Lapse, program: Program, source: str, time: str) -> Message:
+def _message(lapse: TimedEffect, program: Program, source: str, time: str) -> Message:
     if lapse.what == "timed-out":
         return _timed_out(lapse, program, source, time)
     account = lapse.account
@@ -49,7 +49,7 @@ def _message(lapse: Lapse, program: Program, source: str, time: str) -> Message:
     return message(points.TOPIC, event_type, event_id, source, time, account.member, data)
 
 
-def _timed_out(lapse: Lapse, program: Program, source: str, time: str) -> Message:
+def _timed_out(lapse: TimedEffect, program: Program, source: str, time: str) -> Message:
     hold, member = lapse.hold, lapse.account.member
     assert hold is not None, "only holds time out"
     released: Mapping[str, Any] = reward_granted(

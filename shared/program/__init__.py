@@ -1,1 +1,1 @@
-"""The program file: its language, its loader with errors that name the line, and its compiled form."""
+"""Program files: the language, the loader (whose errors name the line), and the compiled form."""

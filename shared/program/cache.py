@@ -1,4 +1,4 @@
-"""The versions of the program that a worker knows. One of these serves all pipelines of a handler."""
+"""The program versions that a worker has loaded. One cache serves all pipelines of a handler."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from shared.program.store import load_versions, newest_version
 
 
 class Programs:
-    """Every published version, oldest first; grows when a newer one is found.
+    """Every published version, oldest first; it grows when a newer one is found.
 
     Attributes:
-        versions: The compiled versions; a new tuple when one is added, so that a batch keeps what it was given.
+        versions: The compiled versions; a new tuple for each change, so that a batch keeps the one that it got.
         ladders: The ladders of all versions, by wallet.
         wallets: The names of the wallets of all versions, sorted.
     """
@@ -27,11 +27,11 @@ class Programs:
 
     @property
     def version(self) -> int:
-        """The newest version's number; 0 if none is known."""
+        """The newest version's number; 0 if none is loaded."""
         return self.versions[-1].version if self.versions else 0
 
     async def refresh(self, connection: Connection) -> None:
-        """Read the versions that are newer than those we have."""
+        """Load the versions that are newer than the newest one here."""
         found = await load_versions(connection, self.version)
         # Several pipelines may have asked at the same time.
         newer = [program for program in found if program.version > self.version]
@@ -41,10 +41,10 @@ class Programs:
             self.wallets = sorted({wallet for program in self.versions for wallet in program.wallets})
 
     async def need(self, connection: Connection) -> None:
-        """Make sure that a version is known.
+        """Make sure that at least one version is loaded.
 
         Raises:
-            Transient: None was ever published.
+            Transient: None has ever been published.
         """
         if not self.versions:
             await self.refresh(connection)
@@ -52,17 +52,17 @@ class Programs:
                 raise Transient("no program is published; run `loyalty program publish FILE`")
 
     async def catch_up(self, connection: Connection) -> bool:
-        """Read what is newer, if anything is; return whether there was."""
+        """Load newer versions, and return whether there were any."""
         behind = await newest_version(connection) > self.version
         if behind:
             await self.refresh(connection)
         return behind
 
     async def stay(self, connection: Connection) -> None:
-        """Make sure, under the locks of a batch, that its load looked through the eyes of the newest version.
+        """Check, under the locks of a batch, that the batch was loaded with the newest version.
 
         Raises:
-            LoadAgain: It did not: wallets, referrals, ladders, all may look different now.
+            LoadAgain: It was not: its wallets, referrals and ladders may be different now.
         """
         if await self.catch_up(connection):
             raise LoadAgain("a new version of the program")

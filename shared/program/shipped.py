@@ -9,16 +9,16 @@ _SUFFIX = ".yaml"
 
 
 def shipped_program(name: str) -> Path | None:
-    """Return the program file of a name such as ``fresh-market``; None if none comes with the product."""
+    """Return the program file with a name such as ``fresh-market``; None if the product ships no such file."""
     folder = Path(str(importlib.resources.files("programs")))
     known = {file.name.removesuffix(_SUFFIX): file for file in folder.glob(f"*{_SUFFIX}")}
     return known.get(name)
 
 
 def program_file(path: Path) -> Path:
-    """Return the file that is meant: the one at the path; else, by its name, one that comes with the product.
+    """Return the file at a path if there is one, else the shipped file with that name.
 
-    So that ``fresh-market`` and ``programs/fresh-market.yaml`` mean something where there is no checkout, too.
+    So ``fresh-market`` and ``programs/fresh-market.yaml`` also work in an installation without a checkout.
     """
     if path.exists():
         return path

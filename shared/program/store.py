@@ -1,4 +1,4 @@
-"""Published program versions in Postgres: the truth that every batch reads the newest number of."""
+"""Published program versions in Postgres, the source of truth: every batch reads the newest version number."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ import json
 from collections.abc import Mapping
 from typing import NamedTuple
 
+from shared.database import archive
+from shared.database.archive import Archived
 from shared.database.locks import PUBLISHING
 from shared.database.pool import Connection
 from shared.errors import ProgramFileError, UsageError
@@ -19,7 +21,7 @@ _PUBLISH_SECONDS = 30
 
 
 class Published(NamedTuple):
-    """The outcome of publishing: the version, and whether it is a new one."""
+    """The result of publishing: the version, and whether it is new."""
 
     version: int
     program: Program
@@ -27,13 +29,13 @@ class Published(NamedTuple):
 
 
 async def newest_version(connection: Connection) -> int:
-    """Return the number of the newest version; 0 if none was ever published."""
+    """Return the number of the newest version; 0 if none has ever been published."""
     version: int = await connection.fetchval("select coalesce(max(version), 0) from program")
     return version
 
 
 async def load_versions(connection: Connection, after: int = 0) -> list[Program]:
-    """Return the compiled versions after a number, oldest first."""
+    """Return the compiled versions with a number above ``after``, oldest first."""
     rows = await connection.fetch(
         "select version, content, templates from program where version > $1 order by version", after
     )
@@ -46,21 +48,21 @@ async def load_versions(connection: Connection, after: int = 0) -> list[Program]
 async def publish(
     connection: Connection, text: str, filename: str, templates: Mapping[str, str] | None = None
 ) -> Published:
-    """Store a program file as the next version; the same content again is no new version.
+    """Store a program file as the next version; publishing the same content again adds no version.
 
-    All watermarks are locked meanwhile, and none is made: batches in hand finish first and later ones see the new
-    version, so no purchase at or after the effective date has been rated by the old one.
+    All watermarks are locked meanwhile, and none can be added: running batches finish first and later ones see the
+    new version, so no purchase at or after the effective date is rated by the old one.
 
     Args:
         connection: Not in a transaction.
         text: The program file.
-        filename: Where it was read, for messages.
-        templates: The words of its notifications by file name (``templates.read_templates``). None: it has none, and
-            what it would tell fails with ``template-error``.
+        filename: Where it was read from, for messages.
+        templates: The texts of its notifications by file name (``templates.read_templates``). None: it has none, and
+            its notifications fail with ``template-error``.
 
     Raises:
         ProgramFileError: The file, or a template, has mistakes.
-        UsageError: It is another program's, or takes effect before a purchase that was already rated.
+        UsageError: It belongs to another program, or takes effect before a purchase that was already rated.
     """
     program_file = load(text, filename)
     if templates is not None and (problems := check_templates(program_file, templates)):
@@ -68,7 +70,7 @@ async def publish(
     words = json.dumps(dict(templates or {}), ensure_ascii=False, sort_keys=True)
     content_hash = hashlib.sha256(f"{text}\0{words}".encode() if templates else text.encode()).hexdigest()
     async with connection.transaction():
-        # All watermarks are locked below: a command that is suspended just then must not stop every service.
+        # All watermarks are locked below: a command that is suspended at that moment must not stop every service.
         await connection.execute(f"set local transaction_timeout = '{_PUBLISH_SECONDS}s'")
         await connection.execute(f"select pg_advisory_xact_lock({PUBLISHING})")
         marks = await connection.fetch("select latest_at from watermark order by service, topic, partition for update")
@@ -95,12 +97,12 @@ async def publish(
         await connection.execute(
             "insert into program (version, program_id, effective_at, content, content_hash, templates) "
             "values ($1, $2, $3, $4, $5, $6)",
-            version, program_file.program, microseconds(program.effective_at), text, content_hash, words,
-        )  # fmt: skip
-        await connection.execute(
-            "insert into archive (seq, kind, service, topic, partition, epoch, first_offset, next_offset, records, "
-            "accepted, duplicates, refused, ignored, judged_at, recorded_at, body, facts) values "
-            "(nextval('archive_seq'), 'program', '', '', 0, 0, 0, 0, 0, 0, 0, 0, 0, now(), now(), $1, $2)",
-            text.encode(), words.encode(),
-        )  # fmt: skip
+            version,
+            program_file.program,
+            microseconds(program.effective_at),
+            text,
+            content_hash,
+            words,
+        )
+        await archive.append(connection, Archived(kind="program", body=text.encode(), facts=words.encode()))
     return Published(version, program, fresh=True)

@@ -1,8 +1,8 @@
-"""The words of notifications: templates beside the program file, checked like it, and the sandbox that they run in.
+"""Templates of notifications: read from beside the program file, checked like it, and rendered in a sandbox.
 
-A template is ``<kind>.<language>.txt``: a first line ``Subject: …``, an empty line, the text. It may write values and
-choose between words, nothing else: no loops, no calls, no attributes. So whatever somebody writes there, rendering
-ends soon, in little memory, and sees nothing but the values that are meant for it.
+A template is ``<kind>.<language>.txt``: a first line ``Subject: …``, an empty line, the text. It may insert values and
+choose between texts, nothing else: no loops, no calls, no attributes. So whatever a template contains, rendering ends
+quickly, uses little memory, and sees nothing but the values passed to it.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ from shared.program.language.grammar import MONTHS
 from shared.program.language.model import ProgramFile
 from shared.program.language.sections import Kind
 
-#: Of a template, and of the text that it gives.
+#: The longest template, and the longest rendered text.
 TEXT_BYTES_MAX = 10_000
 _FILES_MAX = 1_000
 _NAME = re.compile(r"([a-z-]+)\.([a-z]{2,3})\.txt")
 _SUBJECT = "Subject: "
-#: What a template of each kind may tell; every one may also use ``name``, which is none where it is not known.
+#: The values that a template of each kind may use; all may also use ``name``, which is none where it is unknown.
 PARAMETERS: dict[str, frozenset[str]] = {
     kind: frozenset(names.split())
     for kind, names in {
@@ -41,9 +41,24 @@ PARAMETERS: dict[str, frozenset[str]] = {
     }.items()
 }
 _ALLOWED = (
-    nodes.Template, nodes.Output, nodes.TemplateData, nodes.If, nodes.CondExpr, nodes.Name, nodes.Const, nodes.Filter,
-    nodes.Test, nodes.Compare, nodes.Operand, nodes.And, nodes.Or, nodes.Not, nodes.Add, nodes.Sub, nodes.Concat,
-)  # fmt: skip
+    nodes.Template,
+    nodes.Output,
+    nodes.TemplateData,
+    nodes.If,
+    nodes.CondExpr,
+    nodes.Name,
+    nodes.Const,
+    nodes.Filter,
+    nodes.Test,
+    nodes.Compare,
+    nodes.Operand,
+    nodes.And,
+    nodes.Or,
+    nodes.Not,
+    nodes.Add,
+    nodes.Sub,
+    nodes.Concat,
+)
 
 
 def _in_words(day: str) -> str:
@@ -82,7 +97,7 @@ def compile_template(text: str) -> Template:
     """Compile a template.
 
     Raises:
-        TemplateSyntaxError: It is none, or does what templates may not do.
+        TemplateSyntaxError: It is not a template, or does what templates may not do.
     """
     tree = _ENVIRONMENT.parse(text)
     for node in tree.find_all(nodes.Node):
@@ -90,14 +105,14 @@ def compile_template(text: str) -> Template:
             what = type(node).__name__.lower()
             raise TemplateSyntaxError(f"found {what}; allowed: values, filters and if", node.lineno)
         known = _ENVIRONMENT.filters if isinstance(node, nodes.Filter) else _ENVIRONMENT.tests
-        # Within an if, jinja itself would notice an unknown one only when it is used.
+        # Inside an if, jinja itself would notice an unknown name only when that branch is rendered.
         if isinstance(node, (nodes.Filter, nodes.Test)) and node.name not in known:
             raise TemplateSyntaxError(f'found "{node.name}"; allowed: {", ".join(sorted(known))}', node.lineno)
     return _ENVIRONMENT.from_string(tree)
 
 
 def read_templates(path: Path, program: ProgramFile) -> dict[str, str]:
-    """Return the texts in the folder beside a program file, by file name; none where it has no notifications.
+    """Return the templates in the folder beside a program file, by file name; none if it has no notifications.
 
     Raises:
         UsageError: A file cannot be read, or there are far too many.
@@ -115,13 +130,13 @@ def read_templates(path: Path, program: ProgramFile) -> dict[str, str]:
 
 
 def _read(file: Path) -> str:
-    """Return a file's text; of a file that is too long no more than is needed to say so."""
+    """Return a file's text; if it is too long, only as much as shows that."""
     with file.open(encoding="utf-8") as opened:
         return opened.read(TEXT_BYTES_MAX + 1)
 
 
 def check_templates(program: ProgramFile, templates: Mapping[str, str]) -> list[str]:
-    """Return what is wrong with a program's templates, one problem a line: ``folder/file:line: what``."""
+    """Return the problems of a program's templates, one per line: ``folder/file:line: problem``."""
     section = program.notifications
     if section is None:
         return []

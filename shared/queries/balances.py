@@ -11,9 +11,11 @@ from typing import NamedTuple
 
 from shared.database.pool import Connection
 from shared.instants import BEGINNING
-from shared.ledger.book import Book, Lapse
-from shared.ledger.model import Account, Posting
+from shared.ledger.book import Book
+from shared.ledger.due import TimedEffect
+from shared.ledger.model import Account
 from shared.ledger.operations import Operation, effects_as_values
+from shared.ledger.posting import Posting
 from shared.ledger.store import fill, load_lots
 from shared.program.compiled.program import Program
 
@@ -87,7 +89,7 @@ where account = any($2::bigint[]) and requested_at <= $1 and parts <> '[]' and h
 
 async def accounts_at(
     connection: Connection, program: Program, *, now: int, as_of: int | None = None, member: str | None = None
-) -> tuple[list[Account], list[Lapse]]:
+) -> tuple[list[Account], list[TimedEffect]]:
     """Return accounts with their lots as of an instant, and what is due by then and not recorded yet.
 
     Args:
@@ -106,7 +108,7 @@ async def accounts_at(
     book = Book({(account.member, account.wallet): account for account in accounts}, Posting(), program)
     for account in accounts:
         book.apply_due(account, now if as_of is None else as_of)
-    return accounts, book.lapses
+    return accounts, book.timed_effects
 
 
 async def _load_then(connection: Connection, accounts: Sequence[Account], as_of: int) -> None:

@@ -15,13 +15,13 @@ from services.earn.rating.engine import rate
 from services.earn.referrals import open_until
 from services.earn.store import load_orders
 from shared.contracts.purchases import PurchaseAmended
-from shared.database.pool import Connection
+from shared.database.pool import Connection, only_row
 from shared.instants import moment
 from shared.ledger.model import Terms
 from shared.ledger.operations import Operation
 from shared.posting.events import available_at_word
-from shared.program.compiled.occasions import Known
 from shared.program.compiled.program import Program
+from shared.program.compiled.rating_context import MemberContext
 from shared.queries.balances import accounts_at, word
 from shared.queries.keys import Match
 from shared.queries.verdicts import verdicts_as_json
@@ -141,13 +141,13 @@ class Explaining:
 
     async def _rules(self, order: Order, program: Program) -> list[Json]:
         """Rate the order again, by what was known then, and return what became of each rule."""
-        seq, position = await self._connection.fetchrow(_RATED, order.key)
+        seq, position = await only_row(self._connection, _RATED, order.key)
         body = await self._connection.fetchval("select body from archive where seq = $1", seq)
         # It was accepted, so it is not too large.
         decoded = decode(unpack_records(body)[position : position + 1], EarnHandler.contracts, sys.maxsize)
         verdicts: list[Verdict] = []
         kept, bought_at = order.kept, moment(order.occurred_at)
-        known = Known(kept.tier, lambda key: kept.counts.get(key, 0), kept.member)
+        known = MemberContext(kept.tier, lambda key: kept.counts.get(key, 0), kept.member)
         for received in decoded.events:
             event = received.event
             if isinstance(event, PurchaseAmended) and bought_at is not None:
@@ -201,7 +201,7 @@ class Explaining:
         return [await self._returned(row, order) for row in rows]
 
     async def _return(self, key: bytes) -> Json:
-        row = await self._connection.fetchrow(_RETURNS + "where key = $1", key)
+        row = await only_row(self._connection, _RETURNS + "where key = $1", key)
         order = (await load_orders(self._connection, [row["order_key"]]))[row["order_key"]]
         return {**await self._returned(row, order), "order": {"id": order.order_id, "source": order.source}}
 
@@ -232,7 +232,7 @@ class Explaining:
     # ---- claims and amendments
 
     async def _claim(self, key: bytes) -> Json:
-        row = await self._connection.fetchrow(_CLAIM, key)
+        row = await only_row(self._connection, _CLAIM, key)
         return {
             "id": row["claim_id"], "member_id": row["member"], "occurred_at": instant(row["occurred_at"]),
             "order": {"id": row["order_id"], "source": row["order_source"]},
@@ -240,7 +240,7 @@ class Explaining:
         }  # fmt: skip
 
     async def _amendment(self, key: bytes) -> Json:
-        row = await self._connection.fetchrow(_AMENDMENTS + "where key = $1", key)
+        row = await only_row(self._connection, _AMENDMENTS + "where key = $1", key)
         order = (await load_orders(self._connection, [row["order_key"]]))[row["order_key"]]
         return {**await self._amended(row, order), "order": {"id": order.order_id, "source": order.source}}
 
@@ -259,7 +259,7 @@ class Explaining:
     # ---- referrals and redemptions
 
     async def _referral(self, key: bytes) -> Json:
-        row = await self._connection.fetchrow(_REFERRALS + "where key = $1", key)
+        row = await only_row(self._connection, _REFERRALS + "where key = $1", key)
         back = await self._connection.fetch(
             "select key from purchase_return where order_key = $1 union all select key from amendment "
             "where order_key = $1", row["order_key"],
@@ -275,7 +275,7 @@ class Explaining:
         return {**_referral(row), "open_until": instant(until), "too_late": until is not None and until <= self._now}
 
     async def _redemption(self, key: bytes) -> Json:
-        row = await self._connection.fetchrow(_REDEMPTION, key)
+        row = await only_row(self._connection, _REDEMPTION, key)
         return {
             "id": row["redemption_id"],
             "member_id": row["member"],

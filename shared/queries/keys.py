@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import jiter
 
 from services.earn.handler import EarnHandler
-from shared.contracts import purchases
+from shared.contracts.catalogue import EVENTS, own_ids
 from shared.contracts.contract import business_key
 from shared.database.pool import Connection
 from shared.queries.words import Json, instant
@@ -17,15 +17,7 @@ from shared.runtime.packed import unpack_records
 from shared.runtime.records import Record
 
 #: The name of each kind's id in its event; a dead letter is found by any of them.
-IDS = ("order_id", "return_id", "cancellation_id", "amendment_id", "claim_id", "referral_id", "redemption_id")
-#: What can wait for its order, and the field of its own id.
-_WAITS = {
-    purchases.RETURNED: ("return", "return_id"),
-    purchases.CANCELLED: ("cancellation", "cancellation_id"),
-    purchases.AMENDED: ("amendment", "amendment_id"),
-    purchases.CLAIMED: ("claim", "claim_id"),
-    purchases.FULFILLED: ("fulfilment", None),
-}
+IDS = tuple(event.own_id for event in EVENTS.values() if event.own_id)
 #: Dead letters and waiting records are packed, so each is opened: the newest ones, up to so many.
 _OPENED = 10_000
 
@@ -39,12 +31,12 @@ union all select 'redemption', source, key, member from redemption where redempt
 order by 1, 2
 """
 _BY_KEY = """
-select 'order' as kind, source, key, member from purchase where key = $1
-union all select kind, source, key, member from purchase_return where key in ($2, $3)
-union all select 'amendment', source, key, member from amendment where key = $4
-union all select 'referral', source, key, friend from referral where key = $5
-union all select 'redemption', source, key, member from redemption where key = $6
-union all select 'claim', source, key, member from fulfilment where key = $7
+select 'order' as kind, source, key, member from purchase where key = any($1::uuid[])
+union all select kind, source, key, member from purchase_return where key = any($1::uuid[])
+union all select 'amendment', source, key, member from amendment where key = any($1::uuid[])
+union all select 'referral', source, key, friend from referral where key = any($1::uuid[])
+union all select 'redemption', source, key, member from redemption where key = any($1::uuid[])
+union all select 'claim', source, key, member from fulfilment where key = any($1::uuid[])
 order by 1, 2
 """
 _WAITING = """
@@ -69,10 +61,9 @@ async def matches(connection: Connection, name: str, source: str | None) -> list
     """Return what goes by an id; with its source it is found by its key, without it by looking through the tables."""
     if source is None:
         return [Match(*row) for row in await connection.fetch(_BY_ID, name)]
-    # Before the id stands the word that its contract puts there.
-    words = ("return", "cancellation", "amendment", "referral", "redemption", "claim")
-    keys = [business_key(source, name), *(business_key(source, f"{word}\x1f{name}") for word in words)]
-    return [Match(*row) for row in await connection.fetch(_BY_KEY, *keys)]
+    # Keys of different kinds of events differ, so each table may be asked for all of them.
+    keys = [business_key(source, own.of(name)) for own in own_ids()]
+    return [Match(*row) for row in await connection.fetch(_BY_KEY, keys)]
 
 
 async def waiting(connection: Connection, name: str, source: str | None) -> list[Json]:
@@ -81,7 +72,7 @@ async def waiting(connection: Connection, name: str, source: str | None) -> list
     async for row, record in _opened(connection, _WAITING):
         for received in decode([record], EarnHandler.contracts, 2**31).events:
             event, order_source = received.event, received.event.order_source or received.source
-            kind, own = _WAITS[received.type]
+            kind, own = EVENTS[received.type].word, EVENTS[received.type].own_id
             its_id = getattr(event, own) if own else None
             named = its_id == name and source in {None, received.source}
             if named or (event.order_id == name and source in {None, order_source}):

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from shared.database.pool import Connection
 from shared.instants import NEVER
-from shared.ledger.book import Lapse
+from shared.ledger.due import TimedEffect
 from shared.ledger.model import Account
 from shared.ledger.operations import REVERSALS, Operation
 from shared.posting.events import available_at_word
@@ -128,7 +128,7 @@ def _lots(account: Account) -> list[Json]:
     ]  # fmt: skip
 
 
-def _lapse(lapse: Lapse) -> Json:
+def _lapse(lapse: TimedEffect) -> Json:
     """Return something that is due and not recorded yet."""
     return {
         "at": instant(lapse.instant), "wallet": lapse.account.wallet, "what": lapse.what, "points": lapse.points,
@@ -151,7 +151,7 @@ async def _tier(
     return tier, await history(connection, account, found)
 
 
-async def _redemptions(connection: Connection, asked: Asked, lapses: Sequence[Lapse]) -> list[Json]:
+async def _redemptions(connection: Connection, asked: Asked, lapses: Sequence[TimedEffect]) -> list[Json]:
     """Return redemptions in the state that the ledger says they were in."""
     timed_out = {lapse.hold.key: lapse.instant for lapse in lapses if lapse.hold}
     found = []

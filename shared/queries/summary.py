@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from shared.database.pool import Connection
+from shared.database.pool import Connection, only_row
 from shared.ledger.operations import Operation
 from shared.program.store import load_versions
 
@@ -52,7 +52,7 @@ class Summary(NamedTuple):
 async def summary_of(connection: Connection) -> Summary:
     """Return points by operation, tiers and their movements, redemptions, referrals and notifications."""
     zone = str((await load_versions(connection))[-1].zone)
-    members, earned, available = await connection.fetchrow(_TOTALS)
+    members, earned, available = await only_row(connection, _TOTALS)
     operations = [
         (Operation(operation).word, entries, points)
         for operation, entries, points in await connection.fetch(_OPERATIONS)

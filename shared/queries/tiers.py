@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from services.tiers.tier_events import Announced, Standing, treat
+from services.tiers.tier_events import Announced, TierStatus, evaluate
 from shared.database.pool import Connection
 from shared.program.compiled.ladder import Ladder
 from shared.program.compiled.ladders import Ladders
 from shared.queries.words import Json, instant
 from shared.tier_status.fold import advance, fold, metric_value, to_keep, to_next
-from shared.tier_status.read import load_steps
+from shared.tier_status.read import load_inputs
 from shared.tier_status.state import Change, State
 from shared.tier_status.state import load as load_state
 
@@ -40,18 +40,18 @@ async def standing_at(
 ) -> Found:
     """Return a standing as of an instant, past or future, or now."""
     stored = await connection.fetchrow(_STORED, account) or ("", "")
-    standing = Standing(account, member, wallet, load_state(stored[0]), Announced.load(stored[1]))
-    steps = (await load_steps(connection, {account: standing.state.version})).get(account, [])
+    standing = TierStatus(account, member, wallet, load_state(stored[0]), Announced.load(stored[1]))
+    steps = (await load_inputs(connection, {account: standing.state.version})).get(account, [])
     if as_of is not None and as_of < max(standing.state.as_of, standing.announced.until):
         return await _from_scratch(connection, account, ladder_at, as_of)
-    standing.steps = [step for step in steps if as_of is None or step.occurred_at <= as_of]
-    treated = treat(standing, ladder_at, now if as_of is None else as_of)
+    standing.inputs = [step for step in steps if as_of is None or step.occurred_at <= as_of]
+    treated = evaluate(standing, ladder_at, now if as_of is None else as_of)
     untold = [change for number, change in treated.news if number]
     return Found(treated.shown, standing.announced.until, untold)
 
 
 async def _from_scratch(connection: Connection, account: int, ladder_at: Ladders, as_of: int) -> Found:
-    steps = (await load_steps(connection, {account: 0})).get(account, [])
+    steps = (await load_inputs(connection, {account: 0})).get(account, [])
     state, _changes = fold(State(), [step for step in steps if step.occurred_at <= as_of], ladder_at)
     advance(state, as_of, ladder_at)
     return Found(state, as_of, [])

@@ -9,7 +9,7 @@ import msgpack
 import pydantic_core
 
 from services.earn.referrals import RULES
-from shared.database.pool import Connection
+from shared.database.pool import Connection, Row
 from shared.errors import UsageError
 from shared.instants import BEGINNING, NEVER, iso
 from shared.ledger.model import TIME, Entry
@@ -104,9 +104,7 @@ def entry_as_json(
     }
 
 
-async def entries_as_json(
-    connection: Connection, rows: Sequence[Sequence[Any]], programs: Mapping[int, Program]
-) -> list[Json]:
+async def entries_as_json(connection: Connection, rows: Sequence[Row], programs: Mapping[int, Program]) -> list[Json]:
     """Return rows of (member, wallet, the columns of an entry) as JSON."""
     entries = [(member, wallet, Entry(*columns)) for member, wallet, *columns in rows]
     names = await names_of(connection, (entry.cause for _, _, entry in entries))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import socket
 import tempfile
+import threading
 from collections.abc import Iterable
 from typing import Any
 
@@ -12,6 +13,7 @@ import faust
 import mode.loop
 
 from shared.contracts import control
+from shared.contracts.catalogue import topics_of
 from shared.logs import configure, dict_config, logger
 from shared.runtime import failpoints as crashpoints
 from shared.runtime.consumer import BatchConsumer
@@ -20,15 +22,16 @@ from shared.runtime.web import add_pages
 from shared.settings import Settings, settings
 
 _log = logger(__name__)
+#: How long Faust's own parts may take to stop once the batches have: all that they do is to hear hints.
+_FAUST_SECONDS = 5.0
 
 
-def create_app(service: str, handler: Handler, topics: tuple[str, ...], *, options: Settings | None = None) -> Any:
+def create_app(service: str, handler: Handler, *, options: Settings | None = None) -> Any:
     """Wire a service: its batch consumer, its web pages, and the agent of the control topic.
 
     Args:
         service: The service's name.
-        handler: Its load, decide and store.
-        topics: Short names of the topics that it reads in batches.
+        handler: Its load, decide and store. Which topics it reads is in the catalogue.
         options: Settings; read from the environment unless given.
     """
     options = options or settings()
@@ -36,7 +39,7 @@ def create_app(service: str, handler: Handler, topics: tuple[str, ...], *, optio
     if options.crash_at:
         crashpoints.order_kill(options.crash_at)
     _use_uvloop()
-    batches = BatchConsumer(options, handler, topics, f"/loyalty/{options.topic_prefix}/{service}")
+    batches = BatchConsumer(options, handler, topics_of(service), f"/loyalty/{options.topic_prefix}/{service}")
     app = _App(
         batches,
         # A group of its own for each worker: every one of them must hear the hints of the control topic, and none
@@ -89,6 +92,15 @@ class _App(faust.App):
     def on_init_dependencies(self) -> Iterable[Any]:
         """Return the services that run inside the app, in the order of starting."""
         return [self._batches, *super().on_init_dependencies()]
+
+    async def stop(self) -> None:
+        """Stop the batch consumer first; for Faust's own parts, which may hang on a dead broker, nobody waits long."""
+        if not self._stopped.is_set():
+            await self._batches.stop()
+            last = threading.Timer(_FAUST_SECONDS, os._exit, [0])
+            last.daemon = True
+            last.start()
+        await super().stop()
 
 
 async def _refresh(consumer: BatchConsumer) -> None:

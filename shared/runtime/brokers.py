@@ -26,6 +26,18 @@ class Topic(NamedTuple):
     partitions: int
 
 
+class Handled(NamedTuple):
+    """What a consumer group has committed of a partition.
+
+    Attributes:
+        offset: The next one to be handled.
+        log: What the worker wrote beside it; empty if nothing.
+    """
+
+    offset: int
+    log: str = ""
+
+
 class Admin:
     """One connection for administration, opened when first needed and again after a failure."""
 
@@ -39,15 +51,15 @@ class Admin:
         """Return the topics that exist, of those named."""
         return await asyncio.to_thread(self._topics, names)
 
-    async def committed(self, group: str, names: Mapping[str, str]) -> dict[tuple[str, int], int]:
-        """Return up to where a consumer group says it has handled: (short name, partition) to offset.
+    async def committed(self, group: str, names: Mapping[str, str]) -> dict[tuple[str, int], Handled]:
+        """Return up to where a consumer group says it has handled, by (short name, partition).
 
         Args:
             group: The group's id.
             names: Short names of the topics that matter, by their names in Kafka.
         """
         found = await asyncio.to_thread(self._committed, group)
-        return {(names[tp.topic], tp.partition): offset for tp, offset in found.items() if tp.topic in names}
+        return {(names[tp.topic], tp.partition): handled for tp, handled in found.items() if tp.topic in names}
 
     def create_topics(self, settings: Settings) -> list[str]:
         """Make the topics that are missing, all with one request, and return their names.
@@ -82,11 +94,14 @@ class Admin:
     def _connected(self) -> Any:
         if self._client is None:
             self._client = KafkaAdminClient(
-                bootstrap_servers=self._brokers.split(","), request_timeout_ms=_REQUEST_MS, client_id="loyalty-admin"
+                bootstrap_servers=self._brokers.split(","),
+                request_timeout_ms=_REQUEST_MS,
+                bootstrap_timeout_ms=_REQUEST_MS,
+                client_id="loyalty-admin",
             )
         return self._client
 
-    def _committed(self, group: str) -> dict[Any, int]:
+    def _committed(self, group: str) -> dict[Any, Handled]:
         with self._in_use:
             try:
                 found = self._connected().list_group_offsets({group: None})
@@ -95,7 +110,11 @@ class Admin:
             except Exception:
                 self.close()
                 raise
-        return {tp: known.offset for tp, known in found.get(group, {}).items() if known.offset >= 0}
+        return {
+            tp: Handled(known.offset, known.metadata or "")
+            for tp, known in found.get(group, {}).items()
+            if known.offset >= 0
+        }
 
     def _topics(self, names: list[str]) -> dict[str, Topic]:
         with self._in_use:

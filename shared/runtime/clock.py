@@ -1,4 +1,7 @@
-"""Hears at once that the manual clock was moved. Sweeps look at the clock anyway; a call that is missed delays them."""
+"""What the program's clock says is due, and hearing at once that the manual one was moved.
+
+Sweeps look at the clock anyway; a call that is missed delays them.
+"""
 
 from __future__ import annotations
 
@@ -7,14 +10,22 @@ import contextlib
 from collections.abc import Callable
 from typing import Any
 
-from shared.database.pool import connect
+from shared.database.pool import Connection, connect, only_row
+from shared.instants import BEGINNING
 from shared.logs import logger
-from shared.settings import Settings
+from shared.settings import Clock, Settings
 
 #: Of Postgres: it is called with the name of the schema whose clock was moved, when that is committed.
 CHANNEL = "loyalty_clock"
 _AGAIN_SECONDS = 3.0
 _log = logger(__name__)
+
+
+async def horizon(connection: Connection, clock: Clock, lateness: int) -> tuple[int, int]:
+    """Return up to when things are due (the program's clock less ``lateness`` microseconds), and the wall clock."""
+    recorded_at, manual = await only_row(connection, "select clock_timestamp(), (select now from clock)")
+    now = recorded_at if clock is Clock.WALL else BEGINNING if manual is None else manual
+    return (now - lateness if now > BEGINNING else BEGINNING), recorded_at
 
 
 async def hear_clock(settings: Settings, moved: Callable[[], None], halt: asyncio.Event) -> None:
@@ -29,7 +40,7 @@ async def hear_clock(settings: Settings, moved: Callable[[], None], halt: asynci
 
 
 async def _listen(settings: Settings, moved: Callable[[], None], halt: asyncio.Event) -> None:
-    def called(_connection: Any, _pid: int, _channel: str, schema: str) -> None:
+    def called(_connection: Any, _pid: int, _channel: str, schema: object) -> None:
         if schema == settings.database_schema:
             moved()
 

@@ -13,6 +13,9 @@ from shared.runtime.records import Decoded, Origin, Received, Record, Refusal, U
 #: A till whose clock is further ahead than this must not expire a wallet (microseconds).
 FUTURE_TOLERANCE = 5 * 60 * 1_000_000
 
+#: A CloudEvent has a dozen; each costs time and memory wherever the record goes.
+_HEADERS_MOST = 1_000
+
 
 def decode(
     records: Sequence[Record],
@@ -39,6 +42,8 @@ def decode(
             size = _size(record)
             if size > value_bytes_max:
                 raise PoisonEvent("too-large", f"the record has {size:,} bytes; at most {value_bytes_max:,} are read")
+            if len(record.headers) > _HEADERS_MOST:
+                raise PoisonEvent("too-large", f"the record has {len(record.headers):,} headers")
             envelope, data = open_record(record.headers, record.value)
             contract = contracts.get(envelope.type)
             if contract is None:

@@ -7,6 +7,7 @@ unpacked comes out as one record without content that says why. It becomes a dea
 
 from __future__ import annotations
 
+import errno
 import gzip
 import io
 import mmap
@@ -20,6 +21,7 @@ from aiokafka.consumer import fetcher
 from aiokafka.record import default_records, legacy_records, memory_records
 from aiokafka.record._crecords import default_records as c_default_records
 from aiokafka.record._crecords import legacy_records as c_legacy_records
+from aiokafka.record.util import decode_varint
 
 from shared.runtime.records import UnreadBatch
 
@@ -31,6 +33,9 @@ _XERIAL = b"\x82SNAPPY\x00"
 _XERIAL_HEADER_BYTES = 16
 #: zstd must hold a window of what was unpacked; frames that ask for more are refused. The largest of its own levels.
 _ZSTD_WINDOW_BYTES = 1 << 27
+#: A header of two bytes becomes eighty in memory, a record of seven some hundreds: what unpacks to much is counted.
+_COUNTED_BYTES = 2_000_000
+_ITEMS_MOST = 500_000
 
 
 class TooLarge(Exception):
@@ -68,6 +73,12 @@ class _Bounded:
             for record in self._batch:
                 first = record.offset + 1
                 yield record
+        except MemoryError:
+            raise  # the batch may be fine: the worker ends and, started again, reads it
+        except OSError as problem:
+            if problem.errno == errno.ENOMEM:
+                raise MemoryError from problem
+            yield self._placeholder("batch-unreadable", first, f"they cannot be unpacked ({problem})")
         except UnicodeDecodeError:
             raise  # a header name: shared.runtime.headers knows what to do
         except TooLarge as problem:
@@ -127,12 +138,42 @@ def bound_decompression(most: int) -> None:
     for module in (c_default_records, c_legacy_records, default_records, legacy_records):
         for codec, decode in decoders.items():
             if hasattr(module, f"{codec}_decode"):
-                setattr(module, f"{codec}_decode", _within(decode, most))
+                counted = module in (c_default_records, default_records)
+                setattr(module, f"{codec}_decode", _within(_counted(decode) if counted else decode, most))
     fetcher.MemoryRecords = _BoundedRecords
 
 
 def _within(decode: Callable[[_Buffer, int], bytes], most: int) -> Callable[[_Buffer], bytes]:
     return lambda payload: decode(payload, most)
+
+
+def _counted(decode: Callable[[_Buffer, int], bytes]) -> Callable[[_Buffer, int], bytes]:
+    def unpack(payload: _Buffer, most: int) -> bytes:
+        unpacked = decode(payload, most)
+        if len(unpacked) > _COUNTED_BYTES:
+            _count_items(unpacked)
+        return unpacked
+
+    return unpack
+
+
+def _count_items(unpacked: bytes) -> None:
+    """Refuse more records and headers than anybody sends in one batch; walks along the records, building none."""
+    at = items = 0
+    while at < len(unpacked):
+        size, begin = decode_varint(unpacked, at)
+        if size < 1:
+            raise ValueError("a record without a size")
+        at = begin + size
+        _timestamp, begin = decode_varint(unpacked, begin + 1)
+        _offset, begin = decode_varint(unpacked, begin)
+        for _part in ("key", "value"):
+            length, begin = decode_varint(unpacked, begin)
+            begin += max(0, length)
+        headers, _begin = decode_varint(unpacked, begin)
+        items += 1 + max(0, headers)
+        if items > _ITEMS_MOST:
+            raise TooLarge(f"they have more than {_ITEMS_MOST:,} records and headers")
 
 
 def _too_large(most: int) -> TooLarge:
@@ -173,11 +214,13 @@ def _unlz4(payload: _Buffer, most: int) -> bytes:
 
 
 def _unsnappy(payload: _Buffer, most: int) -> bytes:
-    blocks = list(_snappy_blocks(memoryview(payload)))
-    # Each block begins with the size that it unpacks to; the library holds it to that.
-    if sum(cramjam.snappy.decompress_raw_len(block) for block in blocks) > most:
-        raise _too_large(most)
-    return b"".join(bytes(cramjam.snappy.decompress_raw(block)) for block in blocks)
+    unpacked = bytearray()
+    for block in _snappy_blocks(memoryview(payload)):
+        # Each block begins with the size that it unpacks to; the library holds it to that.
+        if len(unpacked) + cramjam.snappy.decompress_raw_len(block) > most:
+            raise _too_large(most)
+        unpacked += cramjam.snappy.decompress_raw(block)
+    return bytes(unpacked)
 
 
 def _snappy_blocks(payload: memoryview) -> Iterator[memoryview]:

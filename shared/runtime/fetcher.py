@@ -18,6 +18,7 @@ _SHORTER_SECONDS = 60.0
 _REBALANCING_SECONDS = 0.2
 #: Compressed records can be a thousand times larger than what was fetched: few are unpacked at a time.
 _STEP_RECORDS = 100
+_POSITION_SECONDS = 5.0
 
 
 class Fetcher:
@@ -78,7 +79,16 @@ class Fetcher:
 
     async def position(self) -> int:
         """Return the offset that the consumer reads next: also past what it skips, such as aborted transactions."""
-        return int(await self._consumer.position(self._tp))
+        # aiokafka waits for ever where the position was lost and the broker does not answer: then try again, or stop.
+        async with asyncio.timeout(_POSITION_SECONDS):
+            return int(await self._consumer.position(self._tp))
+
+    async def lost(self, known: int, first: int) -> int:
+        """Return how many records between two offsets Kafka's retention removed; what the consumer skips is no loss."""
+        if first <= known:
+            return 0
+        beginning: int = (await self._consumer.beginning_offsets([self._tp]))[self._tp]
+        return max(0, min(first, beginning) - known)
 
     def waiting(self, next_offset: int) -> int:
         """Return how many offsets lie between ``next_offset`` and what may be read; 0 before the first fetch.

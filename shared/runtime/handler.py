@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple, Protocol
 
+from typing_extensions import TypeVar
+
 from shared.contracts.contract import Contract
 from shared.database.pool import Connection
 from shared.runtime.records import Decisions, Received
@@ -42,8 +44,16 @@ class Due(NamedTuple):
     limit: int
 
 
-class Handler(Protocol):
-    """One service's work on a batch. ``decide`` is pure: rehearsals and property tests call it without a database."""
+State = TypeVar("State", default=Any)
+Effects = TypeVar("Effects", default=Any)
+
+
+class Handler(Protocol[State, Effects]):
+    """One service's work on a batch: what it must know (``State``), and what it writes (``Effects``).
+
+    Whatever decides is pure: simulations and property tests call it without a database, with one state that is kept
+    for ever and that the decisions change.
+    """
 
     @property
     def service(self) -> str:
@@ -58,6 +68,10 @@ class Handler(Protocol):
         """Short names of topics with personal data: their records are neither archived nor kept in dead letters."""
 
     @property
+    def contested(self) -> frozenset[str]:
+        """The unique constraints on which two partitions may race; the second one tries again and sees the key."""
+
+    @property
     def answers(self) -> bool:
         """Whether somebody waits for what this service says, as a till does; else it may take its time."""
 
@@ -65,23 +79,35 @@ class Handler(Protocol):
     def sweeps(self) -> bool:
         """Whether time alone makes anything happen here."""
 
-    async def load(self, connection: Connection, events: Sequence[Received]) -> Any:
+    # ---- a batch
+
+    async def load(self, connection: Connection, events: Sequence[Received]) -> State:
         """Lock what the events touch, in the order of design §4, and return the state that ``decide`` needs."""
 
-    def decide(self, state: Any, events: Sequence[Received], mark: Mark) -> Decisions:
+    def decide(self, state: State, events: Sequence[Received], mark: Mark) -> Decisions[Effects]:
         """Decide about the events in offset order."""
 
-    async def store(self, connection: Connection, decisions: Decisions, mark: Mark) -> None:
+    def replay(self, state: State, events: Sequence[Received], facts: bytes, mark: Mark) -> Decisions[Effects]:
+        """Decide again about an archived batch, as it was decided with what its ``facts`` say."""
+
+    async def store(self, connection: Connection, decisions: Decisions[Effects], mark: Mark) -> None:
         """Write the decisions' effects, in the transaction of ``load``."""
+
+    # ---- a sweep
 
     async def anything_due(self, connection: Connection, due: Due) -> bool:
         """Tell, without a lock, whether ``load_due`` may find anything."""
 
-    async def load_due(self, connection: Connection, due: Due) -> Any:
+    async def load_due(self, connection: Connection, due: Due) -> State | None:
         """Lock (``for update skip locked``) what is due, and return the state for it; None if nothing is."""
 
-    def decide_due(self, state: Any, due: Due, mark: Mark) -> Decisions:
+    def decide_due(self, state: State, due: Due, mark: Mark) -> Decisions[Effects]:
         """Decide what time alone makes happen. ``facts`` must say of what, for the replay."""
+
+    def replay_sweep(self, state: State, due: Due, facts: bytes, mark: Mark) -> Decisions[Effects]:
+        """Do again what an archived sweep did to what its ``facts`` name; what is not in the state is passed over."""
+
+    # ---- beside the batches
 
     async def refresh(self, connection: Connection) -> None:
         """Read ahead what was hinted at on the control topic, so that the next batch need not."""
@@ -92,5 +118,5 @@ class Handler(Protocol):
     async def audit(self, connection: Connection, accounts: list[int]) -> list[str]:
         """Check accounts; return the name of the check for each thing that is wrong."""
 
-    def count(self, decisions: Decisions) -> None:
+    def count(self, decisions: Decisions[Effects]) -> None:
         """Count what was decided, once it is committed."""

@@ -7,14 +7,16 @@ worker that seeks to the old one would wait for ever.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 from shared.database.pool import Connection
 from shared.errors import UsageError
 from shared.logs import logger
-from shared.runtime import journal, metrics
-from shared.runtime.journal import Claim
+from shared.runtime import metrics, watermark
+from shared.runtime.brokers import Handled
+from shared.runtime.retries import Retries
+from shared.runtime.watermark import Claim
 
 _log = logger(__name__)
 
@@ -44,12 +46,14 @@ def decide_claim(
 
 
 def handled_beyond(
-    watermarks: Mapping[tuple[str, int], Claim], handled: Mapping[tuple[str, int], int], topic_ids: Mapping[str, str]
+    watermarks: Mapping[tuple[str, int], Claim],
+    handled: Mapping[tuple[str, int], Handled],
+    topic_ids: Mapping[str, str],
 ) -> list[tuple[str, int, int, int]]:
     """Return where Kafka knows of more than the ledger: (topic, partition, offset in the ledger, offset in Kafka).
 
-    A worker tells Kafka after it has stored, so Kafka is never ahead of the ledger that it served. Watermarks of a
-    topic that was recreated since are about other records.
+    A worker tells Kafka after it has stored, so Kafka is never ahead of the ledger that it served. What was committed
+    of a topic that was recreated since, or of a log that the broker lost, is about other records.
 
     Args:
         watermarks: Of the service, by topic (short name) and partition.
@@ -57,9 +61,9 @@ def handled_beyond(
         topic_ids: The topics' present ids, by short name.
     """
     beyond = []
-    for (topic, partition), offset in sorted(handled.items()):
+    for (topic, partition), (offset, log) in sorted(handled.items()):
         known = watermarks.get((topic, partition))
-        if known is not None and known.topic_id != topic_ids.get(topic):
+        if known is not None and (known.topic_id != topic_ids.get(topic) or _is_earlier(log, known)):
             continue
         stands_at = known.next_offset if known is not None else 0
         if offset > stands_at:
@@ -67,10 +71,21 @@ def handled_beyond(
     return beyond
 
 
+def name_of_log(claim: Claim) -> str:
+    """Return which records an offset is about, as it stands beside the offset in Kafka."""
+    return f"{claim.topic_id}/{claim.epoch}"
+
+
+def _is_earlier(log: str, known: Claim) -> bool:
+    """Tell whether an offset is about records that were there before those of the watermark; "" says nothing."""
+    topic_id, slash, epoch = log.rpartition("/")
+    return bool(slash) and epoch.isdecimal() and (topic_id != known.topic_id or int(epoch) < known.epoch)
+
+
 async def check_not_restored(
     connection: Connection,
     service: str,
-    handled: Mapping[tuple[str, int], int],
+    handled: Mapping[tuple[str, int], Handled],
     topic_ids: Mapping[str, str],
     *,
     accept: bool,
@@ -87,7 +102,7 @@ async def check_not_restored(
     Raises:
         UsageError: It was restored from a backup, or is another one.
     """
-    beyond = handled_beyond(await journal.read_watermarks(connection, service), handled, topic_ids)
+    beyond = handled_beyond(await watermark.read_watermarks(connection, service), handled, topic_ids)
     if not beyond:
         return
     topic, partition, stands_at, offset = beyond[0]
@@ -107,24 +122,84 @@ async def check_not_restored(
     _log.error("going on with a restored ledger, as LOYALTY_ACCEPT_RESTORED_LEDGER says", problem=problem)
 
 
+def check_not_gone_back(before: Claim, now: Claim, *, accept: bool) -> None:
+    """See that the ledger still has what this very worker stored: a fail-over may have lost it under us.
+
+    Raises:
+        UsageError: It has not, and that is not accepted.
+    """
+    if (now.epoch, now.next_offset) >= (before.epoch, before.next_offset):
+        return
+    problem = (
+        f"the ledger went back: this worker had stored {before.topic}[{before.partition}] up to "
+        f"{before.next_offset}, and it stands at {now.next_offset}. It was restored, or lost its last transactions "
+        "in a fail-over"
+    )
+    if not accept:
+        raise UsageError(f"{problem}. See docs/operations.md; LOYALTY_ACCEPT_RESTORED_LEDGER=true goes on")
+    _log.error("going on with a restored ledger, as LOYALTY_ACCEPT_RESTORED_LEDGER says", problem=problem)
+
+
+class Lease:
+    """How a partition is taken over."""
+
+    def __init__(
+        self, check: Callable[[], Awaitable[None]], find: Callable[[bool], Awaitable[Claim]], *, accept: bool
+    ) -> None:
+        """Make it.
+
+        Args:
+            check: Sees that the ledger is not older than what Kafka was told of this partition.
+            find: Finds out where the partition stands, and writes it down if that is new; told whether the log was
+                seen to end before the watermark.
+            accept: Go on with a ledger that is older.
+        """
+        self._check = check
+        self._find = find
+        self._accept = accept
+
+    async def take(self, before: Claim | None, shorter: bool, retried: Retries) -> Claim:
+        """Take the partition over, or take it again.
+
+        Args:
+            before: What was known of it so far.
+            shorter: The log was seen to end before the watermark.
+            retried: How work is tried again.
+
+        Raises:
+            UsageError: The ledger knows less than what was handled.
+        """
+        if before is None:
+            await retried(self._check)
+        now = await retried(lambda: self._find(shorter))
+        if before is not None:
+            check_not_gone_back(before, now, accept=self._accept)
+        return now
+
+
+def tell_lost(service: str, claim: Claim, lost: int) -> None:
+    """Count records that Kafka's retention removed after the watermark, and tell of them."""
+    metrics.RECORDS_LOST.labels(service).inc(lost)
+    _log.error("Kafka's retention removed records before they were handled; raise retention.ms",
+               first=claim.next_offset, last=claim.next_offset + lost - 1, topic=claim.topic,
+               partition=claim.partition)  # fmt: skip
+
+
 async def claim_partition(
     pool: Any, consumer: Any, service: str, tp: Any, topic: str, topic_id: str, shorter: bool
 ) -> Claim:
     """Read the watermark, compare it with the topic, and store a new claim where one is needed."""
     beginning = (await consumer.beginning_offsets([tp]))[tp]
     async with pool.acquire() as connection:
-        known = await journal.read_watermark(connection, service, topic, tp.partition)
+        known = await watermark.read_watermark(connection, service, topic, tp.partition)
         claim, happened = decide_claim(known, topic, tp.partition, topic_id, beginning, shorter)
         if known is None or claim.epoch != known.epoch:
-            await journal.write_claim(connection, service, claim)
-        await journal.take_over(connection, service, claim)
-    where = {"topic": topic, "partition": tp.partition, "epoch": claim.epoch}
+            await watermark.write_claim(connection, service, claim)
+        await watermark.take_over(connection, service, claim)
     if happened in {"topic-made-anew", "broker-lost-data"} and known is not None:
         metrics.TOPICS_MADE_ANEW.labels(service, topic).inc()
         _log.error("the topic is not the one we knew; reading it from the beginning, business keys guard",
-                   happened=happened, was_at=known.next_offset, **where)  # fmt: skip
-    elif happened == "records-lost":
-        metrics.RECORDS_LOST.labels(service).inc(beginning - claim.next_offset)
-        _log.error("Kafka's retention removed records before they were handled; raise retention.ms",
-                   first=claim.next_offset, last=beginning - 1, **where)  # fmt: skip
+                   happened=happened, was_at=known.next_offset, topic=topic, partition=tp.partition,
+                   epoch=claim.epoch)  # fmt: skip
+    # Records that were lost are counted with the first batch after them.
     return claim

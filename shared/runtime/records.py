@@ -4,9 +4,15 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Any, Generic, NamedTuple
 
+from typing_extensions import TypeVar
+
+from shared.contracts.contract import BusinessEvent
 from shared.instants import BEGINNING
+
+Event = TypeVar("Event", bound=BusinessEvent, default=Any)
+Effects = TypeVar("Effects", default=Any)
 
 
 class Record(NamedTuple):
@@ -68,14 +74,14 @@ class Origin(NamedTuple):
     record: Record
 
 
-class Received(NamedTuple):
+class Received(NamedTuple, Generic[Event]):
     """A valid event: its envelope's identity, its content, its business key, the hash of its content, its record."""
 
     position: int
     event_id: str
     source: str
     type: str
-    event: Any
+    event: Event
     key: bytes
     content_hash: bytes
     occurred_at: int
@@ -126,7 +132,7 @@ class Decoded:
 
 
 @dataclass(slots=True)
-class Decisions:
+class Decisions(Generic[Effects]):
     """What a handler decided about a batch.
 
     Attributes:
@@ -138,7 +144,7 @@ class Decisions:
         facts: What a replay must know beside the records, such as which accounts a sweep found; archived as it is.
     """
 
-    effects: Any
+    effects: Effects
     messages: list[Message] = field(default_factory=list)
     refused: list[Refusal] = field(default_factory=list)
     refused_later: list[Refusal] = field(default_factory=list)

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from typing import NamedTuple, TypeVar
+from typing import Generic, NamedTuple, TypeVar
 
 from shared.database.pool import Connection, Pool
 from shared.errors import LoadAgain
-from shared.runtime import journal
+from shared.runtime.archive import Counts, archive_batch, archive_sweep, read_clock, take_mark
+from shared.runtime.clock import horizon
 from shared.runtime.decode import refuse_future
 from shared.runtime.failpoints import reach
 from shared.runtime.handler import Due, Handler
-from shared.runtime.journal import Claim, Counts, OutboxRow
+from shared.runtime.outbox import OutboxRow, add_to_outbox, forget_published
 from shared.runtime.records import Batch, Decisions, Decoded
+from shared.runtime.refusals import store_dead_letters
+from shared.runtime.watermark import Claim, lock_watermark, move_watermark
 from shared.settings import Settings
 
 #: New members, and at the same moment a program with a new wallet, need three; more is a race that a pause ends.
@@ -20,27 +23,35 @@ _LOADS = 5
 
 
 _Result = TypeVar("_Result")
+_State = TypeVar("_State")
+_Effects = TypeVar("_Effects")
 
 
-class Committed(NamedTuple):
+class Committed(NamedTuple, Generic[_Effects]):
     """What a committed batch leaves to do."""
 
-    decisions: Decisions
+    decisions: Decisions[_Effects]
     counts: Counts
     outbox: OutboxRow | None
     reasons: list[str]
 
 
-class Swept(NamedTuple):
+class Swept(NamedTuple, Generic[_Effects]):
     """What a committed sweep leaves to do."""
 
-    decisions: Decisions
+    decisions: Decisions[_Effects]
     outbox: OutboxRow | None
 
 
 async def transact(
-    pool: Pool, handler: Handler, source: str, claim: Claim, batch: Batch, decoded: Decoded, forget: list[int]
-) -> Committed:
+    pool: Pool,
+    handler: Handler[_State, _Effects],
+    source: str,
+    claim: Claim,
+    batch: Batch,
+    decoded: Decoded,
+    forget: list[int],
+) -> Committed[_Effects]:
     """Handle a batch in one transaction and move the claim past it.
 
     Raises:
@@ -48,7 +59,7 @@ async def transact(
         Transient: Try again later; nothing was written.
     """
 
-    async def work(connection: Connection) -> Committed:
+    async def work(connection: Connection) -> Committed[_Effects]:
         return await _in_transaction(connection, handler, source, claim, batch, decoded, forget)
 
     committed = await _loading(pool, work)
@@ -78,38 +89,51 @@ async def _loading(pool: Pool, work: Callable[[Connection], Awaitable[_Result]])
 
 async def _in_transaction(
     connection: Connection,
-    handler: Handler,
+    handler: Handler[_State, _Effects],
     source: str,
     claim: Claim,
     batch: Batch,
     decoded: Decoded,
     forget: list[int],
-) -> Committed:
+) -> Committed[_Effects]:
     # Each of these is a statement of its own: one that waits for a lock goes on with the snapshot from before
     # the wait, so what must be fresh is read by a later statement.
     # Before any lock: what claims to come from the future locks nobody, and makes no account.
-    judged_at = await journal.read_clock(connection)
+    judged_at = await read_clock(connection)
     events, from_the_future = refuse_future(decoded.events, judged_at)
-    await journal.lock_watermark(connection, handler.service, claim)
+    await lock_watermark(connection, handler.service, claim)
     state = await handler.load(connection, events)
-    mark = await journal.take_mark(connection, judged_at)
+    mark = await take_mark(connection, judged_at)
     reach("loaded")
     decisions = handler.decide(state, events, mark)
     reach("decided")
     await handler.store(connection, decisions, mark)
     refused = [*decoded.refused, *from_the_future, *decisions.refused]
     counts = Counts(decisions.accepted, decisions.duplicates, len(refused), decoded.ignored.total())
-    outbox = await journal.store(
-        connection, handler.service, source, batch, mark, counts, [*refused, *decisions.refused_later],
-        decisions.messages, forget, decisions.latest_at, decisions.facts, batch.topic in handler.private,
-        decoded.unread,
-    )  # fmt: skip
+    service, private = handler.service, batch.topic in handler.private
+    letters = await store_dead_letters(
+        connection, service, source, batch, mark, [*refused, *decisions.refused_later], private=private
+    )
+    await archive_batch(
+        connection, service, batch, mark, counts, decisions.facts, private=private, unread=decoded.unread
+    )
+    outbox = await add_to_outbox(
+        connection, service, batch.topic, batch.partition, mark.seq, decisions.messages + letters
+    )
+    await forget_published(connection, forget)
+    await move_watermark(connection, service, batch, mark, decisions.latest_at)
     return Committed(decisions, counts, outbox, [refusal.reason for refusal in refused])
 
 
 async def sweep(
-    pool: Pool, handler: Handler, settings: Settings, source: str, claim: Claim, shards: int, forget: list[int]
-) -> Swept | None:
+    pool: Pool,
+    handler: Handler[_State, _Effects],
+    settings: Settings,
+    source: str,
+    claim: Claim,
+    shards: int,
+    forget: list[int],
+) -> Swept[_Effects] | None:
     """Apply what time alone makes happen, for some accounts of one shard, in one transaction.
 
     Returns:
@@ -124,7 +148,7 @@ async def sweep(
         if not await handler.anything_due(connection, await _due(connection, settings, claim, shards)):
             return None
 
-    async def work(connection: Connection) -> Swept | None:
+    async def work(connection: Connection) -> Swept[_Effects] | None:
         return await _sweep(connection, handler, settings, source, claim, shards, forget)
 
     swept = await _loading(pool, work)
@@ -135,31 +159,36 @@ async def sweep(
 
 async def _sweep(
     connection: Connection,
-    handler: Handler,
+    handler: Handler[_State, _Effects],
     settings: Settings,
     source: str,
     claim: Claim,
     shards: int,
     forget: list[int],
-) -> Swept | None:
-    await journal.lock_watermark(connection, handler.service, claim)
+) -> Swept[_Effects] | None:
+    await lock_watermark(connection, handler.service, claim)
     due = await _due(connection, settings, claim, shards)
     state = await handler.load_due(connection, due)
     if state is None:
         return None
-    mark = await journal.take_mark(connection, due.horizon)
+    mark = await take_mark(connection, due.horizon)
     reach("loaded")
     decisions = handler.decide_due(state, due, mark)
     reach("decided")
     await handler.store(connection, decisions, mark)
-    outbox = await journal.store_sweep(
-        connection, handler.service, source, claim, mark, decisions.messages, decisions.refused_later,
-        decisions.facts, due.horizon, forget,
-    )  # fmt: skip
+    service = handler.service
+    # Parked records may become dead letters; each of them has its origin.
+    nothing = Batch(claim.topic, claim.partition, claim.epoch, [], claim.next_offset)
+    letters = await store_dead_letters(connection, service, source, nothing, mark, decisions.refused_later)
+    await archive_sweep(connection, service, claim, mark, decisions.facts, due.horizon)
+    outbox = await add_to_outbox(
+        connection, service, claim.topic, claim.partition, mark.seq, decisions.messages + letters
+    )
+    await forget_published(connection, forget)
     return Swept(decisions, outbox)
 
 
 async def _due(connection: Connection, settings: Settings, claim: Claim, shards: int) -> Due:
     lateness = round(settings.lateness_seconds * 1_000_000)
-    horizon, recorded_at = await journal.horizon(connection, settings.clock, lateness)
-    return Due(horizon, recorded_at, claim.partition, shards, settings.sweep_accounts)
+    until, recorded_at = await horizon(connection, settings.clock, lateness)
+    return Due(until, recorded_at, claim.partition, shards, settings.sweep_accounts)

@@ -8,8 +8,6 @@ from collections.abc import AsyncIterator, Iterable, Mapping
 from dataclasses import replace
 from typing import Any, NamedTuple
 
-import msgpack
-
 from services.earn import handler as earn
 from services.redeem import handler as redeem
 from services.tiers import handler as tiers
@@ -96,7 +94,8 @@ def rehearsal_of(file: ProgramFile, programs: Iterable[Program], record_bytes: i
 async def replay(connection: Connection, rehearsal: Rehearsal, refused: Counter[str]) -> AsyncIterator[int]:
     """Run everything that came in through a rehearsal, in the order in which it was committed.
 
-    Sweeps are followed, too: what comes later than they looked finds the account as they left it.
+    Sweeps are followed, too: what comes later than they looked finds the account as they left it. Of what they swept
+    only that matters which is here, too, under the changed program.
 
     Args:
         connection: To the deployment's schema.
@@ -113,30 +112,8 @@ async def replay(connection: Connection, rehearsal: Rehearsal, refused: Counter[
             decisions = rehearsal.batch(unpack_records(row["body"]), mark, row["service"], place)
             refused.update(one.reason for one in [*decisions.refused, *decisions.refused_later])
             yield row["records"]
-        elif row["service"] == earn.SERVICE:
-            _give_up(rehearsal, mark, row["facts"])
         else:
-            let_lapse(rehearsal, mark, row["facts"])
-
-
-def _give_up(rehearsal: Rehearsal, mark: Mark, facts: bytes) -> None:
-    """Give up on what was given up on, where it waits here, too."""
-    parked = rehearsal.earn_state.parked
-    keys = [
-        [order, key]
-        for order, key in msgpack.unpackb(facts)["given_up"]
-        if any(one.received.key == key for one in parked.get(order, ()))
-    ]
-    if keys:
-        rehearsal.sweep(earn.SERVICE, mark.judged_at, mark, msgpack.packb({"given_up": keys}))
-
-
-def let_lapse(rehearsal: Rehearsal, mark: Mark, facts: bytes) -> None:
-    """Sweep the accounts that were swept and are here, too."""
-    told = msgpack.unpackb(facts)
-    swept = [key for key in told["swept"] if tuple(key) in rehearsal.accounts]
-    if swept:
-        rehearsal.sweep(redeem.SERVICE, mark.judged_at, mark, msgpack.packb({**told, "swept": swept}))
+            rehearsal.sweep(row["service"], mark.judged_at, mark, row["facts"])
 
 
 def paid_in(rehearsal: Rehearsal, now: int) -> Paid:

@@ -2,18 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from services.earn.handler import EarnHandler
-from services.notify.handler import SERVICE as NOTIFY
-from services.redeem.handler import RedeemHandler
-from shared.contracts import profiles
-from shared.contracts.catalogue import TOPIC_OF
-from shared.contracts.contract import Contract
+from shared.contracts.catalogue import EVENTS, PRIVATE_TOPICS
 from shared.contracts.envelope import open_record
-from shared.contracts.profiles import PROFILE_UPDATED
 from shared.errors import PoisonEvent, UsageError
 from shared.runtime.decode import decode
 from shared.runtime.records import Received, Record, Refusal
@@ -21,12 +15,8 @@ from shared.runtime.records import Received, Record, Refusal
 #: As a worker's ``LOYALTY_RECORD_BYTES`` is unless somebody sets it.
 RECORD_BYTES = 1_000_000
 _STRUCTURED = (("content-type", b"application/cloudevents+json"),)
-#: Who reads what comes from outside. Our own services' events are made by the rehearsal itself.
-_READERS: Mapping[str, tuple[str, Contract]] = {
-    **{name: (EarnHandler.service, contract) for name, contract in EarnHandler.contracts.items()},
-    **{name: (RedeemHandler.service, contract) for name, contract in RedeemHandler.contracts.items()},
-    PROFILE_UPDATED.type: (NOTIFY, PROFILE_UPDATED),
-}
+#: What comes from outside. Our own services' events are made by the rehearsal itself.
+_INCOMING = {name: event for name, event in EVENTS.items() if event.contract is not None}
 
 
 class Line(NamedTuple):
@@ -67,11 +57,10 @@ def _read(where: str, number: int, text: bytes) -> Line:
         envelope, _data = open_record(_STRUCTURED, text)
     except PoisonEvent as problem:
         raise UsageError(f"{where}: {problem.detail}; each line must be one structured CloudEvent") from None
-    reader = _READERS.get(envelope.type)
-    if reader is None:
-        raise UsageError(f"{where}: nobody reads events of type {envelope.type!r}; there are {', '.join(_READERS)}")
-    service, contract = reader
+    event = _INCOMING.get(envelope.type)
+    if event is None or event.contract is None:
+        raise UsageError(f"{where}: nobody reads events of type {envelope.type!r}; there are {', '.join(_INCOMING)}")
+    (service,) = event.readers
     record = Record(number, 0, None, text, _STRUCTURED)
-    topic = TOPIC_OF[envelope.type]
-    decoded = decode([record], {envelope.type: contract}, RECORD_BYTES, (topic, 0, 0), frozenset({profiles.TOPIC}))
-    return Line(number, service, topic, record, decoded.events[0] if decoded.events else None, decoded.refused)
+    decoded = decode([record], {event.type: event.contract}, RECORD_BYTES, (event.topic, 0, 0), PRIVATE_TOPICS)
+    return Line(number, service, event.topic, record, decoded.events[0] if decoded.events else None, decoded.refused)

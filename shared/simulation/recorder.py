@@ -11,8 +11,7 @@ from services.notify import handler as notify
 from services.redeem import handler as redeem
 from services.tiers import handler as tiers
 from services.tiers.state import Effects as TierEffects
-from shared.contracts import points, purchases, redemptions, referrals, rewards
-from shared.contracts import tiers as tier_events
+from shared.contracts.catalogue import EVENTS
 from shared.errors import InvariantBroken
 from shared.instants import BEGINNING, NEVER
 from shared.ledger.model import TIME, Entry
@@ -25,17 +24,8 @@ from shared.simulation.simulator import Rehearsal
 
 #: The year 9000, in microseconds: whatever a file says happened, it is not in the future.
 _JUDGED_AT = 221_845_392_000_000_000
-_HEARD = frozenset({points.TOPIC, rewards.TOPIC, tier_events.TOPIC})
-_NAMES = {
-    purchases.COMPLETED: ("order", "order_id"),
-    purchases.RETURNED: ("return", "return_id"),
-    purchases.CANCELLED: ("cancellation", "cancellation_id"),
-    purchases.AMENDED: ("amendment", "amendment_id"),
-    purchases.CLAIMED: ("claim", "claim_id"),
-    purchases.FULFILLED: ("fulfilment", "order_id"),
-    referrals.REGISTERED: ("referral", "referral_id"),
-    redemptions.REQUESTED: ("redemption", "redemption_id"),
-}
+#: The topics of what our own services say to each other.
+_HEARD = frozenset(event.topic for event in EVENTS.values() if event.readers and event.contract is None)
 
 
 class Explained(NamedTuple):
@@ -89,8 +79,9 @@ class Play:
             return
         if received.occurred_at <= _JUDGED_AT:  # else it is refused, and time stands still
             self.advance(received.occurred_at)
-        if received.type in _NAMES:
-            kind, field = _NAMES[received.type]
+        field = EVENTS[received.type].name_field
+        if field is not None:
+            kind = EVENTS[received.type].word
             self.names.setdefault(received.key, Named(kind, getattr(received.event, field), received.source))
         posted_before = len(self.rehearsal.entries)
         mark = self._mark(received.occurred_at)

@@ -9,8 +9,6 @@ import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-import msgpack
-
 from services.earn import handler as earn
 from services.earn import state as earn_state
 from services.earn.rating.awards import Verdict
@@ -22,22 +20,22 @@ from services.redeem import processor as redeem_deciding
 from services.redeem import state as redeem_state
 from services.tiers import handler as tiers
 from services.tiers import state as tiers_state
-from services.tiers.tier_events import Standing
+from services.tiers.tier_events import TierStatus
 from shared.contracts import referrals
 from shared.instants import BEGINNING
-from shared.ledger.model import Account, Entry, Posting
+from shared.ledger.model import Account, Entry
+from shared.ledger.posting import Posting
+from shared.posting.ledger_batch import LedgerEffects, LedgerState
 from shared.program.compiled.ladders import ladders_by_wallet
 from shared.program.compiled.program import Program, compile_program
 from shared.program.language.loader import load
 from shared.runtime.decode import decode, refuse_future
-from shared.runtime.handler import Due, Mark
+from shared.runtime.handler import Due, Handler, Mark
 from shared.runtime.records import Decisions, Received, Record
 from shared.settings import Clock
-from shared.tier_status.lookup import follow
-from shared.tier_status.read import Loaded, step_of
+from shared.tier_status.lookup import append_entries
+from shared.tier_status.read import Loaded, tier_input
 from shared.tier_status.state import Change
-
-SERVICES = (earn.SERVICE, redeem.SERVICE, tiers.SERVICE, notify.SERVICE)
 
 
 class Rehearsal:
@@ -70,12 +68,13 @@ class Rehearsal:
         rating = earn.EarnHandler("/loyalty/rehearsal/earn")
         self.verdicts: dict[bytes, list[Verdict]] | None = {} if explain else None
         rating.verdicts = self.verdicts
-        self._handlers: dict[str, Any] = {
-            earn.SERVICE: rating,
-            redeem.SERVICE: redeem.RedeemHandler("/loyalty/rehearsal/redeem"),
-            tiers.SERVICE: tiers.TiersHandler("/loyalty/rehearsal/tiers"),
-            notify.SERVICE: notify.NotifyHandler("/loyalty/rehearsal/notify", Clock.MANUAL),
-        }
+        handlers: tuple[Handler, ...] = (
+            rating,
+            redeem.RedeemHandler("/loyalty/rehearsal/redeem"),
+            tiers.TiersHandler("/loyalty/rehearsal/tiers"),
+            notify.NotifyHandler("/loyalty/rehearsal/notify", Clock.MANUAL),
+        )
+        self._handlers: dict[str, Handler] = {handler.service: handler for handler in handlers}
         self._record_bytes = record_bytes
         for program in programs:
             self._add(program)
@@ -109,25 +108,14 @@ class Rehearsal:
             facts: What the worker knew beside the records, from the archive; None if this is no replay.
         """
         handler = self._handlers[service]
-        if service == tiers.SERVICE and facts is not None:
-            return self._tiers(lambda state: handler.replay(state, facts, mark))
         decoded = decode(records, handler.contracts, self._record_bytes, place, handler.private)
         events, from_the_future = refuse_future(decoded.events, mark.judged_at)
-        if service == tiers.SERVICE:
-            return self._tiers(lambda state: handler.decide(state, events, mark))
-        if service == notify.SERVICE:
-            if facts is not None:
-                self.notify_state.recall(facts)
-            decisions: Decisions = handler.decide(self.notify_state, events, mark)
-            self.notifications.extend(decisions.effects.decisions)
-            return decisions
-        self._prepare(events)
-        state = self.earn_state if service == earn.SERVICE else self.redeem_state
-        decisions = handler.decide(state, events, mark)
-        if service == earn.SERVICE:
-            self.referrals |= {referral.key: referral for referral, _, _ in decisions.effects.registered}
+        state = self._state(service)
+        if isinstance(state, LedgerState):
+            self._prepare(decoded.events)
+        decisions = handler.decide(state, events, mark) if facts is None else handler.replay(state, events, facts, mark)
         decisions.refused = [*decoded.refused, *from_the_future, *decisions.refused]
-        self._keep(decisions.effects.posting)
+        self._keep(decisions.effects)
         return decisions
 
     def sweep(self, service: str, horizon: int, mark: Mark, facts: bytes | None = None) -> Decisions:
@@ -139,48 +127,24 @@ class Rehearsal:
             mark: The sweep's place in the history.
             facts: What it treated, from the archive; None: everything that is due.
         """
-        handler = self._handlers[service]
+        handler, state = self._handlers[service], self._state(service)
         due = Due(horizon, mark.recorded_at, 0, 1, 0)
-        if service == tiers.SERVICE:
-            if facts is None:
-                return self._tiers(lambda state: handler.decide_due(state, due, mark))
-            return self._tiers(lambda state: handler.replay(state, facts, mark))
-        told: dict[str, Any] = {"swept": list(self.accounts), "given_up": []}
-        if facts is not None:
-            told |= msgpack.unpackb(facts)
-        if service == redeem.SERVICE:
-            swept = {(member, wallet): self.accounts[member, wallet] for member, wallet in told["swept"]}
-            known = self.redeem_state
-            state: Any = redeem_state.State(swept, self.programs, redemptions=known.redemptions, had=known.had)
+        if facts is None:
+            decisions = handler.decide_due(state, due, mark)
         else:
-            parked = self._given_up(told["given_up"])
-            state = earn_state.State(
-                self.accounts,
-                self.programs,
-                known=self.earn_state.known,
-                parked=parked,
-                waiting=self.earn_state.waiting,
-            )
-        decisions: Decisions = handler.decide_due(state, due, mark)
-        self._keep(decisions.effects.posting)
+            decisions = handler.replay_sweep(state, due, facts, mark)
+        self._keep(decisions.effects)
         return decisions
 
-    def _tiers(self, decide: Any) -> Decisions:
+    def _state(self, service: str) -> Any:
+        states = {
+            earn.SERVICE: self.earn_state,
+            redeem.SERVICE: self.redeem_state,
+            tiers.SERVICE: self.tiers_state,
+            notify.SERVICE: self.notify_state,
+        }
         assert self.tiers_state is not None, "a program is published first"
-        decisions: Decisions = decide(self.tiers_state)
-        for treated in decisions.effects.treated:
-            for number, change in treated.news:
-                if number:
-                    self.tier_changes.append((treated.standing.member, number, change))
-        return decisions
-
-    def _given_up(self, keys: Iterable[tuple[bytes, bytes]]) -> dict[bytes, list[earn_state.Parked]]:
-        found: dict[bytes, list[earn_state.Parked]] = {}
-        for order_key, key in keys:
-            waiting = self.earn_state.parked[order_key]
-            found.setdefault(order_key, []).extend(one for one in waiting if one.received.key == key)
-            self.earn_state.parked[order_key] = [one for one in waiting if one.received.key != key]
-        return found
+        return states[service]
 
     def _prepare(self, events: Sequence[Received]) -> None:
         """Make accounts and lists of what a worker would make or load."""
@@ -205,19 +169,35 @@ class Rehearsal:
         assert self.tiers_state is not None, "a ladder came with a program"
         # A new account has no entries; one that is there already gets a standing when a version brings a ladder.
         posted = self.entries if self.accounts[key].version else ()
-        steps = [step_of(entry) for entry in posted if entry.account == number]
-        self.earn_state.standings[number] = Loaded(steps=list(steps))
-        self.tiers_state.standings[key] = Standing(number, *key, steps=list(steps))
+        steps = [tier_input(entry) for entry in posted if entry.account == number]
+        self.earn_state.standings[number] = Loaded(inputs=list(steps))
+        self.tiers_state.standings[key] = TierStatus(number, *key, inputs=list(steps))
 
-    def _keep(self, posting: Posting) -> None:
+    def _keep(self, effects: object) -> None:
+        """Keep what a worker would write, and show one service what another one wrote."""
+        if isinstance(effects, LedgerEffects):
+            self._post(effects.posting)
+        if isinstance(effects, earn_state.Effects):
+            self.referrals |= {referral.key: referral for referral, _, _ in effects.registered}
+        if isinstance(effects, tiers_state.Effects):
+            self.tier_changes += [
+                (treated.standing.member, number, change)
+                for treated in effects.treated
+                for number, change in treated.news
+                if number
+            ]
+        if isinstance(effects, notify_state.Effects):
+            self.notifications += effects.decisions
+
+    def _post(self, posting: Posting) -> None:
         self.entries.extend(posting.entries)
-        follow(self.earn_state.standings, posting.entries)
+        append_entries(self.earn_state.standings, posting.entries)
         assert self.tiers_state is not None, "a program is published first"
         for entry in posting.entries:
             account = posting.accounts[entry.account]
             standing = self.tiers_state.standings.get((account.member, account.wallet))
             if standing is not None:
-                standing.steps.append(step_of(entry))
+                standing.inputs.append(tier_input(entry))
         for key, instant in posting.timed_out.items():
             redemption = self.redeem_state.redemptions[key]
             if redemption.state == "reserved":

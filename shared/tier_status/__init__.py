@@ -1,1 +1,1 @@
-"""A member's standing on the ladder of tiers: a pure fold over ledger entries, and how it is read."""
+"""A member's tier status: a pure fold over ledger entries, and how it is read."""

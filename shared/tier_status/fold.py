@@ -1,7 +1,7 @@
 """How entries and time change a member's tier. Pure: no clock, no database; instants are microseconds since 1970.
 
-Period ends come first: before an entry is folded, everything due up to its instant is applied. So the result is a
-function of the entries and of an instant, however the entries were cut and however far anybody advanced a copy.
+Period ends come first: before an entry is folded, everything due up to its instant is applied. So the result depends
+only on the entries and an instant, not on how the entries were batched or how far anybody advanced a copy.
 """
 
 from __future__ import annotations
@@ -14,41 +14,52 @@ from shared.program.compiled.ladder import Ladder
 from shared.program.compiled.ladders import Ladders
 from shared.tier_status import metrics as measure
 from shared.tier_status.metrics import metric_value, recounted, to_keep, to_next
-from shared.tier_status.state import Change, Kind, State, Step, dump, load
+from shared.tier_status.state import Change, Kind, State, TierInput, dump, load
 from shared.tier_status.windows import LONG_AGO, beginning, bucket, day_of, period
 
 __all__ = [
-    "Change", "State", "Step", "advance", "dump", "fold", "load", "metric_value",
-    "next_due", "recounted", "tier_at", "to_keep", "to_next",
-]  # fmt: skip
+    "Change",
+    "State",
+    "TierInput",
+    "advance",
+    "dump",
+    "fold",
+    "load",
+    "metric_value",
+    "next_due",
+    "recounted",
+    "tier_at",
+    "to_keep",
+    "to_next",
+]
 
-#: So many days of a rolling window are kept each by itself: more than any window counts.
+#: How many days of a rolling window are kept separately: more than any window counts.
 _KEPT_DAYS = 400
 
 
-def fold(state: State, steps: Sequence[Step], ladder_at: Ladders) -> tuple[State, list[Change]]:
-    """Fold the entries that follow a state, in version order; the state that was given stays as it is.
+def fold(state: State, inputs: Sequence[TierInput], ladder_at: Ladders) -> tuple[State, list[Change]]:
+    """Fold the entries after a state, in version order; the given state is not changed.
 
     Raises:
         InvariantBroken: A version is missing or came twice.
     """
     state = state.copy()
     changes: list[Change] = []
-    for step in steps:
-        if step.version != state.version + 1:
-            raise InvariantBroken(f"version {step.version} was to be folded after version {state.version}")
-        changes += advance(state, step.occurred_at, ladder_at)
-        changes += _apply(state, step, ladder_at(step.occurred_at))
+    for entry in inputs:
+        if entry.version != state.version + 1:
+            raise InvariantBroken(f"version {entry.version} was to be folded after version {state.version}")
+        changes += advance(state, entry.occurred_at, ladder_at)
+        changes += _apply(state, entry, ladder_at(entry.occurred_at))
     return state, changes
 
 
 def advance(state: State, instant: int, ladder_at: Ladders) -> list[Change]:
-    """Apply what is due up to an instant, in its order. Changes the state: give it a copy of one that you need."""
+    """Apply everything due up to an instant, in order. This changes the state: pass a copy of one that you keep."""
     changes: list[Change] = []
     if not state.version or instant < state.as_of:
         return changes
     while (due := next_due(state, ladder_at)) <= instant:
-        # A warning may have been due before the entry that set the end of the tier: then it comes right after that.
+        # A warning may have been due before the entry that set the end of the tier: then it follows that entry.
         at = max(due, state.as_of)
         before, ladder = ladder_at(state.as_of), ladder_at(at)
         state.as_of = at
@@ -65,28 +76,28 @@ def advance(state: State, instant: int, ladder_at: Ladders) -> list[Change]:
 
 
 def next_due(state: State, ladder_at: Ladders) -> int:
-    """Return the next instant at which time alone changes something, or something is to be announced."""
+    """Return the next instant at which time alone changes the state, or an end is to be announced."""
     return min(state.due, state.warn, ladder_at.next_change(state.as_of)) if state.version else NEVER
 
 
 def tier_at(state: State, instant: int) -> str:
-    """Return the tier that was valid at an instant up to ``as_of``; empty before the first entry."""
+    """Return the tier that was valid at an instant not after ``as_of``; empty before the first entry."""
     return next((tier for since, tier in reversed(state.changes) if since <= instant), "")
 
 
-def _apply(state: State, step: Step, ladder: Ladder | None) -> list[Change]:
-    at = step.occurred_at
+def _apply(state: State, entry: TierInput, ladder: Ladder | None) -> list[Change]:
+    at = entry.occurred_at
     if not state.version:
-        state.first_at, state.as_of = step.event_at, at
-    state.version = step.version
+        state.first_at, state.as_of = entry.event_at, at
+    state.version = entry.version
     if ladder is None:
         return []
     if not state.tier:
         _enter(state, ladder, at)
-    amounts = step.amounts
+    amounts = entry.amounts
     if not any(amounts):
         return []
-    day = day_of(step.event_at, ladder.zone)
+    day = day_of(entry.event_at, ladder.zone)
     key = bucket(ladder, day, state.first_at)
     spend, points = state.amounts.get(key, (0, 0))
     state.amounts[key] = (spend + amounts[0], points + amounts[1])
@@ -102,7 +113,7 @@ def _apply(state: State, step: Step, ladder: Ladder | None) -> list[Change]:
 
 
 def _judge(state: State, ladder: Ladder, at: int) -> list[Change]:
-    """Judge a tier at its end: kept for what the closed period reached, or a later one; else lowered."""
+    """Review a tier at its end: keep it if the closed period, or a later one, reached it; else lower it."""
     number = ladder.number_of(state.tier)
     found = measure.best(state, ladder, at)
     if found.number > number:
@@ -121,7 +132,7 @@ def _judge(state: State, ladder: Ladder, at: int) -> list[Change]:
 
 
 def _hold(state: State, ladder: Ladder, at: int, before: Ladder | None = None) -> list[Change]:
-    """Measure a tier that is kept while the metric holds; ``before`` is the ladder that it was on, if another."""
+    """Evaluate a tier that is kept while the metric reaches it; ``before`` is the previous ladder, if it changed."""
     value = metric_value(state, ladder, at)
     number, old = ladder.reached(value), state.tier
     tier = ladder.tiers[number].tier
@@ -141,7 +152,7 @@ def _hold(state: State, ladder: Ladder, at: int, before: Ladder | None = None) -
 
 
 def _foresee(state: State, ladder: Ladder, at: int, number: int, value: int) -> None:
-    """Find when the window alone will change a tier that is kept while the metric holds, and when it will lower it."""
+    """Compute when the moving window alone will change such a tier, and when it will lower it."""
     due = end = NEVER
     if ladder.window == "rolling 12 months":
         if len(state.amounts) > _KEPT_DAYS:
@@ -154,7 +165,7 @@ def _foresee(state: State, ladder: Ladder, at: int, number: int, value: int) -> 
 
 
 def _adopt(state: State, before: Ladder | None, ladder: Ladder | None, at: int) -> list[Change]:
-    """Go over to another ladder. A tier that is on both stays as it was earned; else the member's is counted anew."""
+    """Switch to another ladder. A tier that is on both stays as it was earned; else it is computed again."""
     if ladder is None:
         state.tier, state.since, state.through = "", at, 0
         state.changes.append((at, ""))
@@ -166,20 +177,20 @@ def _adopt(state: State, before: Ladder | None, ladder: Ladder | None, at: int) 
     if ladder.holds:
         return _hold(state, ladder, at, before)
     found = measure.best(state, ladder, at)
-    number, known = ladder.number_of(state.tier), any(one.tier == state.tier for one in ladder.tiers)
+    number, known = ladder.number_of(state.tier), any(level.tier == state.tier for level in ladder.tiers)
     if not known and found.number < rank:
         reason = measure.lacking(ladder, found.value, found.period, state.tier)
         return _move(state, ladder, at, found.number, found.through, found.value, reason, "downgraded")
     if not known or found.number > number:
         return _rise(state, ladder, at, found)
-    if number and not state.through:  # it was kept while the metric held; from now on it has a term
+    if number and not state.through:  # it was kept while the metric reached it; from now on it has an end
         this = period(ladder, day_of(at, ladder.zone), state.first_at)
         _keep(state, ladder, number, period(ladder, this[1], state.first_at)[1])
     return []
 
 
 def _warn(state: State, ladder: Ladder, at: int) -> list[Change]:
-    """Announce the end of a tier, unless it would be kept as things stand."""
+    """Announce the end of a tier, unless the current metric keeps it."""
     state.warn = NEVER
     number, end = ladder.number_of(state.tier), state.valid_until
     if ladder.holds:
@@ -196,7 +207,7 @@ def _warn(state: State, ladder: Ladder, at: int) -> list[Change]:
 
 
 def _enter(state: State, ladder: Ladder, at: int) -> None:
-    """Stand on the lowest tier; nobody needs to be told."""
+    """Put the member on the lowest tier, which is not announced."""
     if state.tier != ladder.tiers[0].tier:
         state.tier, state.since = ladder.tiers[0].tier, at
         state.changes.append((at, state.tier))
@@ -211,7 +222,7 @@ def _rise(state: State, ladder: Ladder, at: int, found: measure.Earned) -> list[
 def _move(
     state: State, ladder: Ladder, at: int, number: int, through: int, value: int, reason: str, kind: Kind
 ) -> list[Change]:
-    """Give the tier of a number, for the days before ``through``."""
+    """Give a tier by its number, for the days before ``through``."""
     old, tier = state.tier, ladder.tiers[number].tier
     if tier != old:
         state.tier, state.since = tier, at

@@ -1,4 +1,4 @@
-"""What a state amounts to: the metric of a window, what it reaches, what is missing, in numbers and in words."""
+"""Metrics of a tier status: the value of a window, the tier that it reaches, what is missing, and the reasons."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from shared.tier_status.windows import Period, beginning, day_of, gone, in_words
 
 
 class Earned(NamedTuple):
-    """What one period's metric gives: a tier's number, and the day after the last on which it is kept for that."""
+    """What a period's metric earns: a tier's number, and the day after the last on which that tier is kept."""
 
     number: int
     through: int
@@ -21,13 +21,13 @@ class Earned(NamedTuple):
 
 
 def which(ladder: Ladder) -> int:
-    """Return which of a day's amounts counts: 0 for minor units, 1 for points."""
+    """Return the index of the amount that counts: 0 for minor units, 1 for points."""
     return int(ladder.metric == "points")
 
 
 def rank(ladder: Ladder, before: Ladder | None, tier: str) -> int:
-    """Return a tier's number on this ladder or, if it is not on it, on the one before."""
-    if before is None or any(one.tier == tier for one in ladder.tiers):
+    """Return a tier's number on this ladder or, if it is not on it, on the previous one."""
+    if before is None or any(level.tier == tier for level in ladder.tiers):
         return ladder.number_of(tier)
     return before.number_of(tier)
 
@@ -51,25 +51,25 @@ def value_of(state: State, ladder: Ladder, this: Period) -> int:
 
 
 def window_at(state: State, ladder: Ladder, instant: int) -> Period | None:
-    """Return the period that an instant lies in; None where there are no periods."""
+    """Return the period that contains an instant; None for windows without periods."""
     if "year" not in ladder.window:
         return None
     return period(ladder, day_of(instant, ladder.zone), state.first_at)
 
 
 def earned(state: State, ladder: Ladder, this: Period) -> Earned:
-    """Return what a period's metric reaches, which is kept to the end of the next one."""
+    """Return what a period's metric earns; it is kept to the end of the next period."""
     value = value_of(state, ladder, this)
     return Earned(ladder.reached(value), period(ladder, this[1], state.first_at)[1], value, this)
 
 
 def ends(ladder: Ladder, through: int) -> int:
-    """Return when a tier that was earned for the days before ``through`` ends: then, and the days of grace later."""
+    """Return when a tier ends that was earned for the days before ``through``, the days of grace included."""
     return beginning(through + ladder.grace_days, ladder.zone)
 
 
 def still_valid(state: State, ladder: Ladder, instant: int) -> Iterator[Earned]:
-    """Return what each period gives whose tier is valid after an instant, the latest period first."""
+    """Yield what each period earns whose tier is still valid after an instant, the latest period first."""
     day = day_of(instant, ladder.zone)
     while True:
         this = period(ladder, day, state.first_at)
@@ -80,12 +80,12 @@ def still_valid(state: State, ladder: Ladder, instant: int) -> Iterator[Earned]:
 
 
 def best(state: State, ladder: Ladder, instant: int) -> Earned:
-    """Return the highest of them; of equals, that of the latest period."""
-    return max(still_valid(state, ladder, instant), key=lambda one: one.number)
+    """Return the highest tier that is still valid; if several periods earned it, the latest period."""
+    return max(still_valid(state, ladder, instant), key=lambda earned: earned.number)
 
 
 def leaving(state: State, ladder: Ladder, at: int, number: int, value: int) -> tuple[int, int]:
-    """Return when the days that leave a rolling window first change the tier, and when they first lower it."""
+    """Return when days leaving the rolling window first change the tier, and when they first lower it."""
     counted, first, due = which(ladder), oldest(day_of(at, ladder.zone)), NEVER
     days = sorted([day for day in state.amounts if day >= first])
     low = ladder.tiers[number].threshold if number else BEGINNING
@@ -104,14 +104,14 @@ def leaving(state: State, ladder: Ladder, at: int, number: int, value: int) -> t
 
 
 def to_keep(state: State, ladder: Ladder, instant: int) -> int | None:
-    """Return what the window of an instant still lacks to keep the tier; None if nothing."""
+    """Return what is still missing in the window of an instant to keep the tier; None if nothing is."""
     number = ladder.number_of(state.tier)
     missing = ladder.tiers[number].threshold - metric_value(state, ladder, instant)
     return missing if number and missing > 0 else None
 
 
 def to_next(state: State, ladder: Ladder, instant: int) -> tuple[str, int] | None:
-    """Return the next higher tier, and what the window of an instant lacks to reach it; None at the top."""
+    """Return the next higher tier, and what is missing in the window of an instant to reach it; None at the top."""
     number = ladder.number_of(state.tier) + 1
     if number == len(ladder.tiers):
         return None
@@ -120,26 +120,26 @@ def to_next(state: State, ladder: Ladder, instant: int) -> tuple[str, int] | Non
 
 
 def spent(ladder: Ladder, value: int, this: Period | None) -> str:
-    """Return a metric's value in words, such as "spend of 520.00 USD in 2017"."""
+    """Return a metric's value for people, such as "spend of 520.00 USD in 2017"."""
     amount = ladder.in_words(value) if which(ladder) else f"spend of {ladder.in_words(value)}"
     return f"{amount} {in_words(ladder, this)}"
 
 
 def reached(ladder: Ladder, value: int, this: Period | None, number: int) -> str:
-    """Return the reason of a rise."""
+    """Return the reason of an upgrade."""
     return f"{spent(ladder, value, this)} reached {ladder.tiers[number].tier}"
 
 
 def lacking(ladder: Ladder, value: int, this: Period | None, tier: str) -> str:
-    """Return the reason of a fall from a tier."""
-    needs = next((one.threshold for one in ladder.tiers if one.tier == tier), None)
+    """Return the reason of a downgrade."""
+    needs = next((level.threshold for level in ladder.tiers if level.tier == tier), None)
     if needs is None:
         return f"{spent(ladder, value, this)}, and {tier} is no tier any more"
     return f"{spent(ladder, value, this)}, {tier} needs {ladder.in_words(needs)}"
 
 
 def change(state: State, ladder: Ladder, at: int, kind: Kind, old: str, value: int, reason: str) -> Change:
-    """Return what is to be told about a state as it is now."""
+    """Return a change that describes the current state."""
     above = to_next(state, ladder, at)
     return Change(
         occurred_at=at,
@@ -158,9 +158,9 @@ def change(state: State, ladder: Ladder, at: int, kind: Kind, old: str, value: i
     )
 
 
-def recounted(state: State, ladder: Ladder, told: str) -> Change:
-    """Return the change from a tier that was announced too early: an amount came in late, and now it is another."""
-    kind: Kind = "upgraded" if ladder.number_of(state.tier) > ladder.number_of(told) else "downgraded"
+def recounted(state: State, ladder: Ladder, announced: str) -> Change:
+    """Return the change from a tier that was announced before a late amount led to another one."""
+    kind: Kind = "upgraded" if ladder.number_of(state.tier) > ladder.number_of(announced) else "downgraded"
     value = metric_value(state, ladder, state.as_of)
     reason = f"counted anew with a late amount: {spent(ladder, value, window_at(state, ladder, state.as_of))}"
-    return change(state, ladder, state.as_of, kind, told, value, reason)
+    return change(state, ladder, state.as_of, kind, announced, value, reason)

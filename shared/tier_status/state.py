@@ -1,10 +1,12 @@
-"""What the fold keeps of a member, what it reads, what it finds, and the ladders that it goes by."""
+"""The fold's data: the state that it keeps of a member, its input, and the changes that it finds."""
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass, field, replace
 from typing import Literal, NamedTuple
+
+import jiter
+import pydantic_core
 
 from shared.instants import BEGINNING, NEVER
 from shared.ledger.operations import EFFECTS
@@ -15,7 +17,7 @@ Kind = Literal["upgraded", "downgraded", "retained", "expiring"]
 _LIFETIME = {int(operation): effect.lifetime for operation, effect in EFFECTS.items()}
 
 
-class Step(NamedTuple):
+class TierInput(NamedTuple):
     """What the fold reads of one ledger entry; ``qualifying`` is minor units, negative on a return."""
 
     version: int
@@ -27,17 +29,17 @@ class Step(NamedTuple):
 
     @property
     def amounts(self) -> tuple[int, int]:
-        """What it adds to each metric: minor units, points."""
+        """What the entry adds to each metric: (minor units, points)."""
         return self.qualifying, self.points * _LIFETIME[self.operation]
 
 
 class Change(NamedTuple):
-    """Something that a member should hear of. Amounts are minor units or points, as ``metric`` says.
+    """A change that is announced to a member. Amounts are minor units or points, as ``metric`` says.
 
     Attributes:
         occurred_at: The instant of the change itself, not of its discovery.
-        version: Of the account, before which entry or after which it happened: the last one folded.
-        metric_value: What decided.
+        version: The account's version at the change: that of the last entry folded.
+        metric_value: The value that decided.
         valid_until: NEVER for a tier without an end.
         to_keep: What is missing in the period of ``occurred_at`` to keep the tier; None where nothing is.
         to_next: What is missing to the next higher tier; None where there is none.
@@ -60,18 +62,18 @@ class Change(NamedTuple):
 
 @dataclass(slots=True)
 class State:
-    """A member's standing after the entries up to ``version``, with everything due up to ``as_of`` applied.
+    """A member's tier status after the entries up to ``version``, with everything due up to ``as_of`` applied.
 
     Attributes:
         first_at: When the event of the first entry happened.
-        amounts: (minor units, points) by the first day of what they are kept by (``windows.bucket``).
+        amounts: (minor units, points) by bucket (``windows.bucket``).
         tier: A slug; empty while there is no ladder or no entry.
-        since: From when on the tier is valid.
-        valid_until: When it ends as things stand; NEVER for the lowest tier.
-        through: The day after the last period that the tier was earned for; 0 where tiers hold while the metric does.
+        since: The instant from which the tier is valid.
+        valid_until: When it ends as far as is known; NEVER for the lowest tier.
+        through: The day after the last period for which the tier was earned; 0 on a ladder that ``holds``.
         due: The next instant at which time alone may change the tier.
-        warn: When its end is to be announced; NEVER if that is done, or not wanted.
-        changes: (from when on, tier), in order.
+        warn: When its end is to be announced; NEVER if it has been, or need not be.
+        changes: (since, tier), in order.
     """
 
     version: int = 0
@@ -91,7 +93,7 @@ class State:
         return replace(self, amounts=dict(self.amounts), changes=list(self.changes))
 
     def gather(self, before: int, under: int) -> None:
-        """Gather the amounts of days that no rolling window counts any more; a lifetime still would."""
+        """Merge the amounts of days that no rolling window counts any more; a lifetime metric still counts them."""
         for day in [day for day in self.amounts if under < day < before]:
             spend, points = self.amounts.pop(day)
             gathered = self.amounts.get(under, (0, 0))
@@ -100,14 +102,14 @@ class State:
 
 def dump(state: State) -> str:
     """Return a state as JSON."""
-    return json.dumps({name: getattr(state, name) for name in State.__slots__}, separators=(",", ":"))
+    return pydantic_core.to_json({name: getattr(state, name) for name in State.__slots__}).decode()
 
 
 def load(text: str) -> State:
-    """Return the state that ``dump`` wrote; of an empty text, the state before the first entry."""
+    """Return the state that ``dump`` wrote; for an empty text, the state before the first entry."""
     if not text:
         return State()
-    raw = json.loads(text)
+    raw = jiter.from_json(text.encode())
     raw["amounts"] = {int(day): (spend, points) for day, (spend, points) in raw["amounts"].items()}
     raw["changes"] = [(instant, tier) for instant, tier in raw["changes"]]
     return State(**raw)

@@ -1,4 +1,4 @@
-"""Local days and periods. A day is a proleptic ordinal; a period is its first day and the day after its last."""
+"""Local days and periods. A day is a proleptic ordinal; a period is (its first day, the day after its last)."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from shared.program.compiled.ladder import Ladder
 Period = tuple[int, int]
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-#: Under this day stands what is so long ago that only a lifetime still counts it.
+#: The bucket of amounts that are so old that only a lifetime metric still counts them.
 LONG_AGO = 1
 
 
@@ -44,7 +44,7 @@ def _year_later(day: int) -> int:
 def oldest(day: int) -> int:
     """Return the first day whose amount the rolling window of a local day still counts."""
     first = (date.fromordinal(day) - relativedelta(months=12)).toordinal()
-    while _year_later(first) <= day:  # twice about a 29 February
+    while _year_later(first) <= day:  # two steps around a 29 February
         first += 1
     return first
 
@@ -57,15 +57,15 @@ def _calendar_year(day: int) -> Period:
 
 @functools.lru_cache(maxsize=20_000)
 def _anniversary(first: int, years: int) -> int:
-    """Count from the first day itself, so that a 29 February is one again in every leap year."""
+    """Return an anniversary, counted from the first day so that a 29 February returns in every leap year."""
     return (date.fromordinal(first) + relativedelta(years=years)).toordinal()
 
 
 def period(ladder: Ladder, day: int, first_at: int) -> Period:
-    """Return the calendar or membership year that a local day lies in.
+    """Return the calendar or membership year that contains a local day.
 
     Args:
-        ladder: With a window of years.
+        ladder: A ladder whose window is a year.
         day: The local day.
         first_at: When the member's first entry happened; membership years are counted from its local day.
     """
@@ -79,14 +79,14 @@ def period(ladder: Ladder, day: int, first_at: int) -> Period:
 
 
 def bucket(ladder: Ladder, day: int, first_at: int) -> int:
-    """Return the day under which an amount is kept: as coarse as the window allows."""
+    """Return the day under which an amount is stored, as coarse as the window allows."""
     if ladder.window == "rolling 12 months":
         return day
     return LONG_AGO if ladder.window == "lifetime" else period(ladder, day, first_at)[0]
 
 
 def in_words(ladder: Ladder, this: Period | None) -> str:
-    """Return what a window is called in a reason, such as "in 2017"; ``this`` is None where there are no periods."""
+    """Return the name of a window in a reason, such as "in 2017"; ``this`` is None where there are no periods."""
     if this is None:
         return "in all" if ladder.window == "lifetime" else "in the last 12 months"
     first = date.fromordinal(this[0])

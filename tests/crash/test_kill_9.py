@@ -1,10 +1,10 @@
-"""kill -9 at every crash point, and a broker that stays away for long: ``make test-crash``."""
+"""kill -9 at every failpoint, and a long outage of the broker: ``make test-crash``."""
 
 from __future__ import annotations
 
 import pytest
 
-from devstack.progress import SERVICES
+from shared.contracts.catalogue import SERVICES
 from shared.runtime.failpoints import POINTS
 from tests.support.deployment import Deployment
 from tests.support.kills import kill_one, kill_there, outlive_the_broker

@@ -1,6 +1,6 @@
 """A year under a program with most of the language, its workers killed on the way: the archive explains it.
 
-A quarter of it unless RICH_YEAR_TO=2017-12-31 asks for the whole, which takes a quarter of an hour.
+By default a quarter of it; RICH_YEAR_TO=2017-12-31 runs the whole year, which takes a quarter of an hour.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from devstack import supervision
-from devstack.progress import SERVICES
+from shared.contracts.catalogue import SERVICES
 from tests.conftest import BROKER
 from tests.support.commands import ROOT, loyalty_process
 
@@ -42,7 +42,7 @@ def loyalty(home: Path, *arguments: str, seconds: float = 280) -> str:
 
 
 def kill_a_worker(home: Path, number: int) -> bool:
-    """Kill -9 one service after the other; whether it ran."""
+    """Kill -9 one service after the other; return whether it was running."""
     found = supervision.states(home).get(SERVICES[number % len(SERVICES)])
     if found is None or found["statename"] != "RUNNING":
         return False
@@ -51,7 +51,7 @@ def kill_a_worker(home: Path, number: int) -> bool:
 
 
 def wait_until_all_run(home: Path) -> None:
-    """The last one that was killed may be starting still."""
+    """Wait: the last one that was killed may still be starting."""
     until = time.monotonic() + 60
     while any(one["statename"] != "RUNNING" for one in supervision.states(home).values()):
         assert time.monotonic() < until, supervision.states(home)

@@ -1,4 +1,4 @@
-"""The replay's barrier: it opens when everything that was sent, and all that came of it, is handled, and not before."""
+"""The replay's barrier opens when everything that was sent, and what resulted from it, is handled, not before."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ async def publish(sender: Sender, sent: Sent) -> None:
 
 @asynccontextmanager
 async def held_up(deployment: Deployment, table: str) -> AsyncIterator[None]:
-    """Whoever wants to write to a table waits."""
+    """Block everybody who wants to write to a table."""
     async with deployment.database() as connection, connection.transaction():
         await connection.execute(f"lock table {table} in share row exclusive mode")
         yield
@@ -56,7 +56,7 @@ async def test_the_barrier_waits_for_a_slow_service(whole: Deployment, table: st
             await publish(sender, event(gold))
             barrier = asyncio.create_task(watcher.settled(sender.sent))
             async with whole.database() as other, Watcher(whole.settings, other) as look:
-                # Until only the held up service has anything left to do, or has not yet seen what it is to do.
+                # Until only the blocked service has work left, or has not yet seen its work.
                 while {name for name, left in (await look.behind()).records.items() if left} != {waiting}:
                     await asyncio.sleep(0.02)
             await asyncio.sleep(_NOT_YET_SECONDS)
@@ -114,7 +114,7 @@ async def test_the_sender_knows_where_what_it_sent_ends(deployment: Deployment) 
         # The embedded broker lists the beginning of the last batch as the latest offset: these are the real ends.
         assert sum(found.values()) == 40
         assert {("purchases", tp.partition): end for tp, end in found.items() if end} == sender.sent
-        # From where a reader stands, and from beyond the end of a log that was cut.
+        # From a reader's position, and from beyond the end of a log that was truncated.
         assert await ends.of(found) == found
         assert await ends.of({tp: end + 1000 for tp, end in found.items()}) == found
     finally:

@@ -32,7 +32,7 @@ async def test_dead_letters_are_replayed_after_the_program_was_put_right(
         assert letter["reason"] == "no-program"
         shown = await loyalty(deployment, "dead-letters", "show", letter["id"])
         assert '"order_id":"o1"' in shown
-        # Nothing was rated yet, so a version may reach back: the program is put right, the letter replayed.
+        # Nothing was rated yet, so a version may reach back: the program is fixed, and the dead letter replayed.
         reaching_back = tmp_path / "program.yaml"
         reaching_back.write_text(PROGRAM.replace("effective: 2017-01-01", "effective: 2016-01-01"))
         assert "published version 2" in await loyalty(deployment, "program", "publish", str(reaching_back))
@@ -171,7 +171,7 @@ async def test_damage_is_reported_by_member_with_exit_status_1(deployment: Deplo
         await deployment.idle()
     async with deployment.database() as connection:
         await connection.execute("update account set available = available + 412")
-    # Scripts go by the status of the process.
+    # Scripts depend on the exit status.
     found = await asyncio.to_thread(
         loyalty_process, "audit", environment={**deployment.environment(), "LOYALTY_HOME": "/nonexistent"}, status=1
     )

@@ -1,4 +1,4 @@
-"""A worker may die anywhere. Afterwards the ledger is that of a calm run, and everything was published."""
+"""A worker may die anywhere. Afterwards the ledger is that of an undisturbed run, and everything was published."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tests.support.traffic import orders
 
 
 class SimulatedCrash(Exception):
-    """Raised where a power cut would be."""
+    """Raised where a worker would be killed."""
 
 
 @pytest.mark.parametrize("point", POINTS)

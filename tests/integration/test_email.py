@@ -6,7 +6,7 @@ import asyncio
 import email.policy
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from email.message import EmailMessage
 from email.parser import BytesParser
 from pathlib import Path
@@ -165,7 +165,7 @@ async def test_from_events_to_notifications(deployment: Deployment) -> None:
 
 
 async def nothing_personal_and_the_same_again(deployment: Deployment, rows: list[Any]) -> None:
-    """The archive alone gives the decisions again, and does not know whom they were about."""
+    """The archive alone reproduces the decisions, and contains no personal data."""
     async with deployment.database() as connection:
         archive = await connection.fetch("select * from archive order by seq")
         programs = tuple(await store.load_versions(connection))
@@ -231,11 +231,13 @@ async def test_more_members_than_locks(deployment: Deployment) -> None:
 
 
 class Inbox:
-    """What an SMTP server on this machine was handed."""
+    """The mails that an SMTP server on this machine received."""
 
     def __init__(self) -> None:
         self.mails: list[EmailMessage] = []
         self.refuses: set[str] = set()
+        #: Called once so many mails are there, before their sender is told.
+        self.after: dict[int, Callable[[], None]] = {}
 
     async def handle_RCPT(self, _server: Any, _session: Any, envelope: Any, address: str, _options: Any) -> str:  # noqa: N802 - aiosmtpd's name
         if address in self.refuses:
@@ -247,6 +249,7 @@ class Inbox:
         mail = BytesParser(policy=email.policy.default).parsebytes(envelope.content)
         assert isinstance(mail, EmailMessage)
         self.mails.append(mail)
+        self.after.get(len(self.mails), lambda: None)()
         return "250 OK"
 
 
@@ -278,13 +281,18 @@ def requested(member: str, identity: str, **fields: Any) -> dict[str, Any]:
     return {**event, **fields}
 
 
-async def subscribe(deployment: Deployment, state: Path, port: int, *more: str) -> tuple[int, str]:
-    process = await asyncio.create_subprocess_exec(
+def subscriber(deployment: Deployment, state: Path, port: int) -> list[str]:
+    return [
         sys.executable, str(ROOT / "examples" / "email_subscriber.py"), "--brokers", deployment.settings.kafka_brokers,
         "--prefix", deployment.settings.topic_prefix, "--smtp", f"127.0.0.1:{port}", "--state", str(state),
-        "--until-idle", "1", *more,
-        stderr=asyncio.subprocess.PIPE,
-    )  # fmt: skip
+        "--until-idle", "1",
+    ]  # fmt: skip
+
+
+async def subscribe(deployment: Deployment, state: Path, port: int, *more: str) -> tuple[int, str]:
+    process = await asyncio.create_subprocess_exec(
+        *subscriber(deployment, state, port), *more, stderr=asyncio.subprocess.PIPE
+    )
     async with asyncio.timeout(60):
         _out, errors = await process.communicate()
     return process.returncode or 0, errors.decode()
@@ -314,6 +322,23 @@ async def test_each_mail_is_there_once(deployment: Deployment, smtp: tuple[Inbox
     [mail] = [mail for mail in inbox.mails if mail["To"] == "ann@example.invalid"]
     assert mail["Subject"] == "Grüße an ann"
     assert mail.get_content().splitlines() == ["Guten Tag,", "", "500 Punkte, gewiß!"]
+
+
+async def test_what_was_sent_before_a_kill_is_not_sent_again(
+    deployment: Deployment, smtp: tuple[Inbox, int], tmp_path: Path
+) -> None:
+    inbox, port = smtp
+    await send(deployment, notifications.REQUESTED, *(requested("ann", f"a{number}") for number in range(5)))
+    process = await asyncio.create_subprocess_exec(*subscriber(deployment, tmp_path / "state.db", port))
+    inbox.after[3] = process.kill
+    async with asyncio.timeout(60):
+        await process.wait()
+    assert (await subscribe(deployment, tmp_path / "state.db", port))[0] == 0
+    identities = [mail["Message-ID"] for mail in inbox.mails]
+    # The one in hand may come twice.
+    assert len(set(identities)) == 5
+    assert 5 <= len(identities) <= 6
+    assert set(identities[:2]).isdisjoint(identities[3:])
 
 
 async def test_a_mail_server_that_is_away(deployment: Deployment, smtp: tuple[Inbox, int], tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Purchases in, points out: the promises that hold on a calm day, and with tills that repeat themselves."""
+"""Purchases in, points out: what holds without failures, and with tills that send things again."""
 
 from __future__ import annotations
 
@@ -114,7 +114,7 @@ async def test_hostile_records_become_dead_letters_and_the_batch_goes_on(deploym
 async def test_headers_and_keys_that_nobody_expects_stop_nothing(
     deployment: Deployment, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # The worker changes the parser of this process; put it back afterwards.
+    # The worker changes the parser of this process; restore it afterwards.
     monkeypatch.setattr(memory_records, "DefaultRecordBatch", memory_records.DefaultRecordBatch)
     monkeypatch.setattr(fetcher, "MemoryRecords", fetcher.MemoryRecords)
     parser = memory_records.DefaultRecordBatch

@@ -1,4 +1,4 @@
-"""What a review with fresh eyes broke, each as it broke: parked keys, sweeps, new versions, personal data."""
+"""Races that a review found: parked keys, sweeps, new versions, personal data."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from shared.database.pool import open_pool
 from shared.errors import Fenced
 from shared.instants import microseconds
 from shared.program import store
-from shared.runtime import journal
+from shared.runtime import watermark
 from shared.runtime.decode import decode
-from shared.runtime.journal import Claim
 from shared.runtime.packed import unpack_records
 from shared.runtime.records import Batch, Record
 from shared.runtime.transaction import sweep, transact
+from shared.runtime.watermark import Claim
 from tests.support import traffic as flow
 from tests.support.deployment import Deployment
 from tests.support.events import Sent, about, event, purchase
@@ -50,7 +50,7 @@ async def test_a_return_that_was_refused_with_its_order_may_come_again_at_once(w
 
 
 async def test_a_registration_and_a_purchase_in_one_batch(whole: Deployment) -> None:
-    """The friend has bought before; contracts are told apart by type, so both may come on one topic."""
+    """The friend has bought before; contracts are chosen by type, so both may come on one topic."""
     async with whole.workers("earn"):
         await whole.send([event({**purchase("o1", "f1", [2000]), "occurred_at": AT})])
         await whole.idle()
@@ -66,7 +66,7 @@ async def test_a_registration_and_a_purchase_in_one_batch(whole: Deployment) -> 
 
 
 class Two:
-    """Two claims of one partition of redemptions, of which the first one's worker does not know that it lost it."""
+    """Two leases of one partition of redemptions; the first one's worker does not know that it lost the partition."""
 
     def __init__(self, deployment: Deployment) -> None:
         self.deployment = deployment
@@ -75,8 +75,8 @@ class Two:
     async def claim(self, pool: Any) -> Claim:
         claim = Claim("redemptions", 0, 0, 0, "id")
         async with pool.acquire() as connection:
-            await journal.write_claim(connection, "redeem", claim)
-            await journal.take_over(connection, "redeem", claim)
+            await watermark.write_claim(connection, "redeem", claim)
+            await watermark.take_over(connection, "redeem", claim)
         return claim
 
     async def sweep(self, pool: Any, claim: Claim) -> Any:
@@ -107,7 +107,7 @@ async def test_a_zombie_sweeps_nothing(whole: Deployment) -> None:
 
 
 async def test_a_new_version_with_multipliers_counts_from_its_first_batch(whole: Deployment) -> None:
-    """A worker that has not heard of the version must load what only that version needs."""
+    """A worker that does not know the version yet must load what only that version needs."""
     plain = flow.PROGRAM.replace(", multiplier: 1.25", "").replace(", multiplier: 1.5", "")
     async with whole.database() as connection:
         await connection.execute("delete from program")
@@ -118,7 +118,7 @@ async def test_a_new_version_with_multipliers_counts_from_its_first_batch(whole:
     pool = await open_pool(settings.database_url.get_secret_value(), settings.database_schema, size=3)
     claim = Claim("purchases", 0, 0, 0, "id")
     async with pool.acquire() as connection:
-        await journal.write_claim(connection, "earn", claim)
+        await watermark.write_claim(connection, "earn", claim)
 
     async def handle(sent: Sent, offset: int) -> None:
         record = Record(offset, 0, sent.member.encode(), sent.value, tuple(sent.headers))
@@ -156,7 +156,7 @@ async def test_a_profile_on_a_wrong_topic_is_kept_nowhere(whole: Deployment) -> 
 
 
 async def test_redemptions_are_answered_while_much_is_swept(whole: Deployment) -> None:
-    """Sweeps come one at a time, with a batch between them where one waits."""
+    """Sweeps run one at a time, with a batch in between if one waits."""
     members = [f"m{n}" for n in range(60)]
     async with whole.workers("earn"):
         await whole.send([event({**purchase(f"o-{one}", one, [0, 5000]), "occurred_at": AT}) for one in members])

@@ -1,4 +1,4 @@
-"""What a worker does while nothing happens: little, and at once when something does."""
+"""An idle worker does little, and reacts at once when something happens."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from asyncpg.connection import Connection
 
 from shared.contracts import purchases
 from shared.instants import microseconds
-from shared.runtime import pipeline
+from shared.runtime import sweeps
 from shared.runtime.fetcher import Fetcher
 from shared.runtime.polls import PatientConsumer
 from tests.support.deployment import Deployment
@@ -29,7 +29,8 @@ LATER = microseconds(datetime(2018, 6, 1, tzinfo=ZONE))
 async def test_an_idle_worker_asks_little(deployment: Deployment, monkeypatch: pytest.MonkeyPatch) -> None:
     fetches = 0
     statements: list[str] = []
-    fetch, execute = KafkaFetcher._proc_fetch_request, Connection._do_execute
+    private: Any = Connection
+    fetch, execute = KafkaFetcher._proc_fetch_request, private._do_execute
 
     async def counted_fetch(*args: Any) -> Any:
         nonlocal fetches
@@ -51,7 +52,7 @@ async def test_an_idle_worker_asks_little(deployment: Deployment, monkeypatch: p
         asked, said = fetches, list(statements)
     # One fetch for all partitions: every 50 ms of a broker that answers at once, two a second of one that waits.
     assert 1 <= asked <= _SECONDS * 20
-    # Of each partition, once a second: the clock, and whether anything waits too long.
+    # For each partition, once a second: the clock, and whether anything waits too long.
     assert 1 <= len(said) <= (_SECONDS + 1) * 3 * 2
     assert not [query for query in said if "for update" in query], "a lock is a write"
 
@@ -59,7 +60,7 @@ async def test_an_idle_worker_asks_little(deployment: Deployment, monkeypatch: p
 async def test_the_clock_wakes_who_looks_rarely(deployment: Deployment, monkeypatch: pytest.MonkeyPatch) -> None:
     # A machine that was started a moment ago: its monotonic clock is younger than an hour.
     started = time.monotonic()
-    monkeypatch.setattr(pipeline, "time", SimpleNamespace(monotonic=lambda: time.monotonic() - started))
+    monkeypatch.setattr(sweeps, "time", SimpleNamespace(monotonic=lambda: time.monotonic() - started))
     async with deployment.worker(), deployment.worker("redeem", sweep_seconds=3600):
         await deployment.send([event(purchase("o1"))])
         await deployment.idle()

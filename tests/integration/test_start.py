@@ -1,4 +1,4 @@
-"""What a worker looks at before it begins, and what /readyz says when it does not get on."""
+"""What a worker checks before it begins, and what /readyz says when it makes no progress."""
 
 from __future__ import annotations
 
@@ -10,9 +10,10 @@ from aiokafka import AIOKafkaProducer
 
 from shared.contracts import purchases
 from shared.errors import UsageError
+from shared.runtime.brokers import Handled
 from shared.runtime.consumer import BatchConsumer
-from shared.runtime.journal import Claim
 from shared.runtime.leases import handled_beyond
+from shared.runtime.watermark import Claim
 from tests.support.deployment import Deployment
 from tests.support.events import event, partition_of, purchase
 
@@ -94,30 +95,61 @@ def test_where_kafka_knows_of_more_than_the_ledger(
     watermark: int | None, committed: int, topic_id: str, beyond: list[tuple[str, int, int, int]]
 ) -> None:
     known = {} if watermark is None else {("purchases", 0): Claim("purchases", 0, 0, watermark, topic_id)}
-    assert handled_beyond(known, {("purchases", 0): committed}, TOPIC) == beyond
+    assert handled_beyond(known, {("purchases", 0): Handled(committed)}, TOPIC) == beyond
+
+
+@pytest.mark.parametrize(
+    ("log", "beyond"),
+    [
+        ("a/1", [("purchases", 0, 0, 500)]),
+        ("a/0", []),  # the broker lost its data since, and the partition is read from the beginning
+        ("b/1", []),  # told of the topic that was there before
+        ("", [("purchases", 0, 0, 500)]),  # a broker that keeps no metadata
+        ("x", [("purchases", 0, 0, 500)]),
+    ],
+)
+def test_an_offset_of_an_earlier_log_is_no_sign_of_a_restore(log: str, beyond: list[tuple[str, int, int, int]]) -> None:
+    known = {("purchases", 0): Claim("purchases", 0, 1, 0, "a")}
+    assert handled_beyond(known, {("purchases", 0): Handled(500, log)}, TOPIC) == beyond
+
+
+class Backup:
+    """A copy of all tables, as a backup or a replica that is behind has it."""
+
+    def __init__(self, deployment: Deployment) -> None:
+        self._deployment = deployment
+        self._schema = deployment.settings.database_schema
+        self._tables: list[str] = []
+
+    async def take(self) -> None:
+        named = "select tablename::text from pg_tables where schemaname = $1"
+        self._tables = [table for (table,) in await self._deployment.rows(named, self._schema)]
+        async with self._deployment.database() as connection:
+            await connection.execute(f"create schema {self._schema}_backup")
+            for table in self._tables:
+                await connection.execute(f"create table {self._schema}_backup.{table} as table {table}")
+
+    async def restore(self) -> None:
+        async with self._deployment.database() as connection, connection.transaction():
+            await connection.execute(f"truncate {', '.join(self._tables)}")
+            for table in self._tables:
+                await connection.execute(f"insert into {table} select * from {self._schema}_backup.{table}")
+            await connection.execute(f"drop schema {self._schema}_backup cascade")
 
 
 async def test_a_worker_on_a_restored_backup_goes_on_only_when_told_to(deployment: Deployment) -> None:
-    """The ledger is taken back to where it was after the first twenty purchases, as a restore does it."""
+    """The ledger is reset to its state after the first twenty purchases, as by a restore."""
     orders = [event(purchase(f"o-{number}", f"m{number}")) for number in range(40)]
+    backup = Backup(deployment)
     async with deployment.worker():
         await deployment.send(orders[:20])
         await deployment.idle()
-    schema = deployment.settings.database_schema
-    before = await deployment.rows("select tablename::text from pg_tables where schemaname = $1", schema)
-    async with deployment.database() as connection:
-        await connection.execute(f"create schema {schema}_backup")
-        for (table,) in before:
-            await connection.execute(f"create table {schema}_backup.{table} as table {table}")
+    await backup.take()
     async with deployment.worker():
         await deployment.send(orders[20:])
         await deployment.idle()
     done = await deployment.ledger()
-    async with deployment.database() as connection:
-        await connection.execute(f"truncate {', '.join(table for (table,) in before)}")
-        for (table,) in before:
-            await connection.execute(f"insert into {table} select * from {schema}_backup.{table}")
-        await connection.execute(f"drop schema {schema}_backup cascade")
+    await backup.restore()
 
     problem = await refusal_of(deployment.consumer())
     assert "LOYALTY_ACCEPT_RESTORED_LEDGER" in problem
@@ -135,6 +167,31 @@ async def test_a_worker_on_a_restored_backup_goes_on_only_when_told_to(deploymen
     await deployment.check_audit()
 
 
+async def test_a_fail_over_under_a_running_worker_is_noticed(deployment: Deployment) -> None:
+    """The ledger loses its last transactions while a worker runs that had stored them."""
+    orders = [event(purchase(f"o-{number}", f"m{number}")) for number in range(40)]
+    backup = Backup(deployment)
+    async with deployment.worker() as worker:
+        await deployment.send(orders[:20])
+        await deployment.idle()
+        await backup.take()
+        await deployment.send(orders[20:])
+        await deployment.idle()
+        await backup.restore()
+        await deployment.send([event(purchase(f"p-{number}", f"m{number}")) for number in range(40)])
+        async with asyncio.timeout(20):
+            while not worker.crashed:
+                await asyncio.sleep(0.05)
+        assert isinstance(worker._crash_reason, UsageError)
+        assert "LOYALTY_ACCEPT_RESTORED_LEDGER" in str(worker._crash_reason)
+    # What Kafka was told is still there: the next start refuses, too.
+    assert "LOYALTY_ACCEPT_RESTORED_LEDGER" in await refusal_of(deployment.consumer())
+    async with deployment.worker(accept_restored_ledger=True):
+        await deployment.idle()
+    assert len(await deployment.rows("select from purchase")) == 80
+    await deployment.check_audit()
+
+
 # ---- no progress
 
 
@@ -146,7 +203,7 @@ async def test_readyz_turns_red_while_no_batch_can_be_stored_and_green_again(dep
         assert worker.stalled_seconds() == 0, "nothing waits"
         blocker = await asyncpg.connect(deployment.servers.url)
         try:
-            # The database answers, the broker answers, and yet nothing gets on: as with a full disk.
+            # The database answers, the broker answers, and yet there is no progress: as with a full disk.
             await blocker.execute("begin")
             await blocker.execute(f"lock table {deployment.settings.database_schema}.entry in access exclusive mode")
             await deployment.send([event(purchase("second"))])

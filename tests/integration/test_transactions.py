@@ -1,4 +1,4 @@
-"""Producers may use Kafka's transactions: what was aborted, or is still open, pays nothing."""
+"""Producers may use Kafka's transactions: events in aborted or open ones have no effect."""
 
 from __future__ import annotations
 

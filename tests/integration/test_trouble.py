@@ -1,4 +1,4 @@
-"""Postgres restarts, brokers vanish, topics are made anew, workers come and go: nothing is lost or doubled."""
+"""Postgres restarts, brokers vanish, topics are recreated, workers come and go: nothing is lost or doubled."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ async def test_a_topic_made_anew(deployment: Deployment) -> None:
         await asyncio.sleep(1)
         await deployment.kafka.create_topics()
         await until_noticed(deployment)
-        # Tills that got no acknowledgement send again: what is known has no second effect.
+        # Tills that got no acknowledgement send again: known events have no second effect.
         again = deployment.sent[50:]
         await deployment.send([*again, *orders(50, first=1000)])
         await deployment.idle()
@@ -97,7 +97,7 @@ async def test_the_broker_is_gone_for_3_seconds(own_broker: Deployment) -> None:
 
 
 async def test_a_fresh_start_on_the_data_of_before(own_broker: Deployment) -> None:
-    """What `loyalty up` finds after `loyalty down`: all of the ledger, and a broker that may have forgotten all."""
+    """What `loyalty up` finds after `loyalty down`: the whole ledger, and a broker that may have lost everything."""
     deployment, broker = own_broker, own_broker.servers.broker
     async with deployment.worker():
         await deployment.send(orders(100))
@@ -119,7 +119,7 @@ async def test_a_fresh_start_on_the_data_of_before(own_broker: Deployment) -> No
 async def test_an_error_of_the_group_does_not_keep_a_worker_out_for_ever(
     deployment: Deployment, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """aiokafka tells such an error to whoever asks for records; while it has no partitions, nobody asks."""
+    """aiokafka raises such an error when records are fetched; while it has no partitions, nothing is fetched."""
     join = CoordinatorGroupRebalance.perform_group_join
     failed: list[bool] = []
 

@@ -1,4 +1,4 @@
-"""The wheel, built and installed the Dockerfile's way: what the image and the compose file run, runs from it."""
+"""The wheel, built and installed as in the Dockerfile: what the image and the compose file run, runs from it."""
 
 from __future__ import annotations
 

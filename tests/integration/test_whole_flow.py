@@ -139,7 +139,7 @@ DAMAGE = {
 
 
 async def check_each_damage_is_found(deployment: Deployment) -> None:
-    """Each check of what stands on the ledger finds what it promises to find."""
+    """Each check of what is built on the ledger finds the damage that it promises to find."""
     assert set(DAMAGE) == {check.name for check in FLOW_CHECKS}
     async with deployment.database() as connection:
         for check in FLOW_CHECKS:
@@ -151,7 +151,7 @@ async def check_each_damage_is_found(deployment: Deployment) -> None:
 
 
 async def test_tiers_and_notify_that_start_afterwards_change_nothing(servers: Servers) -> None:
-    """One run with all services at once, one with tiers and notify switched off until the end: equal, row for row.
+    """A run with all services at once, and one with tiers and notify stopped until the end, agree row by row.
 
     Within a day each member is on one topic only: what races between topics is decided by who commits first.
     """

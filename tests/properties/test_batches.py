@@ -1,4 +1,4 @@
-"""However records are cut into batches, repeated and mixed: the same entries for every member."""
+"""However records are batched, repeated and mixed, the entries of every member are the same."""
 
 from __future__ import annotations
 
@@ -230,7 +230,7 @@ def test_an_order_that_earns_nothing_is_remembered_like_any_other() -> None:
 def test_what_the_program_does_not_cover_is_refused_and_can_be_sent_again(data: dict[str, Any], reason: str) -> None:
     decisions = _decide(binary(data), binary(purchase(order_id=data["order_id"])))
     assert [refusal.reason for refusal in decisions.refused] == [reason]
-    # Nothing was accepted under this id, so the mended order is no conflict.
+    # Nothing was accepted under this id, so the fixed order is no conflict.
     assert decisions.accepted == 1
 
 

@@ -27,7 +27,7 @@ properties = examples(100, deep=3_000)
 
 
 def tie(key: Key | str) -> Any:
-    """Of what is alike, the product takes what has the lower id: lots that wait for orders, holds that end together."""
+    """Break ties as the product does, by the lower id: lots that wait for orders, holds that end together."""
     if isinstance(key, str):
         return business_key(SOURCE, f"redemption {key}")
     expires, available, order = key
@@ -55,7 +55,7 @@ def should_stand(oracle: Oracle, member: str) -> tuple[Any, ...]:
 
 
 def comparable(said: Said) -> Said:
-    """Answers after a time-out carry a balance or not, depending on who says it; one form for both."""
+    """Normalize answers after a time-out, which have a balance or not, depending on who gives them."""
     said.answers = [answer[:3] if answer[1] == "timed-out" else tuple(answer) for answer in said.answers]
     return said
 
@@ -82,7 +82,7 @@ def _known(product: Product) -> list[str]:
 
 
 def _sound(entries: Sequence[Entry]) -> None:
-    """Versions without gaps, each balance from the one before, never negative, time never back."""
+    """Check that versions have no gaps, balances follow from each other and are not negative, time does not go back."""
     last: dict[int, tuple[int, tuple[int, ...], int]] = {}
     for entry in entries:
         version, before, at = last.get(entry.account, (0, (0, 0, 0, 0), BEGINNING))

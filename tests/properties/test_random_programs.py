@@ -1,4 +1,4 @@
-"""Random programs of the whole language meet random histories: what must hold for each of them, whatever they pay."""
+"""Random programs of the whole language on random histories: what must hold for all of them, whatever they pay."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ FAR = datetime(2028, 1, 1, tzinfo=UTC)
 @examples(15, deep=500)
 @given(programs())
 def test_a_program_as_data_is_what_the_loader_makes_of_its_text(draft: Draft) -> None:
-    """The tests below build programs from data; this one keeps them honest."""
+    """The tests below build programs from data; this one checks that the loader builds the same."""
     try:
         made = file_of(draft.data)
     except (ProgramFileError, ValidationError):
@@ -135,7 +135,7 @@ class Auditor:
         self._seen = 0
 
     def look(self, shop: Worker) -> None:
-        """Check what is new, and that what accounts say is what their entries come to."""
+        """Check new entries, and that accounts equal the sum of their entries."""
         for entry in shop.rehearsal.entries[self._seen :]:
             self._entry(entry)
             self._lapsing(entry, at_once=entry.cause in shop.rehearsal.earn_state.orders)
@@ -166,7 +166,7 @@ class Auditor:
         self._last[entry.account] = entry.version, after, entry.occurred_at
 
     def _lapsing(self, entry: Entry, *, at_once: bool) -> None:
-        """Nothing lapses in the instant in which an order earned it, unless the order came late, or was amended."""
+        """Nothing expires at the instant at which an order earned it, unless the order came late or was amended."""
         here = (entry.account, entry.lot, entry.occurred_at)
         earned = entry.operation in {Operation.EARN, Operation.EARN_PENDING}
         if earned and at_once and entry.event_at == entry.occurred_at:
@@ -212,7 +212,7 @@ class Share(NamedTuple):
 
 
 def paid_by_cause(shop: Worker, told: Sequence[Told]) -> dict[bytes, Counter[Share]]:
-    """What each event about an order paid, less what it took back: by the causes that stand in the ledger alone."""
+    """What each event about an order paid, less what it took back, by the causes in the ledger alone."""
     about = [one for one in told if one.type in {COMPLETED, RETURNED, CANCELLED, AMENDED}]
     order_of = {one.key: business_key(SOURCE, one.data["order_id"]) for one in about}
     paid: dict[bytes, Counter[Share]] = defaultdict(Counter)
@@ -233,7 +233,7 @@ def what_is_left(paid: dict[bytes, Counter[Share]]) -> Counter[Share]:
 def recounted(shop: Worker, paid: dict[bytes, Counter[Share]]) -> dict[tuple[str, str, int], int]:
     """What caps and budgets should have counted, on the day on which the order was made.
 
-    Of a cap, what is left of the orders. Of a budget, what was paid: what comes back later is gone.
+    A cap counts what is left of the orders; a budget counts what was paid, whatever is returned later.
     """
     counted: Counter[tuple[str, str, int]] = Counter()
     for shares in paid.values():

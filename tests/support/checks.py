@@ -56,7 +56,7 @@ async def check_published(deployment: Deployment) -> None:
 
 
 def calm_ledger(program: str, events: Sequence[Sent]) -> list[tuple[Any, ...]]:
-    """The ledger of a calm run: each partition's events in one batch, in memory."""
+    """The ledger of an undisturbed run: each partition's events in one batch, in memory."""
     rehearsal = Rehearsal()
     rehearsal.publish(program)
     by_partition: dict[int, list[Record]] = defaultdict(list)

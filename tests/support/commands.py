@@ -1,4 +1,4 @@
-"""The ``loyalty`` command: in this process where what it does is tested, as a process where that it starts is."""
+"""The ``loyalty`` command: in this process to test what it does, or as its own process to test that it starts."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ ROOT = Path(__file__).parents[2]
 
 
 async def loyalty(*arguments: str, environment: Mapping[str, str], status: int = 0) -> Result:
-    """Run a command in this process. It runs an event loop of its own, so it has a thread of its own."""
+    """Run a command in this process, in its own thread, because it runs its own event loop."""
     # Variables of whoever runs the tests must not reach it.
     unset: dict[str, str | None] = {name: None for name in os.environ if name.startswith("LOYALTY_")}
     result = await asyncio.to_thread(CliRunner().invoke, app, list(arguments), env={**unset, **environment})

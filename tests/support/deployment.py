@@ -1,4 +1,4 @@
-"""One deployment for one test: its topics, its schema, its workers, and what came of them."""
+"""One deployment for one test: its topics, its schema, its workers, and their results."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from typer.testing import Result
 
 from devstack.embedded.process import free_port
 from devstack.embedded.servers import Server
-from devstack.progress import READERS, SERVICES
 from services.earn.handler import EarnHandler
 from services.notify.handler import NotifyHandler
 from services.redeem.handler import RedeemHandler
 from services.tiers.handler import TiersHandler
 from shared.admin import clock
 from shared.contracts import points
+from shared.contracts.catalogue import SERVICES, topics_of
 from shared.database.migrate import migrate
 from shared.database.pool import connect
 from shared.program import store
@@ -101,7 +101,7 @@ class Deployment:
 
     @asynccontextmanager
     async def database(self) -> AsyncIterator[Any]:
-        """A connection of the deployment's owner; one that was given back is used again."""
+        """Open a connection as the deployment's owner; returned connections are used again."""
         connection = None
         while self._connections and connection is None:
             connection = self._connections.pop()
@@ -132,7 +132,6 @@ class Deployment:
     def consumer(self, service: str = "earn", **changes: Any) -> BatchConsumer:
         settings = self.settings.model_copy(update=changes)
         source = f"/loyalty/{settings.topic_prefix}/{service}"
-        topics = tuple(topic for reader, topic in READERS if reader == service)
         handlers: dict[str, Callable[[], Any]] = {
             "earn": lambda: EarnHandler(source, settings.parked_seconds),
             "redeem": lambda: RedeemHandler(source),
@@ -140,7 +139,7 @@ class Deployment:
             "notify": lambda: NotifyHandler(source, settings.clock),
         }
         handler = handlers[service]()
-        return BatchConsumer(settings, handler, topics, source)
+        return BatchConsumer(settings, handler, topics_of(service), source)
 
     @asynccontextmanager
     async def worker(self, service: str = "earn", **changes: Any) -> AsyncIterator[BatchConsumer]:
@@ -182,12 +181,12 @@ class Deployment:
         return worker
 
     async def idle(self, seconds: float = 60) -> None:
-        """Wait until everything sent is handled by all services that ran here, and all that they say is published."""
+        """Wait until all services that ran here have handled everything sent and published their messages."""
         async with self.database() as connection:
             await Idle(self.settings, self.kafka, connection, self.services).wait(seconds)
 
     async def left(self) -> str:
-        """What is left to do, in words; nothing if all is done."""
+        """Describe the work that is left; empty if there is none."""
         async with self.database() as connection:
             return await Idle(self.settings, self.kafka, connection, self.services).left()
 
@@ -207,7 +206,7 @@ class Deployment:
         return await self.rows(read.ENTRIES)
 
     def calm_ledger(self, events: Sequence[Sent] | None = None) -> list[tuple[Any, ...]]:
-        """The ledger of a calm run of what was sent."""
+        """The ledger of an undisturbed run of what was sent."""
         return checks.calm_ledger(PROGRAM, self.sent if events is None else events)
 
     async def published(self, topic: str = points.TOPIC) -> list[Any]:
@@ -215,7 +214,7 @@ class Deployment:
         return await self.kafka.records(topic)
 
     async def check(self) -> None:
-        """What must be true after any trouble: the calm ledger, a clean audit, every event published in order."""
+        """Check what must hold after any trouble: the expected ledger, a clean audit, events published in order."""
         assert await self.ledger() == self.calm_ledger()
         await self.check_audit()
         await self.check_published()
@@ -245,7 +244,7 @@ def _membership(worker: BatchConsumer) -> Iterator[tuple[str, str]]:
 async def deployed(
     servers: Servers, program: str = PROGRAM, templates: Mapping[str, str] | None = None, **changes: Any
 ) -> AsyncIterator[Deployment]:
-    """A deployment with names of its own, gone in the end whatever happens; ``changes`` are of its settings."""
+    """Create a deployment with its own names, removed at the end whatever happens; ``changes`` are settings."""
     made = Deployment(servers, f"t{os.getpid()}x{next(_numbers)}", **changes)
     try:
         await made.create(program, templates)

@@ -1,4 +1,4 @@
-"""What tests send: events with their headers and the partition that they go to."""
+"""What tests send: events with their headers and their partition."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""How many random examples a property meets: few and the same ones in each run, or many new ones.
+"""How many random examples test a property: a few that are the same in each run, or many new ones.
 
-``make test`` takes few that are always the same, so that it is quick and never fails by chance. ``make test-deep``
-searches: large numbers, other examples in each run; those that failed are kept in ``.hypothesis`` and tried first.
+``make test`` takes a few that are always the same, so that it is quick and never fails by chance. ``make test-deep``
+searches with large numbers of other examples in each run; failures are kept in ``.hypothesis`` and tried first.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Random histories: what shops tell of some members, and the product in memory that hears it."""
+"""Random histories of events about some members, and the product in memory that handles them."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ NOW = microseconds(datetime(2030, 1, 1, tzinfo=UTC))
 
 
 class Told(NamedTuple):
-    """One event as somebody tells it."""
+    """One event as it is sent."""
 
     type: str
     member: str
@@ -47,14 +47,14 @@ class Told(NamedTuple):
 
     @property
     def place(self) -> tuple[str, tuple[str, int, int]]:
-        """Which service reads it, and where."""
+        """The service that reads it, and its position."""
         if self.type in {REQUESTED, CONFIRMED, RELEASED}:
             return "redeem", ("redemptions", 0, 0)
         return "earn", ("members" if self.type == UPDATED else "purchases", 0, 0)
 
     @property
     def key(self) -> bytes:
-        """The business key of what is the cause of entries: an order, or what became of one."""
+        """The business key that is the cause of entries: of an order, or of a change of one."""
         words = {RETURNED: ("return", "return_id"), CANCELLED: ("cancellation", "cancellation_id"),
                  AMENDED: ("amendment", "amendment_id")}  # fmt: skip
         word, field = words.get(self.type, ("", "order_id"))
@@ -191,7 +191,7 @@ class History:
         return confirmed and confirmed._replace(type=RELEASED)
 
     def _again(self, _at: datetime, _name: str, a: int, _b: int, _c: int, _d: int) -> Told | None:
-        """A till that is not sure sends again what it sent."""
+        """A till that is not sure sends an event again."""
         return self.told[-1 - a % len(self.told)] if self.told else None
 
 
@@ -222,7 +222,7 @@ class Worker:
     """The product in memory.
 
     Attributes:
-        forgets: Whether it knows of orders and tallies in a batch only what a worker would have written down, and load.
+        forgets: Whether in each batch it has only those orders and tallies that a worker would have stored and loaded.
     """
 
     def __init__(self, program: Program, *, forgets: bool = False) -> None:

@@ -1,9 +1,9 @@
-"""Waiting until everything that was sent is handled by all services that run, and what they say is published.
+"""Waits until all running services have handled everything that was sent and published their messages.
 
-One look is enough, for it looks in the right order. First, in one snapshot of Postgres: every record that was sent is
-behind a watermark, no message waits in the outbox, and no sweep has anything to do. Whatever was said by then is
-published. Then the ends of all topics: if the watermarks of that snapshot have reached them, nothing was left to do
-when the snapshot was taken, and so nothing can have come about since.
+One check is enough, because it reads in the right order. First, in one snapshot of Postgres: every record that was
+sent is before a watermark, no message waits in the outbox, and no sweep has work. So all messages until then are
+published. Then the ends of all topics: if the watermarks of that snapshot have reached them, no work was left when
+the snapshot was taken, and so none can have come up since.
 """
 
 from __future__ import annotations
@@ -12,13 +12,13 @@ import asyncio
 from collections.abc import Collection
 from typing import Any
 
-from devstack.progress import READERS
-from shared.runtime import journal
+from shared.contracts.catalogue import READERS
+from shared.runtime.clock import horizon
 from shared.settings import Settings
 from tests.support.kafka import Kafka
 
 _POLL_SECONDS = 0.02
-#: What a sweep of the service has still to do, up to an instant: written down once more, as are the readers' tables.
+#: What a sweep of each service still has to do, up to an instant: independent of the product, as are the readers.
 _DUE = {
     "redeem": "select count(*) from account where next_due <= $1",
     "tiers": """
@@ -30,7 +30,7 @@ _Marks = dict[tuple[str, str, int], int]
 
 
 class Idle:
-    """What is left to do in a deployment."""
+    """The work that is left in a deployment."""
 
     def __init__(self, settings: Settings, kafka: Kafka, connection: Any, services: Collection[str]) -> None:
         self._settings = settings
@@ -40,10 +40,10 @@ class Idle:
         self._services = services
 
     async def wait(self, seconds: float) -> None:
-        """Return as soon as nothing is left to do.
+        """Return as soon as no work is left.
 
         Raises:
-            TimeoutError: With what is left.
+            TimeoutError: It took too long; the message says what is left.
         """
         left = "nothing was looked at"
         try:
@@ -54,7 +54,7 @@ class Idle:
             raise TimeoutError(f"not idle after {seconds} seconds: {left}") from None
 
     async def left(self) -> str:
-        """Say what is left to do; nothing if all is done."""
+        """Describe the work that is left; empty if there is none."""
         ids = await self._kafka.topic_ids({topic for _service, topic in self._readers})
         marks, more = await self._snapshot(ids)
         sent = self._kafka.acknowledged
@@ -70,11 +70,11 @@ class Idle:
             )
             if waiting := await self._connection.fetchval("select count(*) from outbox"):
                 return {}, f"{waiting} batches in the outbox"
-            until, _now = await journal.horizon(self._connection, self._settings.clock, lateness)
+            until, _now = await horizon(self._connection, self._settings.clock, lateness)
             for service, sql in _DUE.items():
                 if service in self._services and (due := await self._connection.fetchval(sql, until)):
                     return {}, f"{due} due for {service}"
-        # A watermark of a topic that was made anew since says nothing.
+        # A watermark of a topic that was recreated since means nothing.
         return {
             (row["service"], row["topic"], row["partition"]): row["next_offset"]
             for row in rows if ids.get(row["topic"]) == row["topic_id"]

@@ -1,4 +1,4 @@
-"""One producer, one consumer and one client for administration: made when first needed, kept until the end."""
+"""One producer, one consumer and one admin client: created when first needed, and kept until the end."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class Kafka:
     # ---- topics
 
     async def create_topics(self) -> None:
-        """Make the topics that are missing. What was known of those of before is forgotten."""
+        """Create the topics that are missing, and forget what was known about earlier ones."""
         await self.close()
         await asyncio.to_thread(self._admin.create_topics, self._settings)
 
@@ -97,7 +97,7 @@ class Kafka:
     async def ends(self, topics: Iterable[str]) -> dict[tuple[str, int], int]:
         """Return the offset after the last record of each partition that may be read: the last stable one of a fetch.
 
-        Not what the broker lists as the latest offset: the embedded one names the beginning of the last batch.
+        The latest offset that a broker lists does not help: the embedded one names the beginning of the last batch.
         """
         places = {
             (topic, n): self._partition(topic, n) for topic in topics for n in range(self._settings.topic_partitions)
@@ -142,7 +142,7 @@ class Kafka:
         return self._consumer
 
     async def close(self) -> None:
-        """Close what is open; whatever is needed afterwards is made again."""
+        """Close what is open; it is opened again when needed."""
         producer, consumer, self._producer, self._consumer = self._producer, self._consumer, None, None
         self.acknowledged, self._ids, self._ends = {}, {}, {}
         if producer is not None:

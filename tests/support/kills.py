@@ -1,4 +1,4 @@
-"""Workers that are killed where a power cut would hit them, and what must be true afterwards."""
+"""Kills workers at failpoints, and checks what must be true afterwards."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ import asyncio
 import contextlib
 import signal
 
-from devstack.progress import SERVICES
+from shared.contracts.catalogue import SERVICES
 from shared.runtime.packed import unpack_records
 from tests.support.deployment import Deployment
 from tests.support.traffic import Traffic, end_of, orders
 
 
 async def kill_there(deployment: Deployment, order: str) -> None:
-    """Kill a worker of earn at a crash point; the next one must bring everything to its end."""
+    """Kill a worker of earn at a failpoint; the next one must complete everything."""
     await deployment.send(orders(150))
     worker = deployment.start_process(crash_at=order, batch_records=20)
     assert await asyncio.to_thread(worker.wait, 80) == -signal.SIGKILL
@@ -24,7 +24,7 @@ async def kill_there(deployment: Deployment, order: str) -> None:
 
 
 async def kill_one(whole: Deployment, service: str, order: str) -> None:
-    """Kill one of four processes at a crash point, start it again, and look whether all is explained."""
+    """Kill one of four processes at a failpoint, restart it, and check that the archive explains everything."""
     workers = {
         name: whole.start_process(name, batch_records=20, sweep_seconds=0.2, crash_at=order if name == service else "")
         for name in SERVICES
@@ -78,7 +78,7 @@ async def until_some_points(deployment: Deployment) -> None:
 
 
 async def check_nothing_personal(deployment: Deployment) -> None:
-    """What was planted in profiles stands in the table of profiles, and nowhere else."""
+    """Check that what was planted in profiles is in the table of profiles, and nowhere else."""
     tables = await deployment.rows(
         "select table_name from information_schema.tables where table_schema = current_schema()"
     )

@@ -1,4 +1,4 @@
-"""What the operations of the ledger do, written down once more: nothing of the product is asked."""
+"""What the operations of the ledger do, written down independently of the product."""
 
 from __future__ import annotations
 

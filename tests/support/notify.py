@@ -1,4 +1,4 @@
-"""A program that tells everything, and what comes of its events: for the tests of notify."""
+"""A program with all notifications, and the results of its events, for the tests of notify."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from services.notify.consumed_events import CONTRACTS
 from services.notify.handler import NotifyHandler
 from services.notify.state import State
 from shared.contracts import catalogue, points, profiles, rewards, tiers
@@ -75,7 +74,7 @@ def event(event_type: str, event_id: str = "e1", **fields: Any) -> Received:
     data = {"member_id": "m1", "occurred_at": AT, **BASE[event_type], **fields}
     record = Record(0, 0, b"m1", as_bytes(data), headers(ce_type=event_type.encode(), ce_id=event_id.encode()))
     place = (catalogue.EVENTS[event_type].topic, 0, 0)
-    decoded = decode([record], CONTRACTS, 1_000_000, place, NotifyHandler.private)
+    decoded = decode([record], NotifyHandler.contracts, 1_000_000, place, NotifyHandler.private)
     assert not decoded.refused, decoded.refused
     return decoded.events[0]
 

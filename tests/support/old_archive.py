@@ -1,4 +1,4 @@
-"""Restores the ledger that revision af04328 left behind, see tests/data/old_archive/README.md."""
+"""Restores the ledger that revision af04328 wrote, see tests/data/old_archive/README.md."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a simple program must do, said once more and otherwise: dictionaries and loops, no code of the product.
+"""An independent implementation of a simple program: dictionaries and loops, no code of the product.
 
 The program: 1 point per whole USD of an order, 1 more per whole USD of its lines of brand X; one wallet; no ladder.
 Everything is decided event by event in the order in which events commit. Instants are datetimes in UTC.
@@ -38,7 +38,7 @@ class Rules:
     rewards: tuple[tuple[str, int, int | None, int], ...] = (("small", 10, None, 15), ("big", 40, 1, 2880))
 
     def yaml(self) -> str:
-        """The same as a program file."""
+        """Return the same rules as a program file."""
         expiry = f"{self.days} days" if self.days is not None else f"{self.months} months, to the end of that month"
         pending = {None: "", "fulfilled": ", pending: until fulfilled"}.get(
             self.pending if isinstance(self.pending, str) else None, ""
@@ -148,10 +148,10 @@ def split(whole: int, weights: list[int]) -> list[int]:
 
 
 class Oracle:
-    """Knows what must come of each event."""
+    """Knows what each event must lead to."""
 
     def __init__(self, rules: Rules, tie: Callable[[Key | str], Any]) -> None:
-        """Begin; ``tie`` orders lots that are equally old and expire together, and holds that end together."""
+        """Create the oracle; ``tie`` orders lots that are equally old and expire together, and holds alike."""
         self.rules = rules
         self.tie = tie
         self.wallets: dict[str, Wallet] = {}
@@ -164,7 +164,7 @@ class Oracle:
         self.said = Said()
 
     def tell(self, event: dict[str, Any]) -> Said:
-        """Take one event and say what it led to."""
+        """Handle one event, and return what it led to."""
         self.said = Said()
         getattr(self, f"_{event['kind']}")(event)
         return self.said
@@ -228,7 +228,7 @@ class Oracle:
         self._repay(wallet)
 
     def _touch(self, wallet: Wallet, at: datetime) -> datetime:
-        """Everything due first; what comes late is posted at the latest instant already seen."""
+        """Apply everything due; a late event is posted at the latest instant already seen."""
         now = max(at, wallet.as_of)
         self._due(wallet, now)
         wallet.as_of = now
@@ -335,7 +335,7 @@ class Oracle:
         return next((quarters for since, quarters in reversed(self.wallet(member).tiers) if since <= at), 4)
 
     def _spend(self, wallet: Wallet, at: datetime, amount: int) -> None:
-        """Bring the account to an instant, and count an amount towards the tier from then on."""
+        """Advance the account to an instant, and count an amount towards the tier from then on."""
         now = self._touch(wallet, at)
         wallet.spent += amount
         for threshold, quarters in self.rules.ladder:
@@ -365,7 +365,7 @@ class Oracle:
     _fulfil = _void = _amend = _return
 
     def give_up(self, event: dict[str, Any]) -> None:
-        """What has waited too long for its order is refused, and may come again."""
+        """Refuse an event that has waited too long for its order; it may be sent again."""
         self.parked[event["order"]].remove(event)
         del self.known[event["id"]]
 

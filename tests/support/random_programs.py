@@ -1,4 +1,4 @@
-"""Random programs of the whole language: drawn as data, shown as text that can be read and tried."""
+"""Random programs of the whole language: drawn as data, and shown as text."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ LADDERS = [("calendar year", "the rest of the period and the next"), ("membershi
 
 @dataclass(frozen=True)
 class Draft:
-    """A program as data: to parse text takes longer than everything that is tried with the program."""
+    """A program as data: parsing text would take longer than everything that is tested with the program."""
 
     data: dict[str, Any]
 
@@ -243,7 +243,7 @@ def _scalars_as_text(value: Any) -> Any:
 
 
 def compiled(draft: Draft) -> Program:
-    """The program; what the language refuses is no example."""
+    """Return the compiled program; programs that the language refuses are rejected as examples."""
     made = None
     with contextlib.suppress(ProgramFileError, ValidationError):
         made = compile_program(file_of(draft.data), 1)

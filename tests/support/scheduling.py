@@ -1,4 +1,4 @@
-"""Which worker of ``pytest -n`` runs a test: any that is free, but for files that share what takes long to make."""
+"""Which worker of ``pytest -n`` runs a test: any that is free, except for files that share slow fixtures."""
 
 from __future__ import annotations
 

@@ -35,7 +35,7 @@ TYPES = {
 }
 ABOUT_ORDERS = {"purchase", "return", "fulfil", "void", "amend", "claim"}
 REDEEM = {"request", "confirm", "cancel"}
-#: Rules that bring everything about: short lives, long ones, each way of waiting, each way of returning.
+#: Rules that cover everything: short and long lives, each kind of pending points, each policy of returns.
 RULES = [
     Rules(),
     Rules(cap=10, months=1),
@@ -145,7 +145,7 @@ earning:
         return what_was_said(decisions)
 
     def buy(self, order: str, *lines: Any, at: str, member: str = "ann") -> Said:
-        """Buy lines of so many cents, or (cents, quantity), or (cents, quantity, brand)."""
+        """Buy lines, given as cents, (cents, quantity) or (cents, quantity, brand)."""
         return self._tell("purchase", at, order=order, member=member, lines=_lines(lines))
 
     def back(self, name: str, order: str, *lines: tuple[int, int, int], at: str, member: str = "ann") -> Said:
@@ -159,7 +159,7 @@ earning:
         return self._tell("claim", at, id=name, order=order, member=member)
 
     def tell(self, member: str, *, at: str, **fields: Any) -> Said:
-        """Tell what rules may ask about a member."""
+        """Send what rules may know about a member."""
         return self._tell("member", at, member=member, told=fields)
 
     def void(self, name: str, order: str, *, at: str, member: str = "ann") -> Said:

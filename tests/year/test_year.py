@@ -1,6 +1,6 @@
-"""The stack as users run it, on real purchases; what it pays is computed again with pandas alone.
+"""The stack as users run it, on real purchases; what it pays is computed independently with pandas.
 
-By default on two weeks of them; ``YEAR_TO=2017-12-31`` (make test-year) is the whole year.
+By default two weeks; ``YEAR_TO=2017-12-31`` (make test-year) runs the whole year.
 """
 
 from __future__ import annotations

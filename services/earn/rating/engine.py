@@ -13,8 +13,8 @@ from services.earn.rating.basket import amounts_that_count
 from services.earn.rating.order import OrderRating
 from shared.contracts.purchases import PurchaseCompleted
 from shared.program.calculations.base import Basket
-from shared.program.compiled.occasions import NOTHING_KNOWN, Known, Occasion
 from shared.program.compiled.program import Program
+from shared.program.compiled.rating_context import NOTHING_KNOWN, MemberContext, RatingContext
 from shared.program.compiled.rules import Rule
 from shared.program.compiled.tallies import PURCHASES, Key, visits_key
 
@@ -22,7 +22,7 @@ from shared.program.compiled.tallies import PURCHASES, Key, visits_key
 def rate(
     program: Program,
     purchase: PurchaseCompleted,
-    known: Known = NOTHING_KNOWN,
+    known: MemberContext = NOTHING_KNOWN,
     verdicts: list[Verdict] | None = None,
     rules: Sequence[Rule] | None = None,
 ) -> Rating:
@@ -47,7 +47,7 @@ def rate(
         worth = program.worth[purchase.currency]
         qualifying = [amount * worth.numerator // worth.denominator for amount in qualifying]
     local = purchase.occurred_at.astimezone(program.zone)
-    occasion = Occasion(purchase, local, sum(qualifying), known)
+    occasion = RatingContext(purchase, local, sum(qualifying), known)
     book = program.book
     counted = _of_every_purchase(program, occasion) if book.counts_purchases or book.visits else {}
     if not earning:
@@ -64,7 +64,7 @@ def rate(
     return Rating(awards, reason, qualifying, local.date(), known.member.joined_on, counted)
 
 
-def _of_every_purchase(program: Program, occasion: Occasion) -> dict[Key, int]:
+def _of_every_purchase(program: Program, occasion: RatingContext) -> dict[Key, int]:
     """Count the purchase, and the visit that it is."""
     counted: dict[Key, int] = {}
     if program.book.counts_purchases:

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from services.earn.rating.allocation import split
 from services.earn.rating.awards import Award, Verdict, say_instead
-from shared.program.compiled.occasions import Occasion
+from shared.program.compiled.rating_context import RatingContext
 from shared.program.compiled.tallies import Key, Limit
 
 
@@ -22,7 +22,7 @@ class Limits:
     def __init__(
         self,
         caps: Mapping[str, tuple[Limit, ...]],
-        occasion: Occasion,
+        occasion: RatingContext,
         counted: dict[Key, int],
         verdicts: list[Verdict] | None,
     ) -> None:

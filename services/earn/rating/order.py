@@ -14,8 +14,8 @@ from services.earn.rating.limits import Limits
 from services.earn.rating.stacking import Hit, best_of_each, multipliers, without_replaced
 from shared.contracts.fields import in_money
 from shared.program.calculations.base import Basket
-from shared.program.compiled.occasions import Occasion
 from shared.program.compiled.program import Program
+from shared.program.compiled.rating_context import RatingContext
 from shared.program.compiled.rules import Rule
 from shared.program.compiled.tallies import Key
 
@@ -38,7 +38,7 @@ class OrderRating:
     )
 
     def __init__(
-        self, program: Program, basket: Basket, qualifying: Sequence[int], earning: list[int], occasion: Occasion,
+        self, program: Program, basket: Basket, qualifying: Sequence[int], earning: list[int], occasion: RatingContext,
         counted: dict[Key, int], verdicts: list[Verdict] | None,
     ) -> None:  # fmt: skip
         """Begin.

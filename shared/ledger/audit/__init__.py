@@ -1,1 +1,1 @@
-"""Checks of everything that the ledger promises."""
+"""The audit: checks of every invariant of the ledger and of what is built on it."""

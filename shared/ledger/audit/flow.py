@@ -1,26 +1,26 @@
-"""The invariants of what stands on the ledger: returns, reservations, referrals, tiers, notifications, inputs."""
+"""Invariants of what is built on the ledger: returns, reservations, referrals, tiers, notifications, inputs."""
 
 from __future__ import annotations
 
+from shared.contracts.catalogue import tables_of
 from shared.ledger.audit.ledger import Check
 from shared.ledger.operations import REVERSALS, Operation
 
+#: Where the causes of entries are; and what earn has accepted besides purchases, whose table holds the keys itself.
+_NO_CAUSE = " and ".join(
+    f"not exists (select from {table} x where x.key = e.cause)" for table in tables_of("earn", "redeem")
+)
+_TAKEN = " union all ".join(f"select key from {table}" for table in tables_of("earn") if table != "purchase")
 _REVERSALS = ", ".join(str(int(operation)) for operation in sorted(REVERSALS))
 
 FLOW_CHECKS: tuple[Check, ...] = (
     Check(
         "causes",
         "every entry has a cause: an order, or what became of it, a referral, a redemption, or time",
-        """
+        f"""
         select a.member || ' ' || a.wallet, 'version ' || e.version || ' has the cause ' || e.cause
         from entry e join account a using (account)
-        where e.cause <> '00000000-0000-0000-0000-000000000000'
-          and not exists (select from purchase x where x.key = e.cause)
-          and not exists (select from redemption x where x.key = e.cause)
-          and not exists (select from purchase_return x where x.key = e.cause)
-          and not exists (select from referral x where x.key = e.cause)
-          and not exists (select from fulfilment x where x.key = e.cause)
-          and not exists (select from amendment x where x.key = e.cause)
+        where e.cause <> '00000000-0000-0000-0000-000000000000' and {_NO_CAUSE}
         """,
         False,
     ),
@@ -221,7 +221,7 @@ FLOW_CHECKS: tuple[Check, ...] = (
     Check(
         "inputs",
         "every record became an accepted event, a duplicate, a dead letter or was counted as not ours",
-        """
+        f"""
         select 'batch ' || seq, records || ' records, ' || (accepted, duplicates, refused, ignored)::text
         from archive where kind = 'batch' and records <> accepted + duplicates + refused + ignored
         union all
@@ -232,8 +232,7 @@ FLOW_CHECKS: tuple[Check, ...] = (
         where accepted <> kept
         union all
         select 'earn', 'has taken ' || key || ' and does not know its key'
-        from (select key from purchase_return union all select key from fulfilment union all select key from amendment
-              union all select key from referral union all select key from parked where state <> 'refused') t
+        from ({_TAKEN} union all select key from parked where state <> 'refused') t
         where not exists (select from accepted_key a where a.key = t.key)
         union all
         select 'all services', 'refused ' || refused || ', dead letters ' || letters

@@ -1,4 +1,4 @@
-"""What every calculation shares: the lines that it is asked about, and how a phrase of pay becomes a number."""
+"""What all calculations share: the order that they calculate for, and how a rate phrase becomes a number."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from fractions import Fraction
 from typing import NamedTuple, Protocol
 
 from shared.contracts.fields import minor_digits
-from shared.contracts.purchases import Line
+from shared.contracts.order_lines import Line
 from shared.program.language.fields import Part
 from shared.program.language.grammar import Give
 from shared.program.language.source import Path
 
-#: Points that are not rounded yet, from (minor units, items) of the lines that count.
+#: Unrounded points for (minor units, items) of the lines that count.
 Rate = Callable[[int, int], Fraction]
 
 
@@ -20,8 +20,8 @@ class Basket(NamedTuple):
     """An order as calculations see it.
 
     Attributes:
-        lines: All of them.
-        amounts: Minor units of each line that count: what was paid for it, unless the program's ``spend:`` says more.
+        lines: All lines of the order.
+        amounts: What counts of each line, in minor units: what was paid for it, adjusted by the program's ``spend:``.
     """
 
     lines: Sequence[Line]
@@ -30,39 +30,39 @@ class Basket(NamedTuple):
 
 
 class Calculation(Protocol):
-    """Works out points, exactly. The rounding is the rule's."""
+    """Calculates exact points. The rule rounds them."""
 
     @property
     def currencies(self) -> frozenset[str] | None:
-        """The currencies of orders that it can pay for; None: any."""
+        """The currencies of the orders that it can pay for; None: any currency."""
 
-    def exact(self, basket: Basket, picked: Sequence[int]) -> Fraction:
-        """Return the points for the lines at some positions, taken together; not negative."""
+    def exact(self, basket: Basket, matched: Sequence[int]) -> Fraction:
+        """Return the points for the lines at the matched positions, taken together; not negative."""
 
 
 class CalculationKind(Part):
     """The section of a rule that describes a calculation. A subclass has a ``kind`` of its own."""
 
     def gives(self) -> Iterator[tuple[Path, Give]]:
-        """Yield every phrase of pay in it with its place; their units say which wallet is paid."""
+        """Yield every rate phrase of the section and its path; the units say which wallet is paid."""
         raise NotImplementedError
 
     def amounts(self) -> Iterator[tuple[Path, Fraction, str]]:
-        """Yield every other amount of money in it with its place."""
+        """Yield every other amount of money in the section and its path."""
         return iter(())
 
     def compile(self, scale: int, wallet_currency: str | None) -> Calculation:
-        """Make it ready.
+        """Compile the section.
 
         Args:
-            scale: Smallest units of the wallet in one of what the file writes: 100 where it holds dollars and cents.
-            wallet_currency: Of a wallet that holds money: only orders in it can be paid back in part.
+            scale: How many of the wallet's smallest units make one unit of the file: 100 in a wallet of dollars.
+            wallet_currency: The currency of a wallet that holds money: ``2% back`` works only for orders in it.
         """
         raise NotImplementedError
 
 
 def rate_of(give: Give, scale: int) -> Rate:
-    """Return what a phrase pays for (minor units, items), exactly."""
+    """Return the exact rate of a phrase."""
     points = give.points * scale
     if give.per == "item":
         return lambda _amount, items: points * items

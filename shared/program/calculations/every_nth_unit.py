@@ -1,4 +1,4 @@
-"""Every n-th unit is on the house: the cheapest of each n units come back as points."""
+"""Every n-th unit is free: the price of the cheapest of each n units is paid back as points."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ from shared.program.language.source import Path
 
 
 class EveryNthUnit(CalculationKind):
-    """``kind: every-nth-unit``. Of ten coffees with ``n: 5``, the price of the two cheapest is paid for."""
+    """``kind: every-nth-unit``. Of ten coffees with ``n: 5``, the two cheapest are free."""
 
     kind: Literal["every-nth-unit"]
-    n: Annotated[int, Field(ge=2, le=1000, description="So many units of the rule's lines make one free")]
+    n: Annotated[int, Field(ge=2, le=1000, description="One of this many units of the rule's lines is free")]
     give: phrase(Give) = Field(description="Paid for the price of the free units")  # type: ignore[valid-type]
 
     def gives(self) -> Iterator[tuple[Path, Give]]:
-        """Yield the one phrase."""
+        """Yield the only rate phrase."""
         yield ("give",), self.give
 
     def compile(self, scale: int, wallet_currency: str | None) -> _Compiled:
-        """Make it ready."""
+        """Compile the section."""
         currency = wallet_currency if self.give.per == "back" else self.give.currency
         return _Compiled(self.n, rate_of(self.give, scale), frozenset({currency}) if currency else None)
 
@@ -37,15 +37,15 @@ class _Compiled:
         self._rate = rate
         self.currencies = currencies
 
-    def exact(self, basket: Basket, picked: Sequence[int]) -> Fraction:
-        """Return the pay for the free units' price.
+    def exact(self, basket: Basket, matched: Sequence[int]) -> Fraction:
+        """Return the points for the price of the free units.
 
-        A unit's price is its line's amount by its quantity. A free unit that is a part of a cent more than a whole one
-        is priced down: money has no smaller parts.
+        A unit's price is its line's amount divided by its quantity. The sum of the free units' prices is rounded down
+        to a whole minor unit.
         """
         units = sorted(
             (Fraction(basket.amounts[i], line.quantity), line.quantity)
-            for i in picked
+            for i in matched
             if (line := basket.lines[i]).quantity
         )
         free = sum(quantity for _price, quantity in units) // self._n

@@ -10,15 +10,15 @@ from shared.program.language.grammar import Give
 
 
 class Plain:
-    """Pays by money, items or orders."""
+    """Pays per amount of money, per item or per order."""
 
     def __init__(self, gives: Sequence[Give], scale: int, wallet_currency: str | None) -> None:
-        """Make it.
+        """Compile the phrases of ``give:``.
 
         Args:
-            gives: For orders of any currency (one), or each for its own.
+            gives: One phrase for orders of any currency, or one for each currency.
             scale: See ``CalculationKind.compile``.
-            wallet_currency: As there.
+            wallet_currency: See ``CalculationKind.compile``.
         """
         by_currency: dict[str, Rate] = {}
         self._anywhere: Rate | None = None
@@ -32,9 +32,9 @@ class Plain:
         self._by_currency: Mapping[str, Rate] = by_currency
         self.currencies = None if self._anywhere else frozenset(by_currency)
 
-    def exact(self, basket: Basket, picked: Sequence[int]) -> Fraction:
-        """Return the points for some lines together."""
+    def exact(self, basket: Basket, matched: Sequence[int]) -> Fraction:
+        """Return the points for the matched lines, taken together."""
         rate = self._by_currency.get(basket.currency) or self._anywhere
         assert rate is not None, "rules do not pay for orders in currencies that they have no rate for"
         amounts, lines = basket.amounts, basket.lines
-        return rate(sum([amounts[i] for i in picked]), sum([lines[i].quantity for i in picked]))
+        return rate(sum([amounts[i] for i in matched]), sum([lines[i].quantity for i in matched]))

@@ -1,4 +1,4 @@
-"""Points by amount and product type: a table with a row for each kind of product, and bands of amounts in it."""
+"""Points by product and amount: a table with a row for each kind of product, and bands of amounts in each row."""
 
 from __future__ import annotations
 
@@ -19,39 +19,39 @@ from shared.program.language.source import Path
 
 
 class Band(Part):
-    """From which amount on, and what is paid then, for the whole amount."""
+    """The amount from which a band applies, and what it pays for the whole amount."""
 
     from_: phrase(Money) = Field(alias="from")  # type: ignore[valid-type]
     give: phrase(Give)  # type: ignore[valid-type]
 
 
 class Row(Part):
-    """A kind of product."""
+    """The bands of one kind of product."""
 
     for_: ProductMatches = Field(alias="for")
     bands: Annotated[tuple[Band, ...], Field(min_length=1, max_length=100)]
 
 
 class Table(CalculationKind):
-    """``kind: table``. A line belongs to the first row that takes it; what a row's lines come to picks the band."""
+    """``kind: table``. A line belongs to the first row that matches it; the sum of a row's lines selects the band."""
 
     kind: Literal["table"]
     rows: Annotated[tuple[Row, ...], Field(min_length=1, max_length=1000)]
 
     def gives(self) -> Iterator[tuple[Path, Give]]:
-        """Yield the pay of every band."""
+        """Yield the rate phrase of every band."""
         for index, row in enumerate(self.rows):
             for number, band in enumerate(row.bands):
                 yield ("rows", index, "bands", number, "give"), band.give
 
     def amounts(self) -> Iterator[tuple[Path, Fraction, str]]:
-        """Yield where every band begins."""
+        """Yield the threshold of every band."""
         for index, row in enumerate(self.rows):
             for number, band in enumerate(row.bands):
                 yield ("rows", index, "bands", number, "from"), band.from_.amount, band.from_.currency
 
     def compile(self, scale: int, wallet_currency: str | None) -> _CompiledTable:  # noqa: ARG002
-        """Make the table ready; it pays for orders in the currency of its bands."""
+        """Compile the table; it pays for orders in the currency of its bands."""
         currency = self.rows[0].bands[0].from_.currency
         return _CompiledTable([_CompiledRow(row, scale) for row in self.rows], currency)
 
@@ -65,7 +65,7 @@ class _CompiledRow:
         self._rates: list[Rate] = [rate for _start, rate in bands]
 
     def pay(self, amount: int, items: int) -> Fraction:
-        """Return what the band of an amount pays; below the first band, nothing."""
+        """Return what the band of an amount pays; 0 below the first band."""
         number = bisect_right(self._starts, amount)
         return self._rates[number - 1](amount, items) if number else Fraction(0)
 
@@ -75,10 +75,10 @@ class _CompiledTable:
         self._rows = rows
         self.currencies = frozenset({currency})
 
-    def exact(self, basket: Basket, picked: Sequence[int]) -> Fraction:
-        """Return the sum of what the rows pay for their lines."""
+    def exact(self, basket: Basket, matched: Sequence[int]) -> Fraction:
+        """Return the sum of what each row pays for its lines."""
         sums: dict[int, tuple[int, int]] = {}
-        for i in picked:
+        for i in matched:
             line = basket.lines[i]
             row = next((number for number, row in enumerate(self._rows) if row.takes(line)), None)
             if row is not None:

@@ -1,1 +1,1 @@
-"""A program made ready to rate: what does not depend on an event is worked out once a version."""
+"""The compiled program: what does not depend on an event is computed once per version."""

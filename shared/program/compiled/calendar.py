@@ -1,4 +1,4 @@
-"""Days where a program lives: their first instants, and the last days of points."""
+"""Local days of a program: when they begin, and when points earned on them expire."""
 
 from __future__ import annotations
 
@@ -18,33 +18,34 @@ def start_of_day(day: date, zone: ZoneInfo) -> datetime:
 
 
 def expiry_instant(expiry: Expiry, day: date, zone: ZoneInfo, joined_on: date | None = None) -> datetime | None:
-    """Return the instant after the last local day on which points earned on ``day`` live, in UTC; None: not by that.
+    """Return when points earned on a local day expire, in UTC; None if they do not expire by these terms.
 
-    31 January + 1 month is the last day of February (``relativedelta``). A midnight that a zone skips
-    (Cairo, Beirut) is the first instant of the day that exists. A membership year ends on the day before the day of
-    the year on which the member joined; where nobody told that, it is the calendar's.
+    It is the beginning of the day after their last day. 31 January + 1 month is the last day of February
+    (``relativedelta``). Where a zone skips midnight (Cairo, Beirut), a day begins at the first instant that exists. A
+    membership year ends on the day before the anniversary of joining; where that day is unknown, the calendar year
+    is used.
     """
     if expiry.count is None or expiry.idle:
         return None
     if day.year > MAXYEAR - (102 if expiry.anchor else 101):
-        return None  # the calendar ends before the points do
+        return None  # later than the last date that the calendar can express
     return start_of_day(_last_day(expiry, day, joined_on) + timedelta(days=1), zone)
 
 
 def idle_words(expiry: Expiry, activities: Iterable[str]) -> str:
-    """Return how long a member may do nothing, as it stands with the points: ``18 months without earn or redeem``."""
+    """Return the inactivity term that is stored with the points: ``18 months without earn or redeem``."""
     return f"{expiry.count} {expiry.unit}s without {' or '.join(sorted(activities))}" if expiry.idle else ""
 
 
 @functools.lru_cache(maxsize=1_000)
 def idle_terms(words: str) -> tuple[Expiry, bool]:
-    """Read what ``idle_words`` wrote: how long, and whether redeeming is an activity; earning always is."""
+    """Parse what ``idle_words`` wrote: the period, and whether redeeming is an activity; earning always is."""
     count, unit, _without, *activities = words.split()
     return Expiry(int(count), unit.removesuffix("s"), idle=True), "redeem" in activities  # type: ignore[arg-type]
 
 
 def idle_instant(expiry: Expiry, day: date, zone: ZoneInfo) -> datetime | None:
-    """Return when points lapse if nothing is done after a local day, in UTC; None: the calendar ends before."""
+    """Return when points expire if a local day was the last activity, in UTC; None: after the end of the calendar."""
     if day.year > MAXYEAR - 102:
         return None
     return start_of_day(_last_day(expiry, day, None) + timedelta(days=1), zone)
@@ -67,7 +68,7 @@ def _last_day(expiry: Expiry, day: date, joined_on: date | None) -> date:
 
 
 def _next(anchor: tuple[int, int], day: date) -> date:
-    """Return the first day of that month and number on or after a day; 29 February is 28 in most years."""
+    """Return the first date with a month and day on or after ``day``; 29 February is 28 in most years."""
     month, number = anchor
     this_year = date(day.year, month, 1) + relativedelta(day=number)
     return this_year if this_year >= day else date(day.year + 1, month, 1) + relativedelta(day=number)

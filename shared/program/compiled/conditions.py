@@ -1,4 +1,4 @@
-"""Conditions that an order must meet for a rule to apply. Each can say what it wanted and what it found."""
+"""Conditions that an order must meet for a rule to apply. Each can say what it requires and what it found."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from operator import attrgetter
 from typing import Any, NamedTuple
 
 from shared.contracts.fields import in_money
-from shared.contracts.purchases import Tender
+from shared.contracts.order_lines import Tender
 from shared.program.compiled.ladder import Ladder
-from shared.program.compiled.occasions import Occasion
+from shared.program.compiled.rating_context import RatingContext
 from shared.program.compiled.tallies import PURCHASES
 from shared.program.language.earning import WEEKDAYS, Dates, PaidWith, Weekday, When
 from shared.program.language.phrases import Money
@@ -22,28 +22,28 @@ class Condition(NamedTuple):
 
     Attributes:
         field: Its name in the file.
-        wanted: What the file asks for, in words.
+        wanted: What the file requires, for people.
         holds: Whether a purchase meets it.
-        found: What the purchase has instead, in words.
+        found: What the purchase has instead, for people.
     """
 
     field: str
     wanted: str
-    holds: Callable[[Occasion], bool]
-    found: Callable[[Occasion], str]
+    holds: Callable[[RatingContext], bool]
+    found: Callable[[RatingContext], str]
 
 
 def compile_conditions(when: When | None, ladder: Ladder | None) -> tuple[Condition, ...]:
-    """Return the conditions of an order (those of a rule's own lines are the rule's), the cheapest first."""
+    """Return the conditions on the order, the cheapest first; those on a rule's own lines are part of the rule."""
     return tuple(_conditions(when, ladder)) if when else ()
 
 
 def _conditions(when: When, ladder: Ladder | None) -> Iterator[Condition]:
     kinds: tuple[tuple[Any, Callable[[Any], Condition]], ...] = (
         (when.dates, _dates),
-        (when.channel, lambda values: _told("channel", "channel", values)),
-        (when.store, lambda values: _told("store", "store_id", values)),
-        (when.partner, lambda values: _told("partner", "partner_id", values)),
+        (when.channel, lambda values: _stated("channel", "channel", values)),
+        (when.store, lambda values: _stated("store", "store_id", values)),
+        (when.partner, lambda values: _stated("partner", "partner_id", values)),
         (when.weekday, _weekday),
         (when.hours, _hours),
         (when.tier if ladder else None, lambda tier: _tier(tier, ladder)),  # type: ignore[arg-type]  # there is one
@@ -61,11 +61,13 @@ def _conditions(when: When, ladder: Ladder | None) -> Iterator[Condition]:
             yield make(wanted)
 
 
-def _told(name: str, attribute: str, wanted: tuple[str, ...]) -> Condition:
-    """A condition on something that the purchase tells, or does not tell."""
+def _stated(name: str, attribute: str, wanted: tuple[str, ...]) -> Condition:
+    """Return a condition on an attribute that a purchase may state."""
     values = frozenset(wanted)
-    told = attrgetter(attribute)
-    return Condition(name, _any(wanted), lambda at: told(at.purchase) in values, lambda at: _or_none(told(at.purchase)))
+    stated = attrgetter(attribute)
+    return Condition(
+        name, _any(wanted), lambda at: stated(at.purchase) in values, lambda at: _or_none(stated(at.purchase))
+    )
 
 
 def _weekday(wanted: tuple[Weekday, ...]) -> Condition:
@@ -77,9 +79,7 @@ def _weekday(wanted: tuple[Weekday, ...]) -> Condition:
 
 def _dates(dates: Dates) -> Condition:
     first, last = dates.from_ or date.min, dates.to or date.max
-    wanted = " ".join(
-        [*([f"from {dates.from_}"] if dates.from_ else []), *([f"to {dates.to}"] if dates.to else [])]
-    )  # fmt: skip
+    wanted = " ".join([*([f"from {dates.from_}"] if dates.from_ else []), *([f"to {dates.to}"] if dates.to else [])])
     return Condition("dates", wanted, lambda at: first <= at.local.date() <= last, lambda at: str(at.local.date()))
 
 
@@ -100,26 +100,29 @@ def _tier(tier: str, ladder: Ladder) -> Condition:
 def _segment(wanted: tuple[str, ...]) -> Condition:
     segments = frozenset(wanted)
     return Condition(
-        "segment", _any(wanted), lambda at: not segments.isdisjoint(at.known.member.segments),
+        "segment",
+        _any(wanted),
+        lambda at: not segments.isdisjoint(at.known.member.segments),
         lambda at: ", ".join(sorted(at.known.member.segments)) or "none is told",
-    )  # fmt: skip
+    )
 
 
 def _attributes(wanted: Mapping[str, tuple[str, ...]]) -> Condition:
-    told = [(name, frozenset(values)) for name, values in wanted.items()]
+    stated = [(name, frozenset(values)) for name, values in wanted.items()]
     return Condition(
-        "attribute", ", ".join(f"{name} {_any(values)}" for name, values in wanted.items()),
-        lambda at: all(at.known.member.attributes.get(name) in values for name, values in told),
-        lambda at: ", ".join(f"{name} {_or_none(at.known.member.attributes.get(name))}" for name, _values in told),
-    )  # fmt: skip
+        "attribute",
+        ", ".join(f"{name} {_any(values)}" for name, values in wanted.items()),
+        lambda at: all(at.known.member.attributes.get(name) in values for name, values in stated),
+        lambda at: ", ".join(f"{name} {_or_none(at.known.member.attributes.get(name))}" for name, _values in stated),
+    )
 
 
 def _birthday(around: Around) -> Condition:
-    def holds(at: Occasion) -> bool:
+    def holds(at: RatingContext) -> bool:
         birthday = at.known.member.birthday
         return birthday is not None and around.holds(*birthday, at.local.date()) is not None
 
-    def found(at: Occasion) -> str:
+    def found(at: RatingContext) -> str:
         birthday = at.known.member.birthday
         return f"{birthday[0]:02}-{birthday[1]:02}, bought on {at.local.date()}" if birthday else "none is told"
 
@@ -127,14 +130,14 @@ def _birthday(around: Around) -> Condition:
 
 
 def _anniversary(around: Around) -> Condition:
-    """The day itself, a year or more after it."""
+    """Return a condition on the anniversary of joining, one year or more later."""
 
-    def holds(at: Occasion) -> bool:
+    def holds(at: RatingContext) -> bool:
         joined = at.known.member.joined_on
         that = around.holds(joined.month, joined.day, at.local.date()) if joined else None
         return joined is not None and that is not None and that.year > joined.year
 
-    def found(at: Occasion) -> str:
+    def found(at: RatingContext) -> str:
         joined = at.known.member.joined_on
         return f"joined on {joined}, bought on {at.local.date()}" if joined else "none is told"
 
@@ -150,17 +153,19 @@ def _order_of_at_least(money: Money) -> Condition:
 
 def _purchase(nth: Nth) -> Condition:
     return Condition(
-        "purchase", str(nth), lambda at: nth.holds(at.known.count(PURCHASES) + 1),
+        "purchase",
+        str(nth),
+        lambda at: nth.holds(at.known.count(PURCHASES) + 1),
         lambda at: str(Nth(at.known.count(PURCHASES) + 1, every=False)),
-    )  # fmt: skip
+    )
 
 
 def _visits(streak: Streak) -> Condition:
-    def holds(at: Occasion) -> bool:
+    def holds(at: RatingContext) -> bool:
         new, in_a_row = at.visits(streak.per)
         return new and in_a_row % streak.length == 0
 
-    def found(at: Occasion) -> str:
+    def found(at: RatingContext) -> str:
         new, in_a_row = at.visits(streak.per)
         return f"{in_a_row} in a row{'' if new else f', and not the first purchase of the {streak.per}'}"
 
@@ -170,7 +175,7 @@ def _visits(streak: Streak) -> Condition:
 def _paid_with(ways: tuple[PaidWith, ...]) -> Condition:
     tests = [_tender_test(way) for way in ways]
 
-    def holds(at: Occasion) -> bool:
+    def holds(at: RatingContext) -> bool:
         return any(test(tender) for tender in at.purchase.tenders for test in tests)
 
     wanted = " or ".join(", ".join(_any(values) for _, values in way) for way in map(_named, ways))
@@ -189,7 +194,9 @@ def _named(way: PaidWith) -> list[tuple[str, tuple[str, ...]]]:
 def _tenders(tenders: tuple[Tender, ...]) -> str:
     if not tenders:
         return "no tender is told"
-    return ", ".join(" ".join(part for part in (one.method, one.brand, one.card) if part) for one in tenders)
+    return ", ".join(
+        " ".join(part for part in (tender.method, tender.brand, tender.card) if part) for tender in tenders
+    )
 
 
 def _any(values: tuple[str, ...]) -> str:

@@ -1,4 +1,4 @@
-"""The ladder of tiers, compiled: thresholds as integers, tiers in their order."""
+"""The compiled ladder of tiers: thresholds as integers, tiers in order."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Window = Literal["calendar year", "membership year", "rolling 12 months", "lifet
 
 @dataclass(frozen=True, slots=True)
 class Tier:
-    """One step: reached at ``threshold`` (minor units, or points), with the multiplier of what its members earn."""
+    """One tier: its threshold in minor units or points, and the multiplier of what its members earn."""
 
     tier: str
     name: str
@@ -29,14 +29,14 @@ class Tier:
 
 @dataclass(frozen=True, slots=True)
 class Ladder:
-    """How members rise and fall.
+    """How members move up and down.
 
     Attributes:
         wallet: The wallet whose account carries the qualifying amounts.
-        holds: True: a tier is kept while the metric holds; False: for the rest of the period and the next one.
+        holds: True: a tier is kept while the metric reaches it; False: for the rest of the period and the next one.
         tiers: The lowest first; the first one begins at 0.
         multiplies: Whether any tier earns more than others.
-        currency: Of a metric that is money.
+        currency: The currency of a metric that is money.
     """
 
     wallet: str
@@ -56,7 +56,7 @@ class Ladder:
         return in_money(value, self.currency) if self.metric == "spend" and self.currency else f"{value:,} points"
 
     def reached(self, value: int) -> int:
-        """Return the number (from 0) of the highest tier that a metric value reaches; below all of them, 0."""
+        """Return the number (from 0) of the highest tier that a metric value reaches; 0 if it is below all of them."""
         number = 0
         for index, tier in enumerate(self.tiers):
             if value >= tier.threshold:
@@ -64,12 +64,12 @@ class Ladder:
         return number
 
     def number_of(self, tier: str) -> int:
-        """Return a tier's number; of one that is not on this ladder any more, 0."""
-        return next((number for number, one in enumerate(self.tiers) if one.tier == tier), 0)
+        """Return a tier's number; 0 for a tier that is no longer on this ladder."""
+        return next((number for number, level in enumerate(self.tiers) if level.tier == tier), 0)
 
 
 def compile_ladder(section: sections.Ladder, program: ProgramFile, zone: ZoneInfo) -> Ladder:
-    """Compile a ladder without contradictions."""
+    """Compile a valid ladder."""
     scale = 10 ** minor_digits(program.currency) if section.metric == "spend" else 1
     tiers = tuple(Tier(t.tier, t.name, int(t.from_.amount * scale), t.multiplier) for t in section.tiers)
     return Ladder(

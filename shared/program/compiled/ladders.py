@@ -1,4 +1,4 @@
-"""The ladders of all versions of a program: which one an account goes by at an instant."""
+"""The ladders of all versions of a program: which one applies to an account at an instant."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from shared.program.compiled.program import Program, in_force
 
 
 class Ladders:
-    """Which ladder an account goes by at each instant: that of the program version in force, if it is of its wallet."""
+    """Which ladder applies to an account at each instant: that of the version in force, if it is on the wallet."""
 
     def __init__(self, programs: Sequence[Program], wallet: str) -> None:
-        """Find the instants at which the ladder of a wallet's accounts changes, once for all."""
+        """Compute the instants at which the ladder of a wallet's accounts changes."""
         self._begins: list[int] = []
         self._ladders: list[Ladder | None] = [None]
         for instant in sorted({program.effective_from for program in programs}):
@@ -25,16 +25,16 @@ class Ladders:
                 self._ladders.append(ladder)
 
     def __call__(self, instant: int) -> Ladder | None:
-        """Return the ladder in force; None: everybody is without a tier."""
+        """Return the ladder in force; None: nobody has a tier."""
         return self._ladders[bisect_right(self._begins, instant)]
 
     def next_change(self, instant: int) -> int:
-        """Return the first instant after this one from which on another ladder is in force; NEVER if there is none."""
+        """Return the next instant at which another ladder comes into force; NEVER if there is none."""
         index = bisect_right(self._begins, instant)
         return self._begins[index] if index < len(self._begins) else NEVER
 
 
 def ladders_by_wallet(programs: Sequence[Program]) -> dict[str, Ladders]:
-    """Return the ladders of every wallet that ever carried one; make it anew only when a version is new."""
+    """Return the ladders of every wallet that ever had one; compute it again only for a new version."""
     wallets = {program.ladder.wallet for program in programs if program.ladder}
     return {wallet: Ladders(programs, wallet) for wallet in sorted(wallets)}

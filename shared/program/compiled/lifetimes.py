@@ -1,4 +1,4 @@
-"""When points become available and when they are gone, worked out once a day and kept."""
+"""When points become available and when they expire, computed once per day and cached."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ _DAYS_KEPT = 10_000
 
 @dataclass(frozen=True, slots=True)
 class Lifetime:
-    """How long points wait, and how long they live.
+    """How long points are pending, and how long they live.
 
     Attributes:
-        pending: None: they are available at once.
-        zone: Where days begin and end.
-        idle: How long the member may do nothing (``Terms.idle``); empty: for ever.
+        pending: When they become available; None: at once.
+        zone: The time zone in which days begin and end.
+        idle: The inactivity term (``Terms.idle``); empty: they do not expire by inactivity.
     """
 
     pending: Pending | None
@@ -32,14 +32,14 @@ class Lifetime:
 
     @property
     def asks_member(self) -> bool:
-        """Whether it depends on when the member joined."""
+        """Whether the expiry depends on when the member joined."""
         return self.expiry.to_the_end_of == "membership year"
 
     def of(self, day: date, joined_on: date | None = None) -> tuple[int, int]:
         """Return (available at, expires at) of points earned on a local day, in microseconds since 1970.
 
-        Available BEGINNING: at once; NEVER: when the order is fulfilled; else at the beginning of the day that the
-        count reaches. They expire at the first instant at which they are gone; NEVER if they never are.
+        Available at BEGINNING: at once; NEVER: when the order is fulfilled; else at the beginning of the day on which
+        the waiting time ends. The expiry is the first instant at which the points are gone; NEVER: they do not expire.
         """
         if not self.asks_member:
             joined_on = None

@@ -1,17 +1,17 @@
-"""Which lines a rule counts: product matches of the file, made into tests of one line."""
+"""Which lines a rule applies to: the file's product matches, compiled into tests of one line."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from shared.contracts.purchases import Line
+from shared.contracts.order_lines import Line
 from shared.program.language.products import ProductMatch
 
 LineTest = Callable[[Line], bool]
 
 
 def line_test(only: Sequence[ProductMatch] | None, without: Sequence[ProductMatch] | None) -> LineTest | None:
-    """Return a test of lines that match ``only`` and not ``without``; None if every line does."""
+    """Return a test for lines that match ``only`` and not ``without``; None if every line passes."""
     if only and without:
         wanted, unwanted = any_of(only), any_of(without)
         return lambda line: wanted(line) and not unwanted(line)
@@ -24,7 +24,7 @@ def line_test(only: Sequence[ProductMatch] | None, without: Sequence[ProductMatc
 
 
 def any_of(matches: Sequence[ProductMatch]) -> LineTest:
-    """Return a test of lines that one of the matches takes; none, if there is no match."""
+    """Return a test for lines that any of the matches accepts; without matches it accepts no line."""
     tests = [_compile_match(match) for match in matches]
     if not tests:
         return lambda _line: False
@@ -34,9 +34,9 @@ def any_of(matches: Sequence[ProductMatch]) -> LineTest:
 
 
 def keys_of_match(match: ProductMatch) -> list[tuple[str, str]] | None:
-    """Return keys of which a line that matches has at least one: (kind, value), the rarest kind of them.
+    """Return (kind, value) keys of which every matching line has at least one, of the rarest kind possible.
 
-    For an index of rules: a line without any of these keys need not be tested.
+    The index of rules uses them: a line with none of these keys need not be tested.
     """
     if match.sku is not None:
         return [("sku", sku) for sku in match.sku]
@@ -52,7 +52,7 @@ def keys_of_match(match: ProductMatch) -> list[tuple[str, str]] | None:
 
 
 def _compile_match(match: ProductMatch) -> LineTest:
-    """Make one test of all the attributes that the match names."""
+    """Return one test for all the attributes that the match names."""
     tests: list[LineTest] = []
     if match.category is not None:
         tests.append(_category_test(match.category))

@@ -1,4 +1,4 @@
-"""A program made ready to rate: everything that does not depend on the purchase is worked out once a version."""
+"""The compiled program: everything that does not depend on the purchase is computed once per version."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ class Wallet:
 
     Attributes:
         pending: When they become available; None: at once.
-        on_return: What happens to points of a return that are spent already: debt, clamp or withhold.
-        remind: Days before an expiry on which it is announced, the most first.
+        on_return: What a return does about points that were already spent: debt, clamp or withhold.
+        remind: How many days before an expiry it is announced, in descending order.
     """
 
     pending: Pending | None
@@ -40,7 +40,7 @@ class Wallet:
 
 @dataclass(frozen=True, slots=True)
 class Referral:
-    """What a referral pays, and when. Amounts are minor units."""
+    """What a referral pays, and on which conditions. Amounts are minor units."""
 
     referrer: tuple[str, int]
     friend: tuple[str, int]
@@ -51,7 +51,7 @@ class Referral:
 
 @dataclass(frozen=True, slots=True)
 class Reward:
-    """What points buy. ``worth`` is minor units of the program's currency, ``hold`` microseconds."""
+    """What points buy. ``worth`` is in minor units of the program's currency, ``hold`` in microseconds."""
 
     reward: str
     wallet: str
@@ -68,8 +68,8 @@ class Program:
 
     Attributes:
         effective_from: ``effective_at`` in microseconds since 1970.
-        worth: By currency of an order: minor units of the program's currency that one of its minor units counts for.
-        lifetimes: Of points that no rule says otherwise about, by wallet.
+        worth: By an order's currency: how many minor units of the program's currency one of its minor units is worth.
+        lifetimes: By wallet, of points whose rule does not say otherwise.
         needs_tier: Whether what a purchase earns depends on the member's tier.
     """
 
@@ -102,20 +102,20 @@ class Program:
         return self.book.rules
 
     def day_of(self, moment: datetime) -> date:
-        """Return the calendar day of an instant where the program lives."""
+        """Return the calendar day of an instant in the program's time zone."""
         return moment.astimezone(self.zone).date()
 
     def day_at(self, instant: int) -> date:
-        """Return the same of an instant in microseconds since 1970."""
+        """Return the calendar day of an instant in microseconds since 1970."""
         return self.day_of(datetime.fromtimestamp(instant / 1_000_000, UTC))
 
     def idle_until(self, idle: str, earned_at: int, redeemed_at: int) -> int:
-        """Return the instant at which points that lapse without activity lapse, unless something is done before.
+        """Return when points that expire by inactivity expire, unless the member becomes active before.
 
         Args:
-            idle: How long the member may do nothing (``Terms.idle``).
-            earned_at: When the member earned in the wallet last; BEGINNING: never.
-            redeemed_at: When they redeemed from it last.
+            idle: The inactivity term (``Terms.idle``).
+            earned_at: When the member last earned in the wallet; BEGINNING: never.
+            redeemed_at: When the member last redeemed from it.
         """
         expiry, redeeming_counts = idle_terms(idle)
         last = max(earned_at, redeemed_at) if redeeming_counts else earned_at
@@ -133,7 +133,7 @@ class Program:
     def reminders(self, wallet: str, expires_at: int) -> tuple[tuple[int, int], ...]:
         """Return (instant, days before) of each announcement of an expiry, the earliest first.
 
-        The last day that points live is counted back by whole days; announcements come at the beginning of a day.
+        Days are counted back from the day of the expiry; an announcement is due at the beginning of its day.
         """
         if expires_at == NEVER or wallet not in self.terms or not self.terms[wallet].remind:
             return ()
@@ -234,7 +234,7 @@ def _compile_rewards(program: ProgramFile) -> Iterator[Reward]:
 
 
 def in_force(versions: Sequence[Program], instant: int) -> Program | None:
-    """Return the version that rates a purchase of that instant: the latest effective one; of equals, the newest."""
+    """Return the version that rates a purchase of an instant: the latest effective one, the newest if several are."""
     found: Program | None = None
     for program in versions:
         if program.effective_from <= instant and (

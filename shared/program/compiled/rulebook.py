@@ -1,4 +1,4 @@
-"""All rules of a version, and which of them a purchase could meet."""
+"""All rules of a version, and an index of which of them could pay for a purchase."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 
 from shared.contracts.purchases import PurchaseCompleted
 from shared.program.compiled.ladder import Ladder
-from shared.program.compiled.occasions import Asked
+from shared.program.compiled.rating_context import MemberFieldsUsed
 from shared.program.compiled.rules import Rule, compile_limits, compile_rule
 from shared.program.compiled.tallies import Key, Limit, before, visits_key
 from shared.program.language.model import ProgramFile, wallet_of
@@ -22,7 +22,7 @@ _Rules = dict[str, tuple[int, ...]]
 
 
 class _Index(NamedTuple):
-    """The rules of a day, by what an order or one of its lines must have to be paid for.
+    """The rules of a day, by the attributes that an order, or one of its lines, must have for them to pay.
 
     Attributes:
         always: Rules that could pay for any order.
@@ -40,7 +40,7 @@ class _Index(NamedTuple):
 
     @classmethod
     def of(cls, rules: Iterable[Rule]) -> Self:
-        """Sort rules by their keys."""
+        """Index rules by their keys."""
         always: list[Rule] = []
         keyed: dict[str, _Rules] = {kind: {} for kind in cls._fields[1:]}
         for rule in rules:
@@ -51,10 +51,13 @@ class _Index(NamedTuple):
         return cls(tuple(always), **keyed)
 
     def met_by(self, purchase: PurchaseCompleted) -> set[int]:
-        """Return the numbers of the rules of which an order, or a line of it, has a key."""
+        """Return the numbers of the rules that share a key with the order or one of its lines."""
         _always, products, skus, brands, categories, tags, stores, partners, channels = self
-        found = {*stores.get(purchase.store_id or "", ()), *partners.get(purchase.partner_id or "", ()),
-                 *channels.get(purchase.channel or "", ())}  # fmt: skip
+        found = {
+            *stores.get(purchase.store_id or "", ()),
+            *partners.get(purchase.partner_id or "", ()),
+            *channels.get(purchase.channel or "", ()),
+        }
         for line in purchase.lines:
             found.update(products.get(line.product_id, ()))
             if line.sku is not None:
@@ -70,27 +73,27 @@ class _Index(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class RuleBook:
-    """All rules of a version, and which of them a purchase could meet.
+    """All rules of a version, and an index of which of them could pay for a purchase.
 
     Attributes:
         rules: In the file's order.
         caps: Of all that a wallet gets, by wallet.
         limits: All caps over more than one order, and all budgets.
-        asks: What rules, and the lives of points, ask about members; None: nothing.
-        counts_purchases: Whether a rule asks which purchase of the member it is.
+        member_fields: The member fields that rules and expiries use; None: none.
+        counts_purchases: Whether a rule depends on which purchase of the member it is.
         visits: The periods in which rules count visits in a row.
     """
 
     rules: tuple[Rule, ...]
     caps: Mapping[str, tuple[Limit, ...]]
     limits: tuple[Limit, ...]
-    asks: Asked | None
+    member_fields: MemberFieldsUsed | None
     counts_purchases: bool
     visits: tuple[Literal["day", "week", "month"], ...]
     _of_day: dict[date, _Index] = field(default_factory=dict)
 
     def that_could_pay(self, purchase: PurchaseCompleted, local: datetime) -> Sequence[Rule]:
-        """Return the rules that could pay for a purchase of a local time, in the file's order; no others matter."""
+        """Return the rules that could pay for a purchase at a local time, in the file's order. No other rule can."""
         if len(self.rules) <= _FEW:
             return self.rules
         day = local.date()
@@ -103,16 +106,16 @@ class RuleBook:
 
     @property
     def asks_members(self) -> bool:
-        """Whether anything depends on what was told of the member."""
-        return self.asks is not None
+        """Whether anything depends on the member's fields."""
+        return self.member_fields is not None
 
     @property
     def counts(self) -> bool:
-        """Whether anything is counted of members."""
+        """Whether anything is counted per member."""
         return bool(self.limits or self.counts_purchases or self.visits)
 
     def limits_of(self, rules: Iterable[Rule]) -> Iterator[Limit]:
-        """Yield the caps over more than one order, and the budgets, of some rules and of the wallets that they pay."""
+        """Yield the limits over more than one order of some rules and of the wallets that they pay."""
         wallets: set[str] = set()
         for rule in rules:
             wallets.update(rule.lifetimes)
@@ -121,13 +124,13 @@ class RuleBook:
             yield from (limit for limit in self.caps[wallet] if limit.per != "order")
 
     def visits_around(self, day: date) -> Iterator[Key]:
-        """Yield the tallies of visits that rating a purchase of a local day looks up."""
+        """Yield the visit tallies that rating a purchase on a local day looks up."""
         for per in self.visits:
             key = visits_key(per, day)
             yield from (key, before(per, key))
 
     def _index(self, day: date) -> _Index:
-        """Purchases come about in the order of time, so an index for each day is made about once a day."""
+        """Build the index of a day. Purchases come roughly in order of time, so this happens about once a day."""
         if len(self._of_day) >= _DAYS_KEPT:
             self._of_day.clear()
         index = self._of_day[day] = _Index.of(rule for rule in self.rules if rule.days[0] <= day <= rule.days[1])
@@ -135,7 +138,7 @@ class RuleBook:
 
 
 def compile_rules(program: ProgramFile, ladder: Ladder | None, zone: ZoneInfo) -> RuleBook:
-    """Compile the rules of a file without contradictions."""
+    """Compile the rules of a valid file."""
     numbers = {rule.rule: index for index, rule in enumerate(program.earning)}
     by_wallet: dict[str, set[int]] = {}
     for rule in program.earning:
@@ -152,20 +155,20 @@ def compile_rules(program: ProgramFile, ladder: Ladder | None, zone: ZoneInfo) -
         rules=rules,
         caps=caps,
         limits=tuple(limit for limit in limits if limit.per != "order"),
-        asks=_asked(program, rules),
+        member_fields=_member_fields(program, rules),
         counts_purchases=purchases,
         visits=visits,
     )
 
 
-def _asked(program: ProgramFile, rules: Sequence[Rule]) -> Asked | None:
+def _member_fields(program: ProgramFile, rules: Sequence[Rule]) -> MemberFieldsUsed | None:
     conditions = [rule.when for rule in program.earning if rule.when]
-    lives = any(one.asks_member for rule in rules for one in rule.lifetimes.values())
+    lives = any(lifetime.asks_member for rule in rules for lifetime in rule.lifetimes.values())
     lives = lives or any(wallet.expiry.to_the_end_of == "membership year" for wallet in program.wallets.values())
-    asked = Asked(
+    fields = MemberFieldsUsed(
         joined_on=lives or any(when.anniversary for when in conditions),
         birthday=any(when.birthday for when in conditions),
         segments=frozenset(segment for when in conditions for segment in when.segment or ()),
         attributes=frozenset(name for when in conditions for name in when.attribute or ()),
     )
-    return asked if any(asked) else None
+    return fields if any(fields) else None

@@ -1,4 +1,4 @@
-"""One earning rule, compiled: what does not depend on the purchase is worked out once a version."""
+"""The compiled earning rule: what does not depend on the purchase is computed once per version."""
 
 from __future__ import annotations
 
@@ -24,27 +24,27 @@ from shared.program.language.model import ProgramFile, Wallet, currency_of, scal
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """One earning rule, compiled.
+    """A compiled earning rule.
 
     Attributes:
-        index: The rule's position in its version of the file; with the version it names the rule in the ledger.
-        wallet: Whose points it pays (or multiplies).
+        index: The rule's position in the file; together with the version it identifies the rule in the ledger.
+        wallet: The wallet whose points it pays or multiplies.
         matches: Tests one line; None if every earning line counts.
-        least_amount: What its lines must come to, in minor units of the program's currency.
-        least_items: How many pieces its lines must have.
+        least_amount: The least sum of its lines, in minor units of the program's currency.
+        least_items: The least quantity of its lines.
         calculation: None for a rule that multiplies.
-        currencies: Of the orders that it pays for; None: any.
-        step: Minor units a step and points a step, if the rate is a plain integer division (the common case).
-        factor: Of a rule that multiplies.
+        currencies: The currencies of orders that it pays for; None: any currency.
+        step: (minor units per step, points per step) if the rate is an integer division, the common case.
+        factor: The factor of a rule that multiplies.
         multiplied: The rules that it multiplies.
         replaces: Rules that do not pay for lines that this one pays for.
-        best_of: Of the rules with the same word only the one that pays most pays.
-        caps: The most that it pays.
-        split: (wallet, weight) of each wallet that it pays, where there are several.
-        lifetimes: Of what it pays, by wallet.
+        best_of: Of the rules with the same name here, only the one that pays most pays.
+        caps: Its caps and budgets.
+        split: (wallet, weight) of each wallet that it pays, if it pays several.
+        lifetimes: When the points that it pays become available and expire, by wallet.
         tiered: Whether the multiplier of the member's tier applies.
-        keys: A line, or an order, that it could pay for has one of these; None: it could pay for any.
-        days: The first and the last on which it applies.
+        keys: Every order that it could pay for has one of these keys; None: it could pay for any order.
+        days: The first and the last day on which it applies.
     """
 
     index: int
@@ -71,18 +71,22 @@ class Rule:
 
 
 def compile_rule(
-    program: ProgramFile, rule: EarningRule, numbers: Mapping[str, int], paying: Mapping[str, frozenset[int]],
-    ladder: Ladder | None, zone: ZoneInfo,
-) -> Rule:  # fmt: skip
-    """Compile one rule of a file without contradictions.
+    program: ProgramFile,
+    rule: EarningRule,
+    numbers: Mapping[str, int],
+    paying: Mapping[str, frozenset[int]],
+    ladder: Ladder | None,
+    zone: ZoneInfo,
+) -> Rule:
+    """Compile one rule of a valid file.
 
     Args:
         program: The file.
         rule: The rule.
         numbers: The rules' positions by name.
         paying: The rules that do not multiply, by the wallet that they pay.
-        ladder: The program's.
-        zone: Where the program lives.
+        ladder: The program's ladder.
+        zone: The program's time zone.
     """
     wallet = wallet_of(program, rule)
     when = rule.when
@@ -113,14 +117,14 @@ def compile_rule(
 
 
 def compile_limits(program: ProgramFile, wallet: str, name: str, of: EarningRule | Wallet) -> tuple[Limit, ...]:
-    """Compile the caps and budgets of a rule or a wallet; ``name`` goes into the names of their tallies."""
+    """Compile the caps and budgets of a rule or a wallet; ``name`` becomes part of their tallies' names."""
     scale = scale_of(program, wallet)
     named = [(name, cap) for cap in of.cap] + [(budget_of(name), cap) for cap in of.budget]
     return tuple(Limit(f"{name} {cap.per}", cap.points * scale, cap.per) for name, cap in named)
 
 
 def lifetime(program: ProgramFile, wallet: str, rule: EarningRule | None, zone: ZoneInfo) -> Lifetime:
-    """Return how long points live: as the rule says, else as the wallet does."""
+    """Return how long points live: what the rule says, else what the wallet says."""
     terms = program.wallets[wallet]
     pending = rule.pending if rule and rule.pending else terms.pending
     expiry = (rule.expiry if rule else None) or terms.expiry
@@ -150,7 +154,7 @@ def _multiplied(rule: EarningRule, numbers: Mapping[str, int], paying: frozenset
 
 
 def _split(rule: EarningRule) -> tuple[tuple[str, int], ...]:
-    """Return whole-numbered weights: the shares by their common denominator."""
+    """Return the shares as integer weights."""
     if rule.split is None:
         return ()
     return tuple((wallet, int(percent.share * 1_000_000)) for wallet, percent in rule.split.items())

@@ -1,6 +1,6 @@
-"""What is counted of a member, and in which period: caps, purchases, visits in a row.
+"""Tallies: what is counted per member and period, for caps, n-th purchases and visits in a row.
 
-A tally's name is made of names of the program file that never change, so it goes on counting under a new version.
+A tally's name consists of names in the program file that never change, so a new version goes on counting.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Literal, NamedTuple
 Per = Literal["order", "day", "week", "month", "quarter", "year", "in all"]
 #: (name, period) of one tally of a member.
 Key = tuple[str, int]
-#: How much was counted under a key before the purchase.
+#: Returns what was counted under a key before the purchase.
 Count = Callable[[Key], int]
 
 PURCHASES: Key = ("purchases", 0)
@@ -20,10 +20,10 @@ _BUDGET = "budget of "
 
 
 class Limit(NamedTuple):
-    """A cap, compiled: at most so many of the wallet's smallest units a period.
+    """A compiled cap or budget: the most that is paid in a period, in the wallet's smallest units.
 
     Attributes:
-        name: Of the tally; unused where ``per`` is an order.
+        name: The tally's name; unused where ``per`` is an order.
     """
 
     name: str
@@ -32,16 +32,16 @@ class Limit(NamedTuple):
 
     @property
     def is_budget(self) -> bool:
-        """Whether all members share it."""
+        """Whether all members share the limit."""
         return self.name.startswith(_BUDGET)
 
     def key(self, day: date) -> Key:
-        """Return the tally that a purchase of a local day counts in."""
+        """Return the tally to which a purchase on a local day counts."""
         return self.name, period_of(self.per, day)
 
 
 def period_of(per: Per, day: date) -> int:
-    """Return the number of the period that a local day belongs to; weeks begin on Monday."""
+    """Return the number of the period to which a local day belongs; weeks begin on Monday."""
     if per == "day":
         return day.toordinal()
     if per == "week":
@@ -54,32 +54,32 @@ def period_of(per: Per, day: date) -> int:
 
 
 def visits_key(per: Literal["day", "week", "month"], day: date) -> Key:
-    """Return the tally of how many periods in a row, up to the one of a local day, saw a purchase."""
+    """Return the tally of how many periods in a row, up to that of a local day, had a purchase."""
     return f"visits per {per}", period_of(per, day)
 
 
 def before(per: Literal["day", "week", "month"], key: Key) -> Key:
-    """Return the key of the period before."""
+    """Return the key of the previous period."""
     return key[0], key[1] - (7 if per == "week" else 1)
 
 
 def budget_of(name: str) -> str:
-    """Return the name of a tally that stands under no member."""
+    """Return the name of a tally that belongs to no member."""
     return f"{_BUDGET}{name}"
 
 
 def is_budget(key: Key) -> bool:
-    """Return whether a tally is the whole program's: then it stands under no member."""
+    """Return whether a tally belongs to the whole program and to no member."""
     return key[0].startswith(_BUDGET)
 
 
 def owner_of(key: Key, member: str) -> str:
-    """Return under whose id a tally stands: a budget under nobody's, which no member can have."""
+    """Return the member id under which a tally is stored; budgets have one that no member can have."""
     return "" if is_budget(key) else member
 
 
 def noting(count: Count, noted: dict[Key, int]) -> Count:
-    """Return a count that notes what it was asked, where it was not 0."""
+    """Return a count that also stores every non-zero answer in ``noted``."""
 
     def look(key: Key) -> int:
         number = count(key)
@@ -91,5 +91,5 @@ def noting(count: Count, noted: dict[Key, int]) -> Count:
 
 
 def never_counted(_key: Key) -> int:
-    """Count nothing: for programs that have no use for it."""
+    """Return 0: the count for programs that count nothing."""
     return 0

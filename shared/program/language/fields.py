@@ -1,4 +1,4 @@
-"""The kinds of fields that sections of a program file share."""
+"""Field types that the sections of a program file share."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from shared.contracts.fields import Label
 
 
 def phrase(kind: Any) -> Any:
-    """Make a field type of one of the phrases in ``grammar`` and ``phrases``."""
+    """Return the field type of a phrase."""
 
     def read(value: object) -> Any:
         if isinstance(value, kind):
@@ -34,29 +34,29 @@ def phrase(kind: Any) -> Any:
 
 
 def phrases(kind: Any, **limits: Any) -> Any:
-    """Make a field type of one phrase, or a list of them."""
+    """Return the field type of one phrase or a list of them."""
     return some(phrase(kind), **limits)
 
 
 def some(kind: Any, **limits: Any) -> Any:
-    """Make a field type of one value, or a list of them."""
+    """Return the field type of one value or a list of them."""
     return Annotated[
         tuple[kind, ...], Field(**limits), BeforeValidator(many, json_schema_input_type=kind | tuple[kind, ...])
     ]
 
 
 def many(value: Any) -> list[Any]:
-    """Let one value stand where a list may."""
+    """Return a single value as a list of one."""
     return value if isinstance(value, list) else [value]
 
 
 def _paths(value: object) -> Any:
-    """Categories: ``FUEL``, ``[FUEL, COUPON]``, and ``[[GROCERY, FROZEN], FUEL]`` where an inner list is one path."""
+    """Return category paths: of ``FUEL``, ``[FUEL, COUPON]``, or ``[[GROCERY, FROZEN], FUEL]`` with paths inside."""
     return [many(item) for item in many(value)] if value != "" else value
 
 
 def _day(text: object) -> object:
-    """Refuse what pydantic would take for days or seconds since 1970."""
+    """Reject numbers, which pydantic would read as days or seconds since 1970."""
     if not isinstance(text, str) or re.fullmatch(r"\d{4}-\d\d-\d\d", text) is None:
         raise ValueError("is not a date")
     return text
@@ -85,6 +85,6 @@ CategoryPaths = Annotated[
 
 
 class Part(BaseModel):
-    """A section of the file: it knows its fields and refuses others."""
+    """A section of the file. It rejects fields that it does not define."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)

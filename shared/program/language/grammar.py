@@ -1,6 +1,7 @@
-"""The phrases of earning: rates, expiries and roundings, as a marketer writes them. The others are in ``phrases``.
+"""The phrases of earning: rates, expiries, roundings and factors.
 
-Each class has ``FORM`` (what is allowed, for error messages), ``PATTERN`` (for editors) and ``parse``.
+Each class has ``FORM`` (what is allowed, for error messages), ``PATTERN`` (for editors) and ``parse``. The other
+phrases are in ``phrases`` and ``phrases_of_time``.
 """
 
 from __future__ import annotations
@@ -11,19 +12,29 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import ClassVar, Literal, Self
 
-#: Above this a rate is a typing mistake, and an order could overflow a balance.
+#: A higher rate is a typing mistake, and an order could overflow a balance.
 POINTS_MAX = 1_000_000
 MONTHS = (
-    "January", "February", "March", "April", "May", "June", "July", "August", "September", "October", "November",
+    "January",
+    "February",
+    "March",
+    "April",
+    "May",
+    "June",
+    "July",
+    "August",
+    "September",
+    "October",
+    "November",
     "December",
-)  # fmt: skip
-#: A phrase is short; a longer one would keep the pattern busy.
+)
+#: Phrases are short; on a very long text the pattern would take too much time.
 _LENGTH_MAX = 200
 _NUMBER = r"\d+(?:\.\d+)?(?:/\d+)?"
 
 
 def _number(text: str) -> Fraction:
-    """Read ``2``, ``1.25`` or ``1/3`` exactly."""
+    """Parse ``2``, ``1.25`` or ``1/3`` exactly."""
     whole, _, below = text.partition("/")
     if below and int(below) == 0:
         raise ValueError("a fraction cannot have 0 below the line")
@@ -31,10 +42,10 @@ def _number(text: str) -> Fraction:
 
 
 def matched(pattern: str, text: str, otherwise: str) -> re.Match[str]:
-    """Match the whole of a phrase.
+    """Match a whole phrase.
 
     Raises:
-        ValueError: It does not match; ``otherwise`` is said of it.
+        ValueError: It does not match; ``otherwise`` is the message.
     """
     match = re.fullmatch(pattern, text)
     if match is None:
@@ -47,10 +58,10 @@ class Give:
     """What a rule pays: ``1 point per whole USD``, ``1.25 points per USD``, ``50 points per item``, ``2% back``.
 
     Attributes:
-        points: Units of the wallet, exact; of ``2% back``, 1/50.
+        points: Exact units of the wallet; 1/50 for ``2% back``.
         unit: The wallet's unit as written; empty for ``back``.
-        per: What it is paid for: an amount of money, an item (by quantity) or the whole order; or a part of the money
-            ``back``, into a wallet that holds money.
+        per: What it is paid for: an amount of money, an item (by quantity), the whole order, or ``back``: a share of
+            the money, into a wallet that holds money.
         whole: True if only whole multiples of ``amount`` count.
         amount: Major units of ``currency`` (0 where ``per`` is not money).
     """
@@ -73,10 +84,10 @@ class Give:
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """Read the phrase.
+        """Parse the phrase.
 
         Raises:
-            ValueError: It is not of the form, or the numbers make no sense.
+            ValueError: It does not have the form, or its numbers make no sense.
         """
         match = re.fullmatch(cls.PATTERN, text) if len(text) <= _LENGTH_MAX else None
         if match is None:
@@ -101,11 +112,11 @@ class Give:
 class Expiry:
     """How long points live: ``never``, ``12 months, to the end of that month``, ``on 31 December``.
 
-    Points live through the last day whole: without a rounding, to the end of the day that the count reaches.
+    Points live to the end of their last day: without a rounding, the day on which the period ends.
 
     Attributes:
-        anchor: (month, day): they live on to the next such day, of ``36 months, then the next 30 September``.
-        idle: They live until the member has done nothing for so long: ``after 18 months without activity``.
+        anchor: (month, day) of ``36 months, then the next 30 September``: they live on to the next such day.
+        idle: Whether the period counts from the member's last activity: ``after 18 months without activity``.
     """
 
     count: int | None
@@ -128,10 +139,10 @@ class Expiry:
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """Read the phrase.
+        """Parse the phrase.
 
         Raises:
-            ValueError: It is not of the form, or longer than a hundred years.
+            ValueError: It does not have the form, or is longer than a hundred years.
         """
         match = matched(cls.PATTERN, " ".join(text.split()), "is not an expiry")
         if text.split() == ["never"]:
@@ -153,7 +164,7 @@ class Expiry:
 
 @dataclass(frozen=True, slots=True)
 class Rounding:
-    """Where fractions of a point go: ``down per order`` (the default), ``half-up per line``, ``half-even per line``."""
+    """How points are rounded: ``down per order`` (the default), ``half-up per line``, ``half-even per line``."""
 
     mode: Literal["down", "half-up", "half-even"] = "down"
     scope: Literal["order", "line"] = "order"
@@ -166,16 +177,16 @@ class Rounding:
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """Read the phrase.
+        """Parse the phrase.
 
         Raises:
-            ValueError: It is not of the form.
+            ValueError: It does not have the form.
         """
         match = matched(cls.PATTERN, " ".join(text.split()), "is not a rounding")
         return cls(match[1], match[2])  # type: ignore[arg-type]  # the pattern allows nothing else
 
     def apply(self, exact: Fraction) -> int:
-        """Round a number of points that is not negative."""
+        """Round a non-negative number of points."""
         if self.mode == "down":
             return exact.numerator // exact.denominator
         if self.mode == "half-even":
@@ -185,7 +196,7 @@ class Rounding:
 
 @dataclass(frozen=True, slots=True)
 class Factor:
-    """How many times something is paid: ``2``, ``1.5 times``, ``3/2``."""
+    """A factor: ``2``, ``1.5 times``, ``3/2``."""
 
     factor: Fraction
 
@@ -195,10 +206,10 @@ class Factor:
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """Read the phrase.
+        """Parse the phrase.
 
         Raises:
-            ValueError: It is not of the form, or multiplies by 1 or less, or by more than 100.
+            ValueError: It does not have the form, or multiplies by 1 or less, or by more than 100.
         """
         match = re.fullmatch(cls.PATTERN, text) if len(text) <= _LENGTH_MAX else None
         if match is None:

@@ -1,4 +1,4 @@
-"""A program file's text to a program, or to a list of mistakes that a marketer can mend."""
+"""Loads the text of a program file: returns the program, or a list of mistakes that a marketer can fix."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from shared.program.validation.warnings import doubts
 
 _NAME = "lower-case letters, digits and hyphens, beginning with a letter"
 _DATE = "a date such as 2026-01-31"
-#: What is allowed where a field is wrong, by the field's name (with its section where two share a name).
+#: What each field allows, for error messages: by the field's name, with its section where two share a name.
 _ALLOWED = {
     "program": _NAME,
     "name": "what the members call it",
@@ -113,7 +113,7 @@ _ALLOWED = {
     "points_earned_over": "1 or more",
     "good_for_days": "1 to 366",
 }
-#: What pydantic says in its own words, in those of the file.
+#: Messages of pydantic, in the words of the file.
 _PLAINLY = {
     "literal_error": "is not one of the values that may stand here",
     "tuple_type": "is not a list",
@@ -128,18 +128,30 @@ _PLAINLY = {
     "union_tag_invalid": "is no kind of calculation",
 }
 _SECTIONS: dict[str, type[BaseModel]] = {
-    "wallets": Wallet, "earning": EarningRule, "for": ProductMatch, "except": ProductMatch,
-    "never_earns": ProductMatch, "when": When, "dates": Dates, "paid_with": PaidWith, "spend": Spend, "rows": Row,
+    "wallets": Wallet,
+    "earning": EarningRule,
+    "for": ProductMatch,
+    "except": ProductMatch,
+    "never_earns": ProductMatch,
+    "when": When,
+    "dates": Dates,
+    "paid_with": PaidWith,
+    "spend": Spend,
+    "rows": Row,
     "bands": Band,
-    "referral": Referral, "rewards": Reward, "ladder": Ladder, "tiers": Tier, "notifications": Notifications,
-}  # fmt: skip
+    "referral": Referral,
+    "rewards": Reward,
+    "ladder": Ladder,
+    "tiers": Tier,
+    "notifications": Notifications,
+}
 
 
 def load(text: str, filename: str = "program.yaml") -> ProgramFile:
-    """Read a program file.
+    """Load a program file.
 
     Raises:
-        ProgramFileError: One problem a line: ``file:line:column: field: found …; allowed: …``.
+        ProgramFileError: One problem per line: ``file:line:column: field: found …; allowed: …``.
     """
     source = parse(text, filename)
     if not isinstance(source.data, dict):
@@ -155,7 +167,7 @@ def load(text: str, filename: str = "program.yaml") -> ProgramFile:
 
 
 def doubts_about(text: str, filename: str = "program.yaml") -> list[str]:
-    """Return what a file without mistakes hardly means, one doubt a line: ``file:line:column: field: what``."""
+    """Return the warnings about a valid file, one per line: ``file:line:column: field: warning``."""
     source = parse(text, filename)
     program = ProgramFile.model_validate(source.data)
     return [f"{source.at(path)}: {_field(source.real(path))}: {what}" for path, what in doubts(program)]
@@ -180,25 +192,26 @@ def _describe(error: ErrorDetails, source: Source) -> str:
 
 
 def _as_written(place: Path) -> Path:
-    """Return a place as the file has it: pydantic adds "[key]", and the kind of a calculation."""
+    """Return a path as in the file, without what pydantic adds: "[key]", and the kind of a calculation."""
     return tuple(
-        part for number, part in enumerate(place)
+        part
+        for number, part in enumerate(place)
         if part != "[key]" and not (number and place[number - 1] == "calculate" and part in KINDS)
-    )  # fmt: skip
+    )
 
 
 def _allowed(path: Path) -> str | None:
-    """Say what may stand there; a wallet's own name says nothing about its fields."""
+    """Return what the field at a path allows; None if nothing is said about it."""
     if path[:1] == ("wallets",) and len(path) == 2:
         return _ALLOWED["wallets"]
-    if path[-2:-1] in {("also_accepts",), ("split",)}:  # their fields are names of currencies and wallets
+    if path[-2:-1] in {("also_accepts",), ("split",)}:  # their keys are currencies and wallets
         return _ALLOWED[str(path[-2])]
     name = next((part for part in reversed(path) if isinstance(part, str)), "")
     return _ALLOWED.get(f"{_section(path)}.{name}") or _ALLOWED.get(name)
 
 
 def _section(path: Path) -> str:
-    """Return the section that a field belongs to; of one at the top, nothing."""
+    """Return the section to which a field belongs; empty for a field at the top."""
     if path[:1] == ("wallets",):
         return "wallets"
     return next(
@@ -207,10 +220,10 @@ def _section(path: Path) -> str:
 
 
 def _instead(path: Path) -> str:
-    """Say which fields may stand there, the nearest first."""
+    """Return the fields that are allowed there, the most similar one first."""
     section = _section(path)
     models = [*KINDS.values()] if section == "calculate" else [_SECTIONS.get(section, ProgramFile)]
-    names = list(dict.fromkeys(field.alias or name for one in models for name, field in one.model_fields.items()))
+    names = list(dict.fromkeys(field.alias or name for model in models for name, field in model.model_fields.items()))
     near = difflib.get_close_matches(str(path[-1]), names, n=1)
     return f"; allowed: {', '.join(names)}{f' (did you mean {near[0]}?)' if near else ''}"
 

@@ -1,4 +1,4 @@
-"""The program file as models: what may stand in each field. What fields mean together is in ``contradictions``."""
+"""The model of a program file: what each field allows. ``validation`` checks what fields mean together."""
 
 from __future__ import annotations
 
@@ -25,23 +25,25 @@ class Wallet(Part):
 
     name: Label
     unit: Annotated[str, Field(pattern=r"^[^\W\d][\w -]{0,30}$")] = Field(
-        description="What one is called: point, star; or a currency: then it holds money, in minor units"
+        description="The name of one unit: point, star; or a currency: then the wallet holds money, in minor units"
     )
     expiry: phrase(Expiry)  # type: ignore[valid-type]
     activities: some(Activity, min_length=1) | None = Field(  # type: ignore[valid-type]
-        None, description="What keeps points alive that lapse without activity: earn, or (the default) both"
+        None, description="Which activities keep points alive that expire by inactivity: earn, or (the default) both"
     )
     pending: phrase(Pending) | None = Field(None, description="When points become available (default: at once)")  # type: ignore[valid-type]
     on_return: Literal["debt", "clamp", "withhold"] = Field(
-        "debt", description="Points of a return that are spent already: owed, let go, or kept from the refund"
+        "debt",
+        description="What a return does about points that were already spent: the member owes them, they are let go, "
+        "or their worth is kept from the refund",
     )
-    cap: phrases(Cap, max_length=8) = Field((), description="A member earns at most so many")  # type: ignore[valid-type]
-    budget: phrases(Cap, max_length=8) = Field((), description="All members together earn at most so many")  # type: ignore[valid-type]
-    remind: some(DaysBefore, max_length=10) = Field((), description="Announce an expiry so many days before")  # type: ignore[valid-type]
+    cap: phrases(Cap, max_length=8) = Field((), description="The most that one member earns")  # type: ignore[valid-type]
+    budget: phrases(Cap, max_length=8) = Field((), description="The most that all members together earn")  # type: ignore[valid-type]
+    remind: some(DaysBefore, max_length=10) = Field((), description="Announce an expiry this many days before")  # type: ignore[valid-type]
 
 
 class Spend(Part):
-    """What of an order's price earns, beside what was paid for its lines."""
+    """Which parts of an order's price earn, besides what was paid for its lines."""
 
     tax: Literal["counts", "does not count"] = "does not count"
     shipping: Literal["counts", "does not count"] = "does not count"
@@ -51,25 +53,28 @@ class Spend(Part):
 
     @cached_property
     def is_plain(self) -> bool:
-        """Whether nothing but what was paid for its lines counts, however it was paid."""
+        """Whether exactly what was paid for the lines counts, however it was paid."""
         return (self.tax, self.shipping, self.gift_cards_used) == ("does not count", "does not count", "earn")
 
 
 class ProgramFile(Part):
     """A loyalty program, version 1 of the language."""
 
-    program: Slug = Field(description="A name for this program that never changes; schema and topics are named by it")
+    program: Slug = Field(
+        description="A name for this program that never changes; the schema and the topics are named after it"
+    )
     name: Label
     currency: CurrencyCode
-    time_zone: TimeZone = Field(description="IANA name; all dates are meant there")
+    time_zone: TimeZone = Field(description="IANA name of the time zone of all dates")
     effective: Day = Field(description="This version rates purchases from the beginning of this day")
     wallets: Annotated[dict[Slug, Wallet], Field(min_length=1, max_length=16)]
     also_accepts: dict[CurrencyCode, phrase(Money)] = Field(  # type: ignore[valid-type]
-        {}, description="Other currencies of orders, and what one of them is worth: CAD: 0.74 USD"
+        {}, description="Other currencies of orders, and what one unit of them is worth: CAD: 0.74 USD"
     )
     spend: Spend = Spend()
     multipliers: Literal["add", "multiply", "highest"] = Field(
-        "multiply", description="What 2 times and 3 times for the same line make: 4 times, 6 times, or 3 times"
+        "multiply",
+        description="What factors of 2 and 3 on the same line make together: add: 4, multiply: 6, highest: 3",
     )
     never_earns: ProductMatches | None = Field(None, description="Lines that no rule rewards (gift cards never earn)")
     earning: Annotated[tuple[EarningRule, ...], Field(min_length=1, max_length=10_000)]
@@ -81,12 +86,12 @@ class ProgramFile(Part):
 
 
 def wallet_with_unit(program: ProgramFile, unit: str) -> list[str]:
-    """Return the wallets whose unit is named, singular or plural."""
+    """Return the wallets with a unit, given in singular or plural."""
     return [slug for slug, wallet in program.wallets.items() if singular(wallet.unit) == singular(unit)]
 
 
 def wallets_of_units(program: ProgramFile, rule: EarningRule) -> list[str]:
-    """Return the wallets that what a rule gives could mean: by its units; of "back", those that hold money."""
+    """Return the wallets that a rule could pay: those with its units; for "back", those that hold money."""
     gives = list(rule.give or ()) + ([give for _, give in rule.calculate.gives()] if rule.calculate else [])
     found = list(program.wallets)
     for give in gives:
@@ -96,7 +101,7 @@ def wallets_of_units(program: ProgramFile, rule: EarningRule) -> list[str]:
 
 
 def wallet_of(program: ProgramFile, rule: EarningRule) -> str:
-    """Return the wallet that a rule of a file without contradictions pays, or multiplies."""
+    """Return the wallet that a rule of a valid file pays or multiplies."""
     if rule.wallet is not None:
         return rule.wallet
     if rule.split is not None:
@@ -113,7 +118,7 @@ def currency_of(program: ProgramFile, wallet: str) -> str | None:
 
 
 def scale_of(program: ProgramFile, wallet: str) -> int:
-    """Return how many of a wallet's smallest units are one of what the file writes: 100 for a wallet of dollars."""
+    """Return how many of a wallet's smallest units make one unit of the file: 100 in a wallet of dollars."""
     currency = currency_of(program, wallet)
     return 10 ** minor_digits(currency) if currency else 1
 
@@ -123,5 +128,5 @@ def _with_money(program: ProgramFile) -> list[str]:
 
 
 def singular(unit: str) -> str:
-    """Return a unit as it is compared: ``Points`` and ``point`` are one."""
+    """Return a unit in the form for comparison: ``Points`` and ``point`` are the same."""
     return unit.lower().removesuffix("s")

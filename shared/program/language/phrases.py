@@ -1,6 +1,6 @@
-"""The phrases about how much: points, caps, conversions, percentages, money and thresholds.
+"""Phrases about amounts: points, caps, conversions, percentages, money and thresholds.
 
-Like those of ``grammar``, each class has ``FORM`` (what is allowed, for error messages), ``PATTERN`` and ``parse``.
+As in ``grammar``, each class has ``FORM`` (what is allowed, for error messages), ``PATTERN`` and ``parse``.
 """
 
 from __future__ import annotations
@@ -30,10 +30,10 @@ class Points:
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """Read the phrase.
+        """Parse the phrase.
 
         Raises:
-            ValueError: It is not of the form, or the number is 0 or too large.
+            ValueError: It does not have the form, or the number is 0 or too large.
         """
         match = matched(cls.PATTERN, text, "is not a number of points")
         points = int(match[1].replace(",", ""))
@@ -57,10 +57,10 @@ class Cap:
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """Read the phrase.
+        """Parse the phrase.
 
         Raises:
-            ValueError: It is not of the form, or the number is 0.
+            ValueError: It does not have the form, or the number is 0.
         """
         match = matched(cls.PATTERN, text, "is not a cap")
         points = int(match[1].replace(",", ""))
@@ -71,11 +71,11 @@ class Cap:
 
 @dataclass(frozen=True, slots=True)
 class Into:
-    """What points become by themselves: ``10 USD voucher, valid 30 days``, or so many of another wallet: ``500 miles``.
+    """What points are converted into: ``10 USD voucher, valid 30 days``, or points of another wallet: ``500 miles``.
 
     Attributes:
         unit: A currency for a voucher, else a wallet's unit.
-        valid_days: Of a voucher; None: it is none.
+        valid_days: How long a voucher is valid; None: it is not a voucher.
     """
 
     amount: Fraction
@@ -89,10 +89,10 @@ class Into:
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """Read the phrase.
+        """Parse the phrase.
 
         Raises:
-            ValueError: It is not of the form, comes to nothing, or is valid for no day or more than ten years.
+            ValueError: It does not have the form, is worth nothing, or has a validity of 0 days or over ten years.
         """
         match = matched(cls.PATTERN, text, "is not what points can become")
         amount = Fraction(match[1] or match[4])
@@ -107,7 +107,7 @@ class Into:
 
 @dataclass(frozen=True, slots=True)
 class Percent:
-    """A part of a whole: ``60%``."""
+    """A share: ``60%``."""
 
     share: Fraction
 
@@ -116,10 +116,10 @@ class Percent:
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """Read the phrase.
+        """Parse the phrase.
 
         Raises:
-            ValueError: It is not of the form, or nothing, or more than the whole.
+            ValueError: It does not have the form, or is 0, or more than 100%.
         """
         match = matched(cls.PATTERN, text, "is not a part in percent")
         share = Fraction(match[1]) / 100
@@ -137,7 +137,7 @@ class Money:
 
     @property
     def minor(self) -> int:
-        """The amount in minor units of its currency; the file was checked to name no parts of one."""
+        """The amount in minor units of its currency; validation has made sure that it is a whole number of them."""
         return int(self.amount * 10 ** minor_digits(self.currency))
 
     def __str__(self) -> str:
@@ -148,10 +148,10 @@ class Money:
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """Read the phrase.
+        """Parse the phrase.
 
         Raises:
-            ValueError: It is not of the form.
+            ValueError: It does not have the form.
         """
         match = matched(cls.PATTERN, text, "is not an amount of money")
         return cls(Fraction(match[1]), match[2])
@@ -159,22 +159,22 @@ class Money:
 
 @dataclass(frozen=True, slots=True)
 class Threshold:
-    """Where a tier begins: ``0``, ``500 USD`` or ``500 points``."""
+    """The metric at which a tier begins: ``0``, ``500 USD`` or ``500 points``."""
 
     amount: Fraction
     unit: str
 
     FORM: ClassVar[str] = '"0", "500 USD" or "500 points"'
-    #: To an editor a bare 0 is a number.
+    #: An editor takes a bare 0 for a number.
     TYPES: ClassVar[list[str]] = ["string", "number"]
     PATTERN: ClassVar[str] = r"^\s*(\d{1,12}(?:\.\d{1,4})?)(?:\s+(\S.{0,40}?))?\s*$"
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """Read the phrase.
+        """Parse the phrase.
 
         Raises:
-            ValueError: It is not of the form.
+            ValueError: It does not have the form.
         """
         match = re.fullmatch(cls.PATTERN, text)
         if match is None or (match[2] is None and Fraction(match[1])):

@@ -1,6 +1,6 @@
-"""The phrases about when: waiting times, which purchase, visits in a row, days around a date, durations and hours.
+"""Phrases about time: waiting times, n-th purchases, visits in a row, days around a date, durations and hours.
 
-Like those of ``grammar``, each class has ``FORM`` (what is allowed, for error messages), ``PATTERN`` and ``parse``.
+As in ``grammar``, each class has ``FORM`` (what is allowed, for error messages), ``PATTERN`` and ``parse``.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from shared.program.language.grammar import matched
 class Pending:
     """When points become available: ``14 days`` after the purchase, ``until fulfilled`` or ``until claimed``.
 
-    They are available from the beginning of the day that the count reaches, where the program lives.
+    They become available at the beginning of the day on which the waiting time ends, in the program's time zone.
     """
 
     days: int | None
@@ -29,10 +29,10 @@ class Pending:
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """Read the phrase.
+        """Parse the phrase.
 
         Raises:
-            ValueError: It is not of the form, or no day at all or more than a year.
+            ValueError: It does not have the form, or is less than a day or more than a year.
         """
         match = matched(cls.PATTERN, " ".join(text.split()), "is not a waiting time")
         if match[1]:
@@ -58,10 +58,10 @@ class Nth:
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """Read the phrase.
+        """Parse the phrase.
 
         Raises:
-            ValueError: It is not of the form, or no purchase has the number.
+            ValueError: It does not have the form, or there is no such purchase.
         """
         match = matched(cls.PATTERN, text, "is not a purchase by its number")
         number = 1 if match[1] else int(match[3])
@@ -70,13 +70,13 @@ class Nth:
         return cls(number, bool(match[2]))
 
     def holds(self, number: int) -> bool:
-        """Whether a purchase with this number is meant."""
+        """Return whether the purchase with this number is meant."""
         return number % self.number == 0 if self.every else number == self.number
 
 
 @dataclass(frozen=True, slots=True)
 class Streak:
-    """Periods in a row with a purchase: ``3 weeks in a row``. It holds once in every so many periods."""
+    """Periods in a row with a purchase: ``3 weeks in a row``. It holds in every third week of a streak."""
 
     length: int
     per: Literal["day", "week", "month"]
@@ -89,10 +89,10 @@ class Streak:
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """Read the phrase.
+        """Parse the phrase.
 
         Raises:
-            ValueError: It is not of the form, or no row at all.
+            ValueError: It does not have the form, or is less than 2 periods.
         """
         match = matched(cls.PATTERN, text, "is not a row of visits")
         if int(match[1]) < 2:
@@ -102,10 +102,10 @@ class Streak:
 
 @dataclass(frozen=True, slots=True)
 class Around:
-    """When, seen from a day that comes every year: ``on the day``, ``in the month``, ``within 7 days``.
+    """Days around a yearly date: ``on the day``, ``in the month``, ``within 7 days``.
 
     Attributes:
-        days: So many before and after; None: the whole month.
+        days: How many days before and after count; None: the whole month.
     """
 
     days: int | None
@@ -120,10 +120,10 @@ class Around:
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """Read the phrase.
+        """Parse the phrase.
 
         Raises:
-            ValueError: It is not of the form, or more than 60 days.
+            ValueError: It does not have the form, or more than 60 days.
         """
         match = matched(cls.PATTERN, text, "is not a time around a day")
         if match[3] and not 1 <= int(match[3]) <= 60:
@@ -131,7 +131,7 @@ class Around:
         return cls(None if match[2] else int(match[3] or 0))
 
     def holds(self, month: int, number: int, day: date) -> date | None:
-        """Return the day of the year that a day is around, if it is; 29 February is 28 in most years."""
+        """Return the occurrence of the date that a day is around, or None; 29 February is 28 in most years."""
         if self.days is None:
             return _in_year(day.year, month, number) if day.month == month else None
         for year in (day.year - 1, day.year, day.year + 1):
@@ -159,10 +159,10 @@ class Duration:
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """Read the phrase.
+        """Parse the phrase.
 
         Raises:
-            ValueError: It is not of the form, or no time at all.
+            ValueError: It does not have the form, or is no time at all.
         """
         match = re.fullmatch(cls.PATTERN, text)
         if match is None or not int(match[1]):
@@ -171,13 +171,13 @@ class Duration:
 
     @property
     def microseconds(self) -> int:
-        """The duration; a day is 24 hours."""
+        """The duration in microseconds; a day is 24 hours."""
         return self.count * self._SECONDS[self.unit] * 1_000_000
 
 
 @dataclass(frozen=True, slots=True)
 class Hours:
-    """A part of every day: ``21:00 to 08:00`` (over midnight, where the second is earlier)."""
+    """A part of every day: ``21:00 to 08:00`` (over midnight if the end is earlier than the start)."""
 
     first: int
     last: int
@@ -187,10 +187,10 @@ class Hours:
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """Read the phrase; both ends become minutes since midnight.
+        """Parse the phrase; both ends become minutes since midnight.
 
         Raises:
-            ValueError: It is not of the form, or both ends are equal.
+            ValueError: It does not have the form, or both ends are the same.
         """
         match = matched(cls.PATTERN, text, "is not a part of the day")
         first, last = (int(match[i]) * 60 + int(match[i + 1]) for i in (1, 3))
@@ -202,6 +202,6 @@ class Hours:
         return " to ".join(f"{minute // 60:02}:{minute % 60:02}" for minute in (self.first, self.last))
 
     def minutes(self) -> frozenset[int]:
-        """Return the minutes since midnight that belong to it; the last one does not."""
+        """Return the minutes since midnight that belong to it, without the end."""
         end = self.last if self.first < self.last else self.last + 1440
         return frozenset(minute % 1440 for minute in range(self.first, end))

@@ -1,4 +1,4 @@
-"""Which lines of an order are meant: by category, brand, product, SKU or tag."""
+"""Which lines of an order match: by category, brand, product, SKU or tag."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from shared.program.language.fields import CategoryPaths, Part, Texts, many
 
 
 class ProductMatch(Part):
-    """Lines of an order: every attribute that is named must match; of a list, one entry is enough."""
+    """Lines of an order: every attribute that is given must match; of a list, one entry is enough."""
 
     category: CategoryPaths | None = Field(
-        None, description="Beginnings of category paths: FUEL, [FUEL, COUPON], or [[GROCERY, TEA]] for two levels"
+        None, description="The beginnings of category paths: FUEL, [FUEL, COUPON], or [[GROCERY, TEA]] for two levels"
     )
-    brand: Texts | None = Field(None, description="Brand, exactly as the till sends it")
+    brand: Texts | None = Field(None, description="The brand, exactly as the till sends it")
     product: Texts | None = Field(None, description="Product id")
     sku: Texts | None = None
     tag: Texts | None = Field(None, description="Tag or collection")

@@ -1,7 +1,7 @@
-"""YAML text to plain data, with the line and column of everything in it.
+"""Parses YAML text to plain data, and keeps the line and column of everything in it.
 
-Every scalar stays the text that was written: ``no``, ``0330`` and ``1_000`` mean what the reader sees, and the
-model decides what each field is. Duplicate keys and aliases are mistakes, not features.
+Every scalar stays the text that was written: ``no``, ``0330`` and ``1_000`` mean what a reader sees, and the model
+decides what each field is. Duplicate keys and aliases are mistakes, not features.
 """
 
 from __future__ import annotations
@@ -30,10 +30,10 @@ Path = tuple[str | int, ...]
 
 FILE_BYTES_MAX = 1_000_000
 _DEPTH_MAX = 32
-#: What stands in no file that a person wrote: control characters, halves of surrogate pairs, non-characters.
+#: Characters that no person writes into a file: control characters, lone surrogates, non-characters.
 _NEVER = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x84\x86-\x9f\ud800-\udfff\ufffe\uffff]")
-#: What no text of a program holds, however it is written down; ends of lines and tabs neither, nor what web pages
-#: leave in what is copied from them: spaces without a width, soft hyphens, marks of another direction of writing.
+#: Characters that no text of a program may contain, even escaped: those above, line ends, tabs, and what is copied
+#: from web pages unseen: zero-width spaces, soft hyphens, direction marks.
 _UNSEEN = re.compile(
     "[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff\ufffe\uffff"
     "\u00ad\u200b\u200e\u200f\u202a-\u202e\u2060-\u2064\u2066-\u206f\ufeff]"
@@ -46,8 +46,8 @@ class Source:
 
     Attributes:
         data: Dictionaries, lists and strings.
-        values: Where the value at a path begins, as (line, column), both from 1.
-        keys: Where the key of a path stands.
+        values: Where the value at a path begins: (line, column), both from 1.
+        keys: Where the key of a path begins.
     """
 
     filename: str
@@ -56,7 +56,7 @@ class Source:
     keys: dict[Path, tuple[int, int]] = field(default_factory=dict)
 
     def real(self, path: Path) -> Path:
-        """Return the path as the file has it: where one value stands for a list, the model sees a list of one."""
+        """Return a path of the model as in the file, where a single value may stand for a list of one."""
         found: Path = ()
         for part in path:
             if part == 0 and (*found, part) not in self.values:
@@ -65,7 +65,7 @@ class Source:
         return found
 
     def at(self, path: Path, *, key: bool = False) -> str:
-        """Return ``file:line:column`` of the path, or of the nearest thing above it that the file has."""
+        """Return ``file:line:column`` of a path, or of its nearest parent that is in the file."""
         path = self.real(path)
         while path and path not in self.values:
             path, key = path[:-1], False
@@ -85,7 +85,7 @@ def parse(text: str, filename: str) -> Source:
     source = Source(filename)
     problems: list[str] = []
     try:
-        # All of them first: a file that is a trap is refused before anything is built from it.
+        # All events first: a malicious file is refused before anything is built from it.
         nodes = _only_document(list(_events(text, filename)))
     except MarkedYAMLError as problem:
         raise ProgramFileError([f"{filename}:{_not_yaml(problem, text)}"]) from None
@@ -102,7 +102,7 @@ def parse(text: str, filename: str) -> Source:
 
 
 def _events(text: str, filename: str) -> Iterator[Event]:
-    """Yield the events of the text, and refuse what is a trap."""
+    """Yield the YAML events of a text, and refuse malicious ones."""
     depth = 0
     lines = text.splitlines()
     for event in YAML(typ="safe", pure=True).parse(text):
@@ -128,7 +128,7 @@ def _events(text: str, filename: str) -> Iterator[Event]:
 
 
 def _only_document(events: Sequence[Event]) -> list[Event]:
-    """Return the events of what stands in the file, without those of the file and the document around them.
+    """Return the events of the content, without those of the stream and the document around it.
 
     Raises:
         ComposerError: There is a second document.
@@ -136,14 +136,16 @@ def _only_document(events: Sequence[Event]) -> list[Event]:
     begins = [event for event in events if isinstance(event, DocumentStartEvent)]
     if len(begins) > 1:
         raise ComposerError(
-            "expected a single document in the stream", begins[0].start_mark,
-            "but found another document", begins[1].start_mark,
-        )  # fmt: skip
+            "expected a single document in the stream",
+            begins[0].start_mark,
+            "but found another document",
+            begins[1].start_mark,
+        )
     return [event for event in events if isinstance(event, NodeEvent | CollectionEndEvent)]
 
 
 def _glued_comment(scalar: ScalarEvent, lines: Sequence[str]) -> str | None:
-    """Return the comment behind a text on its line that looks like a part of it: ``brand: Joe #1 Tea``."""
+    """Return a comment after a value that was probably meant as part of it: ``brand: Joe #1 Tea``."""
     mark = scalar.end_mark
     if scalar.style or not scalar.value or mark.line >= len(lines):
         return None
@@ -163,13 +165,13 @@ def _refuse_unseen(text: str, filename: str) -> None:
 
 
 def _text_of(scalar: ScalarEvent) -> str:
-    """Return what is meant by a scalar: the line of a block (| or >) ends where the block does."""
+    """Return the text of a scalar, without the line end of a block (| or >)."""
     value: str = scalar.value
     return value.rstrip("\n") if scalar.style in {"|", ">"} else value
 
 
 def _not_yaml(problem: MarkedYAMLError, text: str) -> str:
-    """Say where a file is no YAML, and what to write instead: ``line:column: not YAML: …``."""
+    """Return where a file is not YAML, and what to write instead: ``line:column: not YAML: …``."""
     mark = problem.problem_mark or problem.context_mark
     line, column = (mark.line + 1, mark.column + 1) if mark else (1, 1)
     what = problem.problem or problem.context or ""
@@ -185,15 +187,14 @@ def _not_yaml(problem: MarkedYAMLError, text: str) -> str:
 
 
 def _plain(event: Event, events: Iterator[Event], path: Path, source: Source, problems: list[str]) -> Any:
-    """Return what begins with an event; what belongs to it is taken from those that follow."""
+    """Return the data that begins with an event; its children are taken from the events that follow."""
     source.values[path] = _position(event)
     if isinstance(event, ScalarEvent):
         return _text_of(event)
     if isinstance(event, SequenceStartEvent):
         return [
-            _plain(child, events, (*path, index), source, problems)
-            for index, child in enumerate(_children(events))
-        ]  # fmt: skip
+            _plain(child, events, (*path, index), source, problems) for index, child in enumerate(_children(events))
+        ]
     mapping: dict[str, Any] = {}
     for key_event in _children(events):
         line, column = _position(key_event)
@@ -206,12 +207,12 @@ def _plain(event: Event, events: Iterator[Event], path: Path, source: Source, pr
         source.keys[*path, key] = (line, column)
         mapping[key] = _plain(value_event, events, (*path, key), source, problems)
         if isinstance(value_event, ScalarEvent) and not value_event.value and not value_event.style:
-            source.values[*path, key] = (line, column)  # nothing was written: point at the key, not at what follows
+            source.values[*path, key] = (line, column)  # an empty value: point at the key, not at what follows
     return mapping
 
 
 def _children(events: Iterator[Event]) -> Iterator[Event]:
-    """Yield the first event of each child; whoever takes one also takes what belongs to it."""
+    """Yield the first event of each child; the caller must consume the rest of the child."""
     for event in events:
         if isinstance(event, CollectionEndEvent):
             return
@@ -219,14 +220,14 @@ def _children(events: Iterator[Event]) -> Iterator[Event]:
 
 
 def _skip(event: Event, events: Iterator[Event]) -> None:
-    """Take what belongs to an event."""
+    """Consume the children of an event."""
     if isinstance(event, CollectionStartEvent):
         for child in _children(events):
             _skip(child, events)
 
 
 def _key(event: Event, where: str, known: Container[str], problems: list[str]) -> str | None:
-    """Return the key of a field, or note what is wrong with it."""
+    """Return the key of a field; None if there is a problem with it, which is added to ``problems``."""
     if not isinstance(event, ScalarEvent):
         problems.append(f"{where}: a key must be plain text")
         return None

@@ -1,1 +1,1 @@
-"""What is wrong in a program file, and what is odd."""
+"""Validation of program files: what is wrong, and what is probably not meant (warnings)."""

@@ -1,4 +1,4 @@
-"""What is right field by field and wrong together: one function a subject, each tells (path, what) of what it finds."""
+"""Mistakes that no field shows by itself: one function per subject, which yields (path, problem)."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from shared.program.validation.conversions import contradictions_in_conversions
 from shared.program.validation.earning import contradictions_in_earning
 from shared.program.validation.findings import Found, again, caps_of, money_of_the_program, unit_of_one_wallet
 
-#: What can be told only if the program has a section.
+#: The section that a kind of notification requires.
 _TOLD_OF = {
     "tier-upgraded": "ladder",
     "tier-expiring": "ladder",
@@ -23,7 +23,7 @@ _TOLD_OF = {
 
 
 def contradictions(program: ProgramFile) -> Found:
-    """Find everything, section by section."""
+    """Yield all mistakes, section by section."""
     yield from contradictions_in_earning(program)
     yield from _currencies(program)
     yield from _wallet_times(program)
@@ -54,7 +54,7 @@ def _wallet_times(program: ProgramFile) -> Found:
         if wallet.activities and not wallet.expiry.idle:
             yield ("wallets", slug, "activities"), "allowed only beside expiry: after 18 months without activity"
         if wallet.activities and "earn" not in wallet.activities:
-            yield ("wallets", slug, "activities"), "found no earn, so points would lapse as they are earned; add earn"
+            yield ("wallets", slug, "activities"), "found no earn, so points would expire as they are earned; add earn"
         if wallet.remind and lives is None:
             yield ("wallets", slug, "remind"), "found reminders of points that never expire; take them out"
 
@@ -62,7 +62,7 @@ def _wallet_times(program: ProgramFile) -> Found:
 def _wallets_without_a_rule(program: ProgramFile) -> Found:
     paid = {slug for rule in program.earning for slug in (rule.split or wallets_of_units(program, rule)[:1])}
     paid |= {rule.wallet for rule in program.earning if rule.wallet}
-    paid |= {slug for one in program.conversions for slug in wallet_with_unit(program, one.into.unit)}
+    paid |= {slug for conversion in program.conversions for slug in wallet_with_unit(program, conversion.into.unit)}
     for slug in program.wallets:
         if slug not in paid:
             yield ("wallets", slug), "found a wallet that no rule pays into; add a rule or take the wallet out"
@@ -86,7 +86,7 @@ def _wallet_caps(program: ProgramFile) -> Found:
 
 
 def _fewest_days(expiry: Expiry) -> int | None:
-    """Return the fewest days that points live; None for ever."""
+    """Return the shortest life of points in days; None if they do not expire."""
     if expiry.count is None:
         return None
     return expiry.count * {"day": 1, "month": 28, "year": 365}[expiry.unit]
@@ -180,7 +180,7 @@ def _ladder_thresholds(program: ProgramFile) -> Found:
 
 
 def _untellable(program: ProgramFile) -> Found:
-    """Find what was asked for and can never happen; the default asks for nothing in particular."""
+    """Yield the notifications that were asked for and can never be sent; the default list is not checked."""
     section = program.notifications
     if section is None or "tell" not in section.model_fields_set:
         return

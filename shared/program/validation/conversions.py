@@ -1,4 +1,4 @@
-"""What conversions can contradict: wallets that are not there, and points that would go round in a circle."""
+"""Mistakes in conversions: wallets that do not exist, and points that would go round in a circle."""
 
 from __future__ import annotations
 
@@ -7,29 +7,29 @@ from shared.program.validation.findings import Found, again, circle_from, money_
 
 
 def contradictions_in_conversions(program: ProgramFile) -> Found:
-    """Find everything that is wrong with the conversions of a program."""
+    """Yield all mistakes in the conversions of a program."""
     conversions = program.conversions
-    for number in again([one.rule for one in conversions]):
+    for number in again([conversion.rule for conversion in conversions]):
         yield ("conversions", number, "rule"), f'found "{conversions[number].rule}" again; allowed: a name of its own'
     leads_to: dict[str, list[str]] = {}
-    for number, one in enumerate(conversions):
+    for number, conversion in enumerate(conversions):
         path = ("conversions", number)
-        wrong = list(unit_of_one_wallet(program, one.convert.unit, (*path, "convert")))
-        if one.into.valid_days is not None:
-            wrong += money_of_the_program(program, one.into.amount, one.into.unit, (*path, "into"))
+        wrong = list(unit_of_one_wallet(program, conversion.convert.unit, (*path, "convert")))
+        if conversion.into.valid_days is not None:
+            wrong += money_of_the_program(program, conversion.into.amount, conversion.into.unit, (*path, "into"))
         else:
-            wrong += unit_of_one_wallet(program, one.into.unit, (*path, "into"))
+            wrong += unit_of_one_wallet(program, conversion.into.unit, (*path, "into"))
         yield from wrong
         if not wrong:
-            (wallet,) = wallet_with_unit(program, one.convert.unit)
+            (wallet,) = wallet_with_unit(program, conversion.convert.unit)
             if wallet in leads_to:
                 yield (
                     (*path, "convert"),
                     f"found a second conversion of {wallet}; allowed: one",
                 )
             leads_to.setdefault(wallet, [])
-            if one.into.valid_days is None:
-                leads_to[wallet] += wallet_with_unit(program, one.into.unit)
+            if conversion.into.valid_days is None:
+                leads_to[wallet] += wallet_with_unit(program, conversion.into.unit)
     yield from _circles(program, leads_to)
 
 
@@ -37,8 +37,8 @@ def _circles(program: ProgramFile, leads_to: dict[str, list[str]]) -> Found:
     done: set[str] = set()
     numbers = {
         wallet: number
-        for number, one in enumerate(program.conversions)
-        for wallet in wallet_with_unit(program, one.convert.unit)
+        for number, conversion in enumerate(program.conversions)
+        for wallet in wallet_with_unit(program, conversion.convert.unit)
     }
     for wallet, number in numbers.items():
         if wallet in leads_to.get(wallet, ()):

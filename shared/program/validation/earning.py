@@ -1,4 +1,4 @@
-"""What earning rules cannot mean together, and rules that could never pay."""
+"""Mistakes in earning rules: fields that contradict each other, and rules that could never pay."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from shared.program.validation.findings import (
 
 
 def contradictions_in_earning(program: ProgramFile) -> Found:
-    """Find everything, rule by rule."""
+    """Yield all mistakes, rule by rule."""
     for index in again([rule.rule for rule in program.earning]):
         name = program.earning[index].rule
         yield ("earning", index, "rule"), f'found "{name}" again; allowed: a name that no other rule has'
@@ -36,7 +36,7 @@ def contradictions_in_earning(program: ProgramFile) -> Found:
         path = ("earning", index)
         yield from problems
         if not problems and faulty.isdisjoint(rule.of or ()):
-            # Only now it is known which wallet the rule pays.
+            # Only now is it known which wallet the rule pays.
             yield from _pay(program, rule, path)
             yield from _multiplied(program, rule, names, path)
             yield from _caps(program, rule, path)
@@ -48,7 +48,7 @@ def contradictions_in_earning(program: ProgramFile) -> Found:
 
 
 def gives_of(rule: EarningRule) -> Iterator[tuple[Path, Give]]:
-    """Yield every phrase of pay of a rule, with its place in the rule."""
+    """Yield every rate phrase of a rule and its path in the rule."""
     for number, give in enumerate(rule.give or ()):
         yield ("give", number), give
     if rule.calculate is not None:
@@ -179,7 +179,7 @@ def _multiplied(program: ProgramFile, rule: EarningRule, names: Mapping[str, Ear
 
 
 def _circles(program: ProgramFile) -> Found:
-    """Find rules that replace each other: none of them would ever pay."""
+    """Yield rules that replace each other: none of them would ever pay."""
     replaced = {rule.rule: tuple(rule.replaces or ()) for rule in program.earning}
     done: set[str] = set()
     numbers = {rule.rule: index for index, rule in enumerate(program.earning)}

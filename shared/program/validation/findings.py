@@ -1,4 +1,4 @@
-"""What the checks of a program file share."""
+"""What the checks of a program file have in common."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from shared.program.language.model import ProgramFile, singular, wallet_with_uni
 from shared.program.language.phrases import Cap
 from shared.program.language.source import Path
 
-#: Where something is wrong, and what: "found …; allowed: …".
+#: (path, problem) of each mistake; a problem reads "found …; allowed: …".
 Found = Iterator[tuple[Path, str]]
 
 
 def again(names: Sequence[str]) -> Iterator[int]:
-    """Return where a name stands that stood before."""
+    """Yield the indexes of names that occurred before."""
     seen: set[str] = set()
     for index, name in enumerate(names):
         if name in seen:
@@ -24,18 +24,18 @@ def again(names: Sequence[str]) -> Iterator[int]:
 
 
 def unit_of_one_wallet(program: ProgramFile, unit: str, path: Path) -> Found:
-    """Find a unit that is not the unit of one wallet."""
+    """Yield a mistake if a unit is not the unit of exactly one wallet."""
     if len(wallet_with_unit(program, unit)) != 1:
         yield path, f'found the unit "{unit}"; allowed: the unit of one wallet: {units(program)}'
 
 
 def units(program: ProgramFile) -> str:
-    """Return the units of all wallets, for people."""
+    """Return the units of all wallets, for messages."""
     return ", ".join(f'"{wallet.unit}"' for wallet in program.wallets.values())
 
 
 def money_of_the_program(program: ProgramFile, amount: Fraction, currency: str, path: Path) -> Found:
-    """Find an amount that is not in the program's currency, or not in whole minor units."""
+    """Yield a mistake if an amount is not in the program's currency, or not in whole minor units."""
     if currency != program.currency:
         yield path, f"found the currency {currency}; allowed: the program's currency, {program.currency}"
     else:
@@ -43,13 +43,13 @@ def money_of_the_program(program: ProgramFile, amount: Fraction, currency: str, 
 
 
 def whole_minor_units(amount: Fraction, currency: str, path: Path) -> Found:
-    """Find an amount with a part of a minor unit."""
+    """Yield a mistake if an amount is not in whole minor units."""
     if (amount * 10 ** minor_digits(currency)).denominator != 1:
         yield path, f"found an amount below the smallest unit of {currency}; allowed: whole minor units"
 
 
 def caps_of(caps: Sequence[Cap], field: str, unit: str, path: Path) -> Found:
-    """Find caps, or budgets, of another unit than the wallet's, twice for one period, or of a period without sense."""
+    """Yield caps or budgets whose unit is not the wallet's, whose period makes no sense or occurs twice."""
     for number, cap in enumerate(caps):
         at = (*path, field, number)
         if singular(cap.unit) != singular(unit):
@@ -61,14 +61,14 @@ def caps_of(caps: Sequence[Cap], field: str, unit: str, path: Path) -> Found:
 
 
 def circle_from(start: str, leads_to: Mapping[str, Sequence[str]], done: set[str]) -> list[str]:
-    """Return names that lead back to the first of them, found from a start; empty if there are none.
+    """Return a circle of names that can be reached from a start; empty if there is none.
 
-    A name that leads to itself is no circle here. The one that comes first in ``leads_to`` begins.
+    A name that leads to itself does not count. The circle begins with the name that is first in ``leads_to``.
 
     Args:
         start: Where to begin.
-        leads_to: By name.
-        done: Names from which there is no new circle; what was looked at is added, so that all of a file is one search.
+        leads_to: The names to which each name leads.
+        done: Names already searched; this search adds to them, so that each name of a file is searched once.
     """
     way: list[str] = []
     on_way: set[str] = set()

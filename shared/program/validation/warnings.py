@@ -1,4 +1,4 @@
-"""What a program file may say, but hardly means: told to whoever checks it, and never a reason to refuse it."""
+"""Warnings: what a program file may say but probably does not mean. They are shown, and never refuse a file."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from shared.program.validation.findings import Found
 
 
 def doubts(program: ProgramFile) -> Found:
-    """Find everything in a file without contradictions: (where, what)."""
+    """Yield (path, warning) for a valid file."""
     for index, rule in enumerate(program.earning):
         path: Path = ("earning", index)
         yield from _lost_by_rounding(rule, path)
@@ -83,4 +83,4 @@ def _not_carried_out(program: ProgramFile) -> Found:
 def _without_a_word(program: ProgramFile) -> Iterator[tuple[Path, str]]:
     for slug, wallet in program.wallets.items():
         if wallet.expiry.count is not None and not wallet.remind:
-            yield ("wallets", slug, "expiry"), "points lapse without a word before; write remind: [30, 7]"
+            yield ("wallets", slug, "expiry"), "points expire without an announcement; write remind: [30, 7]"

@@ -170,7 +170,7 @@ def test_a_process_runs_the_code_of_its_own_tree(tmp_path: Path) -> None:
 def test_a_module_that_only_this_tree_has_is_noticed(tmp_path: Path) -> None:
     other = _tree(tmp_path / "other", "old")
     tree = Tree("old", other, Path(sys.executable), witness.packages_of(other) | {"bench"})
-    # As an editable installation does it: this repository stands behind the tree.
+    # As with an editable installation: this repository comes after the tree on the path.
     here = str(Path(__file__).resolve().parents[3])
     (other / "services" / "speak.py").write_text(f"import sys\nsys.path.append({here!r})\nimport bench.figures\n")
     with pytest.raises(RunFailed, match=r"bench.* was to come from .*other"):

@@ -1,4 +1,4 @@
-"""A command imports what it works with when it works, not to say what it can do."""
+"""A command imports what it needs when it runs, not to print its help."""
 
 from __future__ import annotations
 

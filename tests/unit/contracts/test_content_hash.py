@@ -13,7 +13,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.contracts.purchases import Line, PurchaseCompleted, Tender
+from shared.contracts.order_lines import Line, Tender
+from shared.contracts.purchases import PurchaseCompleted
 from tests.support.build import (
     binary,
     line,
@@ -60,7 +61,7 @@ def _defaults(kind: Any) -> dict[str, Any]:
 
 
 def _rewritten(data: Any, chance: random.Random, kind: Any = PurchaseCompleted) -> dict[str, Any]:
-    """The same content otherwise written: other key order, defaults spelt out, fields nobody knows."""
+    """The same content written differently: other key order, explicit defaults, unknown fields."""
     explicit = {name: value for name, value in _defaults(kind).items() if chance.random() < 0.5}
     said = {**explicit, **data, "unheard_of": chance.random()}
     if kind is PurchaseCompleted:

@@ -141,7 +141,7 @@ TEXT = {"type": "string", "minLength": 1}
 
 
 def _object(required: str, **properties: Any) -> dict[str, Any]:
-    """An object with these fields and no others; as in the specification."""
+    """An object with these fields and no others, as in the specification."""
     return {"type": "object", "required": required.split(), "additionalProperties": False, "properties": properties}
 
 

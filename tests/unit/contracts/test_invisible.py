@@ -1,4 +1,4 @@
-"""Characters that nobody sees: refused in ids, kept and shown in labels; cells that a spreadsheet would run."""
+"""Invisible characters: refused in ids, kept and shown in labels; cells that a spreadsheet would execute."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ def test_an_id_that_can_be_seen_is_kept_as_it_is(order: str) -> None:
 
 
 def test_the_published_pattern_says_the_same() -> None:
-    """Of all characters that UTF-16 writes as one: more than one no pattern can name everywhere."""
+    """For all characters that UTF-16 encodes as one unit: a portable pattern cannot name others."""
     pattern = purchases.PURCHASE_COMPLETED.adapter.json_schema()["properties"]["order_id"]["pattern"]
     for code in range(0x10000):
         character = chr(code)

@@ -1,4 +1,4 @@
-"""What crosses Kafka: every readable event is read, and nothing that can be put into a record stops a batch."""
+"""What crosses Kafka: every valid event is read, and no content of a record can stop a batch."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from shared.contracts.purchases import COMPLETED, Line, PurchaseCompleted, Tender
+from shared.contracts.order_lines import Line, Tender
+from shared.contracts.purchases import COMPLETED, PurchaseCompleted
 from shared.instants import iso, microseconds
 from shared.runtime.decode import FUTURE_TOLERANCE, refuse_future
 from shared.runtime.records import Received, Record

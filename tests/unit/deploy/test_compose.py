@@ -1,4 +1,4 @@
-"""The container files, checked without a container engine: what they name exists, and what they promise holds."""
+"""The container files, checked without a container engine: what they name exists, and they keep their promises."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ ALERTS: list[dict[str, Any]] = [
 ]
 
 WORKERS = ("earn", "redeem", "tiers", "notify")
-#: Run once at each start, and end.
+#: Containers that run once at each start, and end.
 ONCE = {"roles", "setup"}
 
 _DURATION = {"type": "string", "pattern": r"^(\d+h)?(\d+m)?(\d+s)?$", "minLength": 2}

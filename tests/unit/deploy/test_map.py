@@ -1,4 +1,4 @@
-"""CONTRIBUTING tells where a change belongs: everything that it names exists, and every package is named."""
+"""CONTRIBUTING says where a change belongs: everything that it names exists, and every package is named."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[3]
 TABLE = (ROOT / "CONTRIBUTING.md").read_text().partition("## Where a change belongs")[2].partition("\n## ")[0]
-#: Its subjects have a line of their own where they need one.
+#: Folders whose packages are named one by one.
 PARTS = {"shared", "services"}
 
 

@@ -75,7 +75,7 @@ def test_after_it_was_shipped_nothing_is_amended() -> None:
     shop.fulfil("o1", at=SOON)
     assert shop.balance() == (15, 0, 0, 0)
     assert shop.amend("a2", "o1", 2000, at=LATER).refused == ["fulfilled-already"]
-    # Not even if it comes late: the order stands as it was shipped.
+    # Not even if it comes late: the order remains as it was shipped.
     assert shop.amend("a3", "o1", 2000, at=NOON).refused == ["fulfilled-already"]
 
 
@@ -188,7 +188,7 @@ def test_what_lapsed_meanwhile_is_not_taken_from_other_points() -> None:
     shop = Shop(more=FLIP)
     shop.buy("o1", (0, 1, "MILK"), at=NOON)
     shop.buy("o2", 15_000, at=NOON)
-    shop.until("2017-05-01T00:00:00+00:00")  # the 100 of milk lapsed
+    shop.until("2017-05-01T00:00:00+00:00")  # the 100 of milk expired
     assert shop.balance() == (150, 0, 0, 0)
     shop.amend("a1", "o1", (0, 1, "TEA"), at="2017-05-02T12:00:00-04:00")
     assert shop.balance() == (150, 0, 0, 0), "100 of tea instead of 100 that had lapsed"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 
@@ -83,7 +84,8 @@ def test_an_amendment_keeps_its_own_part_and_takes_more_if_there_is_more() -> No
 
 def test_a_rule_that_gets_nothing_says_why() -> None:
     shop = Shop(more="  - {rule: gift, give: 40 points per order, budget: 40 points in all}")
-    shop.rehearsal.verdicts = shop.rehearsal._handlers["earn"].verdicts = {}
+    handler: Any = shop.rehearsal._handlers["earn"]
+    shop.rehearsal.verdicts = handler.verdicts = {}
     buys(shop, "o1", "ann")
     buys(shop, "o2", "bob")
     last = list(shop.rehearsal.verdicts.values())[-1]

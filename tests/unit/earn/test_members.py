@@ -1,4 +1,4 @@
-"""Rules that ask about members, and points that live as long as a membership year; worked out by hand."""
+"""Rules about members, and points that live as long as a membership year; worked out by hand."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from services.earn.rating.engine import rate
 from shared.contracts.members import MEMBER_UPDATED
 from shared.errors import PoisonEvent
 from shared.program.compiled.calendar import expiry_instant
-from shared.program.compiled.occasions import Known, Member
+from shared.program.compiled.rating_context import Member, MemberContext
 from shared.program.language.grammar import Expiry
 from shared.program.language.phrases_of_time import Around
 from tests.support.build import as_bytes, event, program
@@ -24,7 +24,7 @@ ANN = Member(date(2015, 3, 1), (2, 29), frozenset({"student", "staff"}), {"store
 def pays(when: str, day: str = "2017-03-01", member: Member = ANN) -> int:
     made = program(f"give: 5 points per order, when: {{{when}}}")
     bought = event(occurred_at=f"{day}T12:00:00-05:00")
-    return sum(award.points for award in rate(made, bought, Known(member=member)).awards)
+    return sum(award.points for award in rate(made, bought, MemberContext(member=member)).awards)
 
 
 @pytest.mark.parametrize(
@@ -80,7 +80,7 @@ def test_why_says_what_was_found() -> None:
     wanted = ("segment: senior", "attribute: {store: south}", "birthday: on the day", "anniversary: on the day")
     made = program(*(f"give: 5 points per order, when: {{{when}}}" for when in wanted))
     found: list[Verdict] = []
-    rate(made, event(occurred_at="2017-04-01T12:00:00-05:00"), Known(member=ANN), found)
+    rate(made, event(occurred_at="2017-04-01T12:00:00-05:00"), MemberContext(member=ANN), found)
     assert [one.detail for one in found] == [
         "segment: wanted senior, found staff, student",
         "attribute: wanted store south, found store north",
@@ -121,7 +121,7 @@ def test_without_a_day_of_joining_it_is_the_calendars_year() -> None:
     assert shop.balance() == (0, 0, 0, 0)
 
 
-# ---- what is told
+# ---- what is known about members
 
 
 def test_the_latest_story_counts_whenever_it_comes() -> None:

@@ -74,7 +74,7 @@ def test_a_return_of_what_was_not_bought_changes_nothing(lines: list[tuple[int, 
     before = shop.entries()
     assert shop.back("r1", "o1", *lines, at=LATER).refused == [reason]
     assert shop.entries() == before
-    # A mended one under the same id is accepted: nothing was.
+    # A fixed one under the same id is accepted: nothing was.
     assert shop.back("r1", "o1", (0, 1, 500), at=LATER).reversed == [("o1", 5, 5, 0)]
     # What came back counts: one item is left.
     assert shop.back("r2", "o1", (0, 2, 500), at=LATER).refused == ["more-returned-than-bought"]

@@ -8,8 +8,8 @@ import pytest
 
 from services.earn.rating.awards import Verdict
 from services.earn.rating.engine import rate
-from shared.program.compiled.occasions import Known
 from shared.program.compiled.program import Program
+from shared.program.compiled.rating_context import MemberContext
 from tests.support.build import event, line, program
 
 BASE = "give: 1 point per whole USD"
@@ -27,13 +27,13 @@ def paid(made: Program, *lines: dict[str, Any], tier: int = 0, **fields: Any) ->
         award.rule.name.removeprefix("rule-") + ("" if award.wallet == award.rule.wallet else f" {award.wallet}"): (
             award.points
         )
-        for award in rate(made, event(*lines, **fields), Known(tier)).awards
+        for award in rate(made, event(*lines, **fields), MemberContext(tier)).awards
     }
 
 
 def verdicts(made: Program, *lines: dict[str, Any], tier: int = 0, **fields: Any) -> list[tuple[str, int, str]]:
     found: list[Verdict] = []
-    rate(made, event(*lines, **fields), Known(tier), found)
+    rate(made, event(*lines, **fields), MemberContext(tier), found)
     return [(one.outcome, one.points, one.detail) for one in sorted(found, key=lambda one: one.rule)]
 
 
@@ -201,7 +201,7 @@ def test_what_a_gift_card_paid_can_be_left_out() -> None:
     assert paid(program(BASE), *lines, tenders=tenders) == {"0": 15}
     assert paid(made, *lines, tenders=tenders) == {"0": 9}  # 6.00 of 15.00 off: 6.00 and 3.00 are left
     assert rate(made, event(*lines, tenders=tenders)).qualifying == [600, 300]
-    # Of 1.50 tax, which does not count, the card paid its part: 6.00 of 16.50 are 3.64, 1.82 and 0.54.
+    # The card also paid its part of 1.50 tax, which does not count: 6.00 of 16.50 are 3.64, 1.82 and 0.54.
     assert rate(made, event(*lines, tax=150, tenders=tenders)).qualifying == [636, 318]
     assert paid(made, *lines, tenders=[{"method": "gift-card", "amount": 9999}]) == {}
 

@@ -17,9 +17,10 @@ from services.earn.returns import Returned, take_back
 from shared.contracts.purchases import PURCHASE_RETURNED
 from shared.instants import microseconds
 from shared.ledger.book import Book
-from shared.ledger.model import Account, Posting
-from shared.program.compiled.occasions import Known
+from shared.ledger.model import Account
+from shared.ledger.posting import Posting
 from shared.program.compiled.program import Program
+from shared.program.compiled.rating_context import MemberContext
 from shared.program.compiled.tallies import Per, period_of
 from tests.support.build import as_bytes, event, line, program
 from tests.support.examples import examples
@@ -36,13 +37,15 @@ class Member:
 
     def buys(self, occurred_at: str, *lines: dict[str, Any]) -> int:
         purchase = event(*(lines or (TEN,)), occurred_at=occurred_at)
-        rating = rate(self.program, purchase, Known(count=lambda key: self.counted[key]))
+        rating = rate(self.program, purchase, MemberContext(count=lambda key: self.counted[key]))
         self.counted.update(rating.counted)
         return sum(award.points for award in rating.awards)
 
     def why(self, occurred_at: str) -> str:
         found: list[Verdict] = []
-        rate(self.program, event(TEN, occurred_at=occurred_at), Known(count=lambda key: self.counted[key]), found)
+        rate(
+            self.program, event(TEN, occurred_at=occurred_at), MemberContext(count=lambda key: self.counted[key]), found
+        )
         return found[0].detail
 
 

@@ -1,4 +1,4 @@
-"""What time alone makes happen, worked out by hand: pending points, expiries, reminders, in the program's own zone."""
+"""Timed effects, worked out by hand: pending points, expiries, reminders, in the program's own zone."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ def test_points_wait_until_the_order_is_fulfilled() -> None:
     shop.fulfil("o2", at="2017-03-30T09:00:00-05:00")
     assert shop.balance() == (15, 10, 0, 0)
     shop.fulfil("o2", at="2017-03-30T09:00:00-05:00")
-    # Past 1 April pending points do not lapse; fulfilled then, they lapse at once.
+    # Past 1 April pending points do not expire; fulfilled then, they expire at once.
     shop.until("2017-05-01T09:00:00-05:00")
     assert shop.balance() == (0, 10, 0, 0)
     shop.fulfil("o1", at="2017-05-02T09:00:00-05:00")
@@ -203,7 +203,7 @@ def test_a_late_event_is_posted_at_the_latest_instant_seen() -> None:
 def test_points_that_have_lapsed_when_their_order_comes_cannot_be_spent() -> None:
     shop = Shop("expiry: 0 days", "rewards:\n  - {reward: mug, name: Mug, cost: 10 points, worth: 1 USD}")
     shop.buy("o1", 500, at="2017-03-02T02:00:00-05:00")  # 5 points; the account is at 2 March, 02:00
-    shop.buy("o2", 1000, at="2017-03-01T23:00:00-05:00")  # 10 points that lapsed at midnight
+    shop.buy("o2", 1000, at="2017-03-01T23:00:00-05:00")  # 10 points that expired at midnight
     # A redemption of 23:30 that comes late, too, is judged by what is left at 02:00: 5 points.
     said = shop.ask("r1", "mug", at="2017-03-01T23:30:00-05:00")
     assert said.answers == [("rejected", "not-enough-points", "r1", 5)]

@@ -1,4 +1,4 @@
-"""Points that lapse because the member does nothing for too long; worked out by hand."""
+"""Points that expire because the member is inactive for too long; worked out by hand."""
 
 from __future__ import annotations
 
@@ -116,7 +116,7 @@ def test_it_does_not_matter_when_a_sweep_ran() -> None:
         found.append((shop.entries(), shop.rehearsal.entries))
     assert len(found) == 8
     assert all(one == found[0] for one in found)
-    # The hold of the mug times out and gives back 60, which have lapsed in the meantime: with all the others.
+    # The hold of the mug times out and gives back 60, which have expired in the meantime, with all the others.
     assert found[0][0][-1] == ("earn", 7)
 
 

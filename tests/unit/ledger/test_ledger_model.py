@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 from shared.errors import InvariantBroken
 from shared.instants import BEGINNING, NEVER
 from shared.ledger.book import Book
-from shared.ledger.model import Account, Cause, Entry, Posting, Terms
+from shared.ledger.model import Account, Cause, Entry, Terms
 from shared.ledger.operations import EFFECTS, Operation, effects_as_values
+from shared.ledger.posting import Posting
 from tests.support.build import program
 from tests.support.examples import examples
 
@@ -126,7 +127,7 @@ def test_the_history_of_an_account_never_goes_back(earns: list[Earn]) -> None:
     for earn in earns:
         account = accounts[earn.account]
         before = len(posting.entries)
-        posted_at = book.bring_to(account, earn.occurred_at)
+        posted_at = book.advance_to(account, earn.occurred_at)
         book.earn(account, earn.points, terms=Terms(BEGINNING, earn.expires_at), cause=CAUSE, event_at=earn.occurred_at)
         latest[earn.account] = max(latest.get(earn.account, earn.occurred_at), earn.occurred_at)
         assert posted_at == account.as_of == latest[earn.account]
@@ -140,7 +141,7 @@ def test_a_late_event_is_posted_at_the_latest_instant_already_seen() -> None:
     account, posting = Account(1, "m", "points"), Posting()
     book = Book({("m", "points"): account}, posting, PROGRAM)
     for occurred_at, posted_at in [(100, 100), (50, 100), (101, 101)]:
-        assert book.bring_to(account, occurred_at) == posted_at
+        assert book.advance_to(account, occurred_at) == posted_at
         book.earn(account, 1, terms=FOREVER, cause=CAUSE, event_at=occurred_at)
         assert (posting.entries[-1].occurred_at, posting.entries[-1].event_at) == (posted_at, occurred_at)
     assert account.as_of == 101

@@ -1,4 +1,4 @@
-"""Who is told what, once; and that nothing personal is left behind."""
+"""Who is notified of what, once; and that no personal data is left behind."""
 
 from __future__ import annotations
 
@@ -165,7 +165,7 @@ def test_the_latest_profile_counts() -> None:
 
 
 def test_withdrawn_at_the_same_instant() -> None:
-    """A CRM that knows whole seconds only: what it says last counts."""
+    """A CRM with a resolution of seconds: the last event counts."""
     known = with_profile(with_profile(state()), consent=[])
     assert outcome(decide(known, event(rewards.REDEEMED))) == [("redemption-done", "no-consent")]
 

@@ -1,4 +1,4 @@
-"""When a member may be told: quiet hours and send windows, in the right time zone."""
+"""When a member may be notified: quiet hours and send windows, in the right time zone."""
 
 from __future__ import annotations
 
@@ -100,7 +100,7 @@ hours = st.none() | st.tuples(minutes, minutes).filter(lambda pair: pair[0] != p
 def test_the_first_minute_that_the_wall_clock_allows(
     zone: str, day: str, minute: int, quiet: Hours | None, window: Hours | None
 ) -> None:
-    """As slow and plain as it can be: look at every minute."""
+    """Compare with the slowest and simplest way: check every minute."""
     here = ZoneInfo(zone)
     start = microseconds(datetime.fromisoformat(f"{day}T00:00:00Z")) + minute * 60_000_000
 

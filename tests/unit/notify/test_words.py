@@ -1,4 +1,4 @@
-"""What members are told in words: templates, languages, and mistakes in them."""
+"""The texts of notifications: templates, languages, and mistakes in them."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def test_what_templates_may_not_do(text: str) -> None:
 
 
 def test_the_sandbox_itself_refuses_attributes() -> None:
-    """Should the list of what is allowed ever let one through."""
+    """In case the list of allowed nodes ever lets one through."""
     made = compile_template("x").environment.from_string("{{ name.__class__ }}")
     with pytest.raises(Exception, match="unsafe"):
         made.render(name="x")

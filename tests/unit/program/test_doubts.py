@@ -1,4 +1,4 @@
-"""What a file may say, but hardly means: warnings with the line, never a refusal."""
+"""What a file may say but probably does not mean: warnings with the line, never a refusal."""
 
 from __future__ import annotations
 

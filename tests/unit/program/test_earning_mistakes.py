@@ -16,7 +16,7 @@ LADDER = (
     "tiers: [{tier: a, name: A, from: 0}, {tier: b, name: B, from: 5 USD}]}"
 )
 
-#: The second rule (the first one gives a point a dollar), sections beside it, the field, what is said.
+#: The second rule (the first one gives a point per dollar), other sections, the field, the message.
 MISTAKES: list[tuple[str, dict[str, str], str, str]] = [
     ("says: nothing", {}, "earning[1].give", "required; allowed: \"1 point per whole USD\""),
     (f"{GIVE}, multiply: 2", {}, "earning[1].multiply", "found give: and multiply:; allowed: one of them"),
@@ -98,7 +98,7 @@ MISTAKES: list[tuple[str, dict[str, str], str, str]] = [
      'found the unit "stars"'),
 ]  # fmt: skip
 
-#: The conversions of a program with two wallets, the field, what is said.
+#: The conversions of a program with two wallets, the field, the message.
 MISTAKES_IN_CONVERSIONS = [
     ("{rule: c, convert: 10 stars, into: 5 miles}", "conversions[0].convert", "the unit of one wallet"),
     ("{rule: c, convert: lots, into: 5 miles}", "conversions[0].convert", '"500 points"'),

@@ -1,4 +1,4 @@
-"""Files in other encodings, with unseen characters, or meant to hurt: refused at once, where they are wrong."""
+"""Files in other encodings, with invisible characters, or meant to do harm: refused at once, with the place."""
 
 from __future__ import annotations
 
@@ -93,7 +93,7 @@ def test_an_escape_that_is_none_is_refused_on_its_line(text: str) -> None:
     assert re.match(r"shop\.yaml:(2|7|8|9):\d+: ", problems_of(program_text(GIVE, name=text))[0])
 
 
-# ---- files that are meant to hurt: refused at once, in little memory
+# ---- files that are meant to do harm: refused at once, in little memory
 
 OPENINGS = ["[", "{", "[{", "{a: ", "[a, ", "- ", "- - ", "? ", "? - ", "[? ", "!!seq [", "&a [", "- &a ", "{? ["]
 

@@ -1,4 +1,4 @@
-"""Mistakes in a program file: what the answer to each of them says."""
+"""Mistakes in a program file, and the message for each of them."""
 
 from __future__ import annotations
 

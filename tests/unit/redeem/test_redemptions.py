@@ -204,7 +204,7 @@ def test_held_points_can_be_spent_after_their_expiry() -> None:
     shop.buy("o1", 10_000, at=_at("12:00"))
     shop.ask("r1", "tea", at=_at("23:00"))
     assert shop.confirm("r1", at="2017-03-02T00:30:00-05:00").answers == [("redeemed", None, "r1", 0, 0, 0, 0)]
-    # Given back the next day they lapse at once.
+    # Given back the next day they expire at once.
     assert shop.cancel("r1", at="2017-03-02T12:00:00-05:00").answers[0][:2] == ("refunded", "cancelled")
     assert shop.entries()[-2:] == [("refund", 40), ("expire", 40)]
     assert shop.balance() == (0, 0, 0, 0)
@@ -249,7 +249,7 @@ def test_points_that_come_back_repay_what_is_owed() -> None:
     assert shop.entries()[-2:] == [("refund", 100), ("repay", 100)]
 
 
-# ---- again, and otherwise
+# ---- sent again, and with other content
 
 
 def _answers(decisions: Decisions) -> list[tuple[bytes, list[tuple[str, bytes]]]]:

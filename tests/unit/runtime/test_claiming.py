@@ -1,9 +1,9 @@
-"""Where a worker goes on in a partition that it was given."""
+"""Where a worker continues in a partition that was assigned to it."""
 
 from __future__ import annotations
 
-from shared.runtime.journal import Claim
 from shared.runtime.leases import decide_claim
+from shared.runtime.watermark import Claim
 
 
 def test_where_a_worker_goes_on() -> None:

@@ -1,11 +1,15 @@
-"""What a compressed record batch may unpack to is bounded before it is unpacked, whatever the codec."""
+"""The decompressed size of a record batch is limited beforehand, whatever the codec."""
 
 from __future__ import annotations
 
+import errno
 import gzip
 import random
+import re
+import struct
 import tracemalloc
 from collections.abc import Iterator
+from pathlib import Path
 
 import cramjam
 import pytest
@@ -16,15 +20,17 @@ from aiokafka.consumer import fetcher
 from aiokafka.record import memory_records
 from aiokafka.record.default_records import DefaultRecordBatchBuilder
 from aiokafka.record.legacy_records import LegacyRecordBatchBuilder
-from aiokafka.record.util import calc_crc32c
+from aiokafka.record.util import calc_crc32c, encode_varint
 
 from shared.runtime import decompression
 from shared.runtime.decode import decode
 from shared.runtime.decompression import TooLarge, bound_decompression
 from shared.runtime.headers import tolerate
-from shared.runtime.records import Record
+from shared.runtime.records import Record, UnreadBatch
+from shared.settings import Settings
 
 MEGABYTE = 1_000_000
+ROOT = Path(__file__).parents[3]
 CODECS = {"gzip": 1, "snappy": 2, "lz4": 3, "zstd": 4}
 NONE = 0
 ENCODERS = {"gzip": gzip_encode, "snappy": snappy_encode, "lz4": lz4_encode, "zstd": zstd_encode}
@@ -50,13 +56,13 @@ def batch(codec: int, values: list[bytes], first: int = 100, header: bytes = b"n
 
 
 def sealed(raw: bytearray) -> bytes:
-    """Give a damaged batch a checksum that fits, as a hostile producer would."""
+    """Give a damaged batch a matching checksum, as a hostile producer would."""
     raw[17:21] = calc_crc32c(bytes(raw[21:])).to_bytes(4)
     return bytes(raw)
 
 
 def consumed(raw: bytes, position: int = 100) -> tuple[list[Record], int]:
-    """What aiokafka's consumer makes of fetched bytes, and where it goes on."""
+    """Return what aiokafka's consumer reads from fetched bytes, and where it continues."""
     records = fetcher.PartitionRecords(
         TopicPartition("t", 0), fetcher.MemoryRecords(raw), [], position, None, None, True, 1
     )
@@ -186,3 +192,81 @@ def test_the_tolerant_parser_is_bounded_too(monkeypatch: pytest.MonkeyPatch) -> 
     assert record.headers == (("\\xffame", b"content"),)
     got, _goes_on = consumed(bytes(batch(CODECS["zstd"], [b"x" * 600_000, b"y" * 600_000])))
     assert [one.reason for one in decode(got, {}, MEGABYTE).refused] == ["batch-too-large"]
+
+
+# ---- many small things
+
+
+def with_headers(count: int) -> bytes:
+    """Pack one record with that many empty headers: two bytes each, and a thousand times as much in memory."""
+
+    def number(value: int) -> bytes:
+        written: list[int] = []
+        encode_varint(value, written.append)
+        return bytes(written)
+
+    fields = b"\0" + number(0) + number(0) + number(-1) + number(2) + b"{}" + number(count) + b"\0\1" * count
+    payload = zstandard.ZstdCompressor(level=19).compress(number(len(fields)) + fields)
+    after = struct.pack(">hiqqqhii", CODECS["zstd"], 0, 5_000, 5_000, -1, -1, -1, 1) + payload
+    body = struct.pack(">ibI", 0, 2, calc_crc32c(after)) + after
+    return struct.pack(">qi", 100, len(body)) + body
+
+
+def test_a_batch_of_millions_of_headers_is_one_dead_letter() -> None:
+    bound_decompression(32 * MEGABYTE)
+    bomb = with_headers(4_000_000)
+    assert len(bomb) < 3_000
+    tracemalloc.start()
+    ((record,), goes_on) = consumed(bomb)
+    _now, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert isinstance(record.value, UnreadBatch)
+    assert record.value.reason == "batch-too-large"
+    assert "records and headers" in record.value.detail
+    assert goes_on == 101
+    # What was unpacked, and not eighty bytes for each header.
+    assert peak < 40 * MEGABYTE
+
+
+def test_a_large_batch_of_ordinary_records_is_read() -> None:
+    bound_decompression(32 * MEGABYTE)
+    got, _goes_on = consumed(bytes(batch(CODECS["zstd"], [b"x" * 1_000] * 5_000)))
+    assert len(got) == 5_000
+
+
+def test_many_tiny_snappy_blocks_take_no_more_memory_than_they_unpack_to() -> None:
+    block = cramjam.snappy.compress_raw(b"x")
+    blocks = (len(bytes(block)).to_bytes(4) + bytes(block)) * 400_000
+    header = b"\x82SNAPPY\x00" + (1).to_bytes(4) + (1).to_bytes(4)
+    tracemalloc.start()
+    assert len(decompression._unsnappy(header + blocks, MEGABYTE)) == 400_000
+    _now, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 10 * MEGABYTE
+
+
+@pytest.mark.parametrize("problem", [MemoryError(), OSError(errno.ENOMEM, "Cannot allocate memory")])
+def test_a_lack_of_memory_ends_the_worker_and_loses_nothing(
+    problem: Exception, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A batch that could not be unpacked for lack of memory may be fine; a dead letter would keep nothing of it."""
+
+    def fails(*_arguments: object) -> bytes:
+        raise problem
+
+    monkeypatch.setattr(decompression, "_unlz4", fails)
+    bound_decompression(MEGABYTE)
+    with pytest.raises(MemoryError):
+        consumed(bytes(batch(CODECS["lz4"], [b"a purchase"])))
+
+
+def test_all_partitions_of_a_worker_fit_into_its_container() -> None:
+    """earn reads three topics; a batch that is unpacked is there twice, as a whole and as its records."""
+    settings = Settings()
+    partitions = 3 * settings.topic_partitions
+    worst = 150 * MEGABYTE + 2 * partitions * settings.unpacked_bytes
+    # Of what the workers share; PostgreSQL and the broker have their own.
+    (limit,) = re.findall(
+        r"^x-loyalty:.*?mem_limit: (\d+)g\n\n", (ROOT / "docker-compose.yml").read_text(), re.DOTALL | re.MULTILINE
+    )
+    assert worst < int(limit) * 2**30

@@ -1,4 +1,4 @@
-"""What a changed program would have paid, beside what was paid: tiers, days and sweeps; worked out by hand."""
+"""What a changed program would have paid, compared with what was paid: tiers, days, sweeps; worked out by hand."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from shared.instants import microseconds
 from shared.program.compiled.program import compile_program
 from shared.program.language.loader import load
 from shared.runtime.handler import Mark
-from shared.simulation.comparison import let_lapse, paid_in, rehearsal_of, tier_at
+from shared.simulation.comparison import paid_in, rehearsal_of, tier_at
 from tests.support.build import program_text
 from tests.support.histories import Told
 
@@ -77,12 +77,12 @@ def test_what_came_late_finds_the_account_as_a_sweep_left_it() -> None:
     for swept in (False, True):
         rehearsal = rehearsal_of(file, [compile_program(file, 1)], 1_000_000)
         rehearsal.batch([buys("o1", datetime(2017, 3, 21, 12, tzinfo=UTC), 1000).record(0)], Mark(1, NOW, NOW))
-        if swept:  # the 10 points lapse at 4 o'clock; who is not here is left out
+        if swept:  # the 10 points expire at 4 o'clock; who is not here is left out
             horizon = microseconds(datetime(2017, 4, 1, 5, tzinfo=UTC))
             facts = msgpack.packb(
                 {"swept": [["ann", "points"], ["bob", "points"], ["ann", "gone"]], "horizon": horizon}
             )
-            let_lapse(rehearsal, Mark(2, NOW, horizon), facts)
+            rehearsal.sweep("redeem", horizon, Mark(2, NOW, horizon), facts)
         for number, hour in enumerate([22, 23], start=3):
             late = buys(f"o{number}", datetime(2017, 3, 31, hour, tzinfo=UTC), 10_000)
             rehearsal.batch([late.record(number)], Mark(number, NOW, NOW))

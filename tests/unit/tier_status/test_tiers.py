@@ -1,4 +1,4 @@
-"""Tiers: every window and keep rule by hand, and what must hold whatever the entries and whoever sweeps."""
+"""Tiers: every window and keep rule by hand, and what must hold whatever the entries and sweeps."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from services.tiers.handler import TiersHandler
 from services.tiers.hints import Moved
 from services.tiers.state import State
-from services.tiers.tier_events import Announced, Standing, treat
+from services.tiers.tier_events import Announced, TierStatus, evaluate
 from shared.contracts.tiers import TIER_CHANGED
 from shared.errors import InvariantBroken
 from shared.instants import NEVER, iso, microseconds
@@ -27,7 +27,7 @@ from shared.program.compiled.program import Program
 from shared.runtime.handler import Due, Mark
 from shared.runtime.records import Origin, Received, Record
 from shared.tier_status import fold as standings
-from shared.tier_status.fold import Change, Step, advance, dump, fold, load, next_due, tier_at
+from shared.tier_status.fold import Change, TierInput, advance, dump, fold, load, next_due, tier_at
 from shared.tier_status.read import Loaded, tier_number_at, tier_slug_at
 from tests.support.build import program
 from tests.support.examples import examples
@@ -53,10 +53,10 @@ def at(text: str) -> int:
     return microseconds(datetime.fromisoformat(text).replace(tzinfo=ZONE))
 
 
-def entries(*amounts: tuple[str, int] | tuple[str, int, str]) -> list[Step]:
+def entries(*amounts: tuple[str, int] | tuple[str, int, str]) -> list[TierInput]:
     """One entry of so many dollars each: (posted, dollars), or (posted, dollars, when it happened)."""
     return [
-        Step(number, at(posted), at(rest[0] if rest else posted), 1, dollars * 100, Operation.EARN)
+        TierInput(number, at(posted), at(rest[0] if rest else posted), 1, dollars * 100, Operation.EARN)
         for number, (posted, dollars, *rest) in enumerate(amounts, 1)
     ]
 
@@ -244,21 +244,21 @@ DAY = 86_400_000_000
 
 
 @st.composite
-def histories(draw: st.DrawFn) -> list[Step]:
+def histories(draw: st.DrawFn) -> list[TierInput]:
     """Three years of entries, some of them late, some returns, some on the seconds around midnight."""
     instant, steps = at("2016-02-28T23:59:58"), []
     for version in range(1, draw(st.integers(1, 14)) + 1):
         instant += draw(st.one_of(st.integers(0, 120).map(lambda days: days * DAY), st.integers(0, 3_000_000)))
         late = draw(st.one_of(st.just(0), st.integers(0, 400 * DAY)))
         dollars = draw(st.sampled_from([0, 40, 99, 100, 400, 500, -60, -400]))
-        steps.append(Step(version, instant, instant - late, 1, dollars * 100, Operation.EARN))
+        steps.append(TierInput(version, instant, instant - late, 1, dollars * 100, Operation.EARN))
     return steps
 
 
 @examples(30)
 @given(LADDERS, histories(), st.data())
 def test_neither_cuts_nor_sweeps_change_what_comes_of_the_entries(
-    ladder_at: Ladders, steps: list[Step], data: st.DataObject
+    ladder_at: Ladders, steps: list[TierInput], data: st.DataObject
 ) -> None:
     whole, changes = fold(standings.State(), steps, ladder_at)
     state, rest = standings.State(), steps
@@ -290,7 +290,7 @@ def test_neither_cuts_nor_sweeps_change_what_comes_of_the_entries(
 
 @examples(30)
 @given(histories(), st.lists(st.integers(0, 500), min_size=1, max_size=8))
-def test_a_rolling_tier_is_what_the_last_12_months_reach_on_any_day(steps: list[Step], days: list[int]) -> None:
+def test_a_rolling_tier_is_what_the_last_12_months_reach_on_any_day(steps: list[TierInput], days: list[int]) -> None:
     ladder_at = ladders("rolling 12 months", METRIC)
     state, _ = fold(standings.State(), steps, ladder_at)
     for instant in [state.as_of + day * DAY for day in sorted(days)]:
@@ -304,15 +304,15 @@ def test_a_rolling_tier_is_what_the_last_12_months_reach_on_any_day(steps: list[
 @examples(30)
 @given(LADDERS, histories(), st.data())
 def test_what_is_told_is_a_chain_without_gaps_that_ends_at_the_truth(
-    ladder_at: Ladders, steps: list[Step], data: st.DataObject
+    ladder_at: Ladders, steps: list[TierInput], data: st.DataObject
 ) -> None:
-    standing, told = Standing(1, "m1", "points"), "blue"
+    standing, told = TierStatus(1, "m1", "points"), "blue"
     ids = set()
     for step in steps:
-        standing.steps.append(step)
+        standing.inputs.append(step)
         horizon = step.occurred_at + data.draw(st.integers(-1, 500)) * DAY
         standing.announced = Announced.load(standing.announced.dump())
-        treated = treat(standing, ladder_at, horizon)
+        treated = evaluate(standing, ladder_at, horizon)
         for number, change in treated.news:
             assert change.old_tier == told
             told = change.tier
@@ -321,22 +321,22 @@ def test_what_is_told_is_a_chain_without_gaps_that_ends_at_the_truth(
             ids.add(key)
         assert treated.shown.tier == told
         assert dump(standing.state) == dump(fold(standings.State(), steps[: step.version], ladder_at)[0])
-    again = treat(standing, ladder_at)
+    again = evaluate(standing, ladder_at)
     assert again.news == []
-    loaded = Loaded(steps=list(steps))
+    loaded = Loaded(inputs=list(steps))
     for instant in itertools.accumulate([steps[0].occurred_at - DAY, *[90 * DAY] * 20]):
         assert tier_slug_at(loaded, ladder_at, instant) == (
             tier_at(_advanced(steps, ladder_at, instant), instant) or "blue"
         )
 
 
-def _advanced(steps: list[Step], ladder_at: Ladders, instant: int) -> standings.State:
+def _advanced(steps: list[TierInput], ladder_at: Ladders, instant: int) -> standings.State:
     state, _ = fold(standings.State(), steps, ladder_at)
     advance(state, instant, ladder_at)
     return state
 
 
-def hint(step: Step, member: str = "m1", wallet: str = "points") -> Received:
+def hint(step: TierInput, member: str = "m1", wallet: str = "points") -> Received:
     event = Moved(
         member_id=member, account=7, wallet=wallet, version=step.version,
         occurred_at=iso(step.occurred_at),  # type: ignore[arg-type]
@@ -348,7 +348,7 @@ def hint(step: Step, member: str = "m1", wallet: str = "points") -> Received:
 def test_the_handler_announces_in_memory_and_its_facts_repeat_it() -> None:
     handler, programs = TiersHandler("/loyalty/test/tiers"), [ladder_program(warn_days=30)]
     steps = entries(("2017-05-01", 100), ("2017-06-01", 400), ("2018-01-05", 1))
-    state = State.under(programs, [Standing(7, "m1", "points", steps=list(steps))])
+    state = State.under(programs, [TierStatus(7, "m1", "points", inputs=list(steps))])
     mark = Mark(1, at("2019-06-01"), at("2019-06-01"))
     hints = [hint(steps[0]), hint(steps[2]), hint(steps[2], wallet="stars"), hint(steps[2], member="m2")]
     first = handler.decide(state, hints, mark)
@@ -365,19 +365,22 @@ def test_the_handler_announces_in_memory_and_its_facts_repeat_it() -> None:
         b"tier-upgraded-7-1", b"tier-upgraded-7-2", b"tier-expiring-7-%d" % at("2019-01-01"), b"tier-downgraded-7-3",
     ]  # fmt: skip
     handler.count(first)
-    fresh = State.under(programs, [Standing(7, "m1", "points", steps=list(steps))])
-    again = [*handler.replay(fresh, first.facts, mark).messages, *handler.replay(fresh, second.facts, mark).messages]
+    fresh = State.under(programs, [TierStatus(7, "m1", "points", inputs=list(steps))])
+    again = [
+        *handler.replay(fresh, hints, first.facts, mark).messages,
+        *handler.replay_sweep(fresh, Due(at("2019-02-01"), mark.recorded_at, 0, 1, 10), second.facts, mark).messages,
+    ]
     assert again == [*first.messages, *second.messages]
     assert fresh.standings == state.standings
 
 
 def test_a_late_entry_before_what_a_sweep_told_sets_it_right() -> None:
     ladder_at = ladders()
-    standing = Standing(1, "m1", "points", steps=entries(("2017-05-01", 100), ("2018-12-31T22:00:00", 100)))
-    late = standing.steps.pop()
-    assert [change.tier for _, change in treat(standing, ladder_at, at("2019-01-02")).news] == ["silver", "blue"]
-    standing.steps.append(late)
-    ((number, change),) = treat(standing, ladder_at).news
+    standing = TierStatus(1, "m1", "points", inputs=entries(("2017-05-01", 100), ("2018-12-31T22:00:00", 100)))
+    late = standing.inputs.pop()
+    assert [change.tier for _, change in evaluate(standing, ladder_at, at("2019-01-02")).news] == ["silver", "blue"]
+    standing.inputs.append(late)
+    ((number, change),) = evaluate(standing, ladder_at).news
     assert (number, change.change, change.old_tier, change.tier) == (3, "upgraded", "blue", "silver")
     ladder = ladder_at(0) or ladder_at(at("2019-01-02"))
     assert ladder is not None

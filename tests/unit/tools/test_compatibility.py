@@ -1,4 +1,4 @@
-"""Which changes of a schema break those who hold the old one, and which do not."""
+"""Which changes of a schema break those who use the old one, and which do not."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Documents that are generated are up to date, and those that are written name what exists."""
+"""Generated documents are up to date, and what written documents name exists."""
 
 from __future__ import annotations
 
@@ -15,8 +15,7 @@ from typer.testing import CliRunner
 
 import tools.documents
 from cli.main import app
-from devstack.progress import SERVICES
-from shared.contracts.catalogue import EVENTS, Event
+from shared.contracts.catalogue import EVENTS, SERVICES, Event
 from shared.program.compiled.program import compile_program
 from shared.program.language.grammar import Give
 from shared.program.language.loader import load
@@ -137,8 +136,18 @@ def test_links_of_the_documents_lead_somewhere() -> None:
                 assert (document.parent / link).exists(), f"{document.name}: {link}"
 
 
+def test_paths_in_the_documents_exist() -> None:
+    tops = {path.name for path in ROOT.iterdir()}
+    example = (ROOT / "tests/data/adding_an_event/member_segmented.patch").read_text()
+    made_there = set(re.findall(r"^\+\+\+ b/(.*)$", example, re.MULTILINE))
+    for document in [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").rglob("*.md")]:
+        for name in re.findall(r"`([\w./-]+)`", document.read_text()):
+            if "/" in name and name.split("/")[0] in tops:
+                assert (ROOT / name).exists() or name in made_there, f"{document.name}: {name}"
+
+
 def test_nothing_in_the_write_path_copies() -> None:
-    """In COPY a backend does not hear transaction_timeout: a frozen worker would hold its locks for ever."""
+    """transaction_timeout does not end a backend in COPY: a frozen worker would hold its locks for ever."""
     sources = [path for folder in ("shared", "services") for path in (ROOT / folder).rglob("*.py")]
     assert sources
     assert [path for path in sources if "copy_to_table" in path.read_text() or "copy_records" in path.read_text()] == []

@@ -1,0 +1,40 @@
+"""The lots of an account, and the order in which they are burned. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from shared.errors import InvariantBroken
+from shared.ledger.model import Account, Lot
+
+
+def burn_order(lot: Lot) -> tuple[int, int, int]:
+    """Soonest to expire first, then oldest; the id only makes the order total."""
+    return (lot.terms.expires_at, lot.terms.available_at, lot.lot)
+
+
+def all_lots(account: Account) -> dict[int, Lot]:
+    """Return every lot of an account.
+
+    Raises:
+        InvariantBroken: The batch did not load them.
+    """
+    if not account.complete:
+        raise InvariantBroken(f"the lots of account {account.account} were not loaded")
+    return account.lots
+
+
+def available_lots(account: Account) -> list[Lot]:
+    """Return the lots that can be spent, in burn order."""
+    return sorted((lot for lot in account.lots.values() if not lot.pending), key=burn_order)
+
+
+def pending_lots(account: Account) -> list[Lot]:
+    """Return the lots that cannot be spent yet, in burn order."""
+    return sorted((lot for lot in all_lots(account).values() if lot.pending), key=burn_order)
+
+
+def lots_by_id(account: Account, ids: Iterable[int]) -> list[Lot]:
+    """Return the lots of some ids that have points left, each once."""
+    lots = all_lots(account)
+    return [lots[lot] for lot in dict.fromkeys(ids) if lot in lots]
