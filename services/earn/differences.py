@@ -13,7 +13,7 @@ from shared.ledger.book import Book
 from shared.ledger.model import NO_RULE, Cause, Terms
 from shared.ledger.operations import Operation
 from shared.ledger.reversal import ClawbackRequest, claw_back
-from shared.posting.events import AwardedPoints, points_earned, points_reversed, spend_qualified
+from shared.posting.events import award_of, points_earned, points_reversed, spend_qualified
 from shared.program.compiled.program import Program
 
 #: What an award goes by: its rule and its wallet.
@@ -73,7 +73,7 @@ def post(
             taken = claw_back(
                 book, account, [want for want, _ in wants], policy=policy, event_at=occurred_at, qualifying=0
             )
-            awards = [AwardedPoints(name, want.points, want.lot) for want, name in wants]
+            awards = [award_of(name, want.points, want.lot) for want, name in wants]
             taken_back.append(
                 points_reversed(
                     program, account, order.name, awards, taken, return_id=event.amendment_id, occurred_at=occurred_at
@@ -96,7 +96,7 @@ def _pay(
         )
         for one in more
     )  # fmt: skip
-    awards = [AwardedPoints(program.rules[one.rule].name, one.points, one.terms.lot_id()) for one in more]
+    awards = [award_of(program.rules[one.rule].name, one.points, one.terms.lot_id()) for one in more]
     return points_earned(
         program, account, order.name, awards, more[0].terms, repaid=repaid, occurred_at=event.occurred_at.isoformat(),
         at_once=at_once,

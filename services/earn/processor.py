@@ -38,7 +38,8 @@ def process(batch: Batch, events: Sequence[Received]) -> None:
 
 def _decide(batch: Batch, received: Received) -> None:
     refused = DECISIONS[received.type](batch, received)
-    batch.announce_lapses()
+    if batch.book.timed_effects:
+        batch.announce_lapses()
     if refused is not None:
         batch.refuse(received, *refused)
         return

@@ -12,11 +12,12 @@ from services.earn.rows import OrderRow
 from services.earn.state import Batch
 from services.earn.terms import terms_of
 from shared.contracts import points
+from shared.contracts.points import Award as AwardEvent
 from shared.contracts.points import PointsEarned, SpendQualified
 from shared.contracts.purchases import PurchaseCompleted
 from shared.ledger.model import NO_RULE, Cause, Terms
 from shared.ledger.operations import Operation
-from shared.posting.events import AwardedPoints, points_earned, spend_qualified
+from shared.posting.events import award_of, points_earned, spend_qualified
 from shared.program.compiled.program import Program, in_force
 from shared.program.compiled.rating_context import UNKNOWN_MEMBER, MemberContext
 from shared.program.compiled.tallies import PURCHASES, Count, Key, never_counted, noting
@@ -27,15 +28,16 @@ def decide(batch: Batch, received: Received) -> Refused | None:
     """Rate a purchase that was not seen before and post what it earns; or say why it must not change the ledger."""
     purchase: PurchaseCompleted = received.event
     program = in_force(batch.state.programs, received.occurred_at)
-    verdicts = batch.effects.verdicts_of(received.key)
+    verdicts = None if batch.effects.verdicts is None else batch.effects.verdicts_of(received.key)
     if program is None:
         return _no_program(purchase)
     refused = other_currency(program, purchase.currency)
     if refused is not None:
         return refused
     known, kept = _known(batch, program, received)
-    selected = batch.state.selected.get((received.key, received.content_hash, received.occurred_at))
-    rating = rate(program, purchase, known, verdicts, selected)
+    selected = batch.state.selected
+    rules = selected.get((received.key, received.content_hash, received.occurred_at)) if selected else None
+    rating = rate(program, purchase, known, verdicts, rules)
     refused = too_many_points(rating)
     if refused is not None:
         return refused
@@ -120,7 +122,7 @@ def _earn(
     book.advance_to(account, order.occurred_at)
     repaid = 0
     first: Terms | None = None
-    paid: list[AwardedPoints] = []
+    paid: list[AwardEvent] = []
     for award in awards:
         rule = award.rule
         terms = terms_of(award, rating, order.key)
@@ -132,7 +134,7 @@ def _earn(
         qualifying = 0
         lot = terms.lot_id()
         order.awards.append(Paid(rule.index, lot, award.line_points, "" if wallet == rule.wallet else wallet))
-        paid.append(AwardedPoints(rule.name, award.points, lot))
+        paid.append(award_of(rule.name, award.points, lot))
         batch.effects.issued[wallet, rule.name] += award.points
     assert first is not None, "a wallet that is paid has an award"
     return points_earned(program, account, order.name, paid, first, repaid=repaid, occurred_at=occurred_at)
@@ -141,8 +143,10 @@ def _earn(
 def _keep(batch: Batch, received: Received, order: Order, rating: Rating) -> None:
     """Keep the order, and what it counts."""
     state = batch.state
-    tallies.count(batch, order.member, rating.counted)
-    if PURCHASES not in rating.counted and any(program.book.counts_purchases for program in state.programs):
+    if rating.counted:
+        tallies.count(batch, order.member, rating.counted)
+    programs = state.programs
+    if len(programs) > 1 and PURCHASES not in rating.counted and any(one.book.counts_purchases for one in programs):
         tallies.count(batch, order.member, {PURCHASES: 1})  # another version asks which purchase it is
     state.orders[order.key] = order
     result = pydantic_core.to_json(order.result(rating.reason)).decode()
@@ -156,8 +160,11 @@ def _keep(batch: Batch, received: Received, order: Order, rating: Rating) -> Non
 
 def _decide_what_depends(batch: Batch, program: Program, order: Order) -> None:
     """Look at the member's referral, and apply what came before its order."""
-    bought = batch.state.bought.get(order.member)
+    state = batch.state
+    bought = state.bought.get(order.member)
     if bought is not None:
         bought.append(order)
-    referrals.judge_if_open(batch, order, program)
-    parking.apply_parked(batch, order)
+    if order.member in state.referrals:
+        referrals.judge_if_open(batch, order, program)
+    if order.key in state.parked or order.key in state.waiting:
+        parking.apply_parked(batch, order)

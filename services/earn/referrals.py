@@ -16,7 +16,7 @@ from shared.contracts.points import PointsEarned, PointsReversed
 from shared.instants import BEGINNING, NEVER, iso, microseconds
 from shared.ledger.model import FRIEND_RULE, REFERRER_RULE, Cause, Terms
 from shared.ledger.reversal import ClawbackRequest, claw_back
-from shared.posting.events import AwardedPoints, OrderName, points_earned, points_reversed, referral_changed
+from shared.posting.events import OrderName, award_of, points_earned, points_reversed, referral_changed
 from shared.program.compiled.calendar import start_of_day
 from shared.program.compiled.program import Program
 from shared.program.compiled.program import Referral as ReferralTerms
@@ -113,7 +113,7 @@ def _earn(batch: Batch, referral: Referral, program: Program, member: str, rule:
     terms = _terms(program, wallet, occurred_at, batch.state.members.get(member, UNKNOWN_MEMBER))
     cause = Cause(referral.key, program.version, rule)
     repaid = batch.book.earn(account, number, terms=terms, cause=cause, event_at=occurred_at)
-    awards = [AwardedPoints(RULES[rule], number, terms.lot_id())]
+    awards = [award_of(RULES[rule], number, terms.lot_id())]
     earned = points_earned(
         program, account, _name_of(referral), awards, terms, repaid=repaid, occurred_at=iso(occurred_at)
     )
@@ -173,7 +173,7 @@ def _reverse(
         batch.book, account, [want], policy=program.terms[wallet].on_return, event_at=occurred_at, qualifying=0
     )
     name = order.name._replace(referral_id=referral.referral_id)
-    awards = [AwardedPoints(RULES[rule], number, lot)]
+    awards = [award_of(RULES[rule], number, lot)]
     return points_reversed(program, account, name, awards, taken, return_id=return_id, occurred_at=occurred_at)
 
 

@@ -22,7 +22,7 @@ from shared.ledger.book import Book
 from shared.ledger.model import NO_RULE, Cause
 from shared.ledger.operations import Operation
 from shared.ledger.reversal import ClawbackRequest, claw_back
-from shared.posting.events import AwardedPoints, points_reversed, spend_qualified
+from shared.posting.events import award_of, points_reversed, spend_qualified
 from shared.program.compiled.program import Program
 from shared.program.compiled.tallies import Key, is_budget
 from shared.runtime.records import Received
@@ -175,7 +175,7 @@ def take_back(
                 book, account, [want for want, _ in wants], policy=program.terms[wallet].on_return,
                 event_at=occurred_at, qualifying=-qualifying,
             )  # fmt: skip
-            awards = [AwardedPoints(name, want.points, want.lot) for want, name in wants]
+            awards = [award_of(name, want.points, want.lot) for want, name in wants]
             events.append(
                 points_reversed(
                     program, account, order.name, awards, taken, return_id=return_id(event), occurred_at=occurred_at

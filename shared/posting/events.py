@@ -5,7 +5,6 @@ Subscribers see the same event whoever publishes it. The order of the fields is 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any, Literal, NamedTuple
 
 import pydantic_core
@@ -38,14 +37,6 @@ class OrderName(NamedTuple):
     referral_id: str | None = None
 
 
-class AwardedPoints(NamedTuple):
-    """What one rule paid, or has to give back, and the lot that it went to."""
-
-    rule: str
-    points: int
-    lot: int
-
-
 def message(
     topic: str, event_type: str, event_id: str, source: str, time: str, member: str, data: Any,
     *more_headers: tuple[str, bytes],
@@ -70,11 +61,16 @@ def available_at_word(terms: Terms) -> str | None:
     return None if terms.available_at == BEGINNING else iso(terms.available_at)
 
 
+def award_of(rule: str, points: int, lot: int) -> Award:
+    """Return what one rule paid, or has to give back, as events tell it, and the lot that it went to."""
+    return {"rule": rule, "points": points, "lot_id": str(lot)}
+
+
 def points_earned(
     program: Program,
     account: Account,
     order: OrderName,
-    awards: Sequence[AwardedPoints],
+    awards: list[Award],
     terms: Terms,
     *,
     repaid: int,
@@ -102,14 +98,14 @@ def points_earned(
         "account": account.account,
         "version": account.version,
         "operation": "earn-pending" if pending else "earn",
-        "points": sum([award.points for award in awards]),
+        "points": sum([award["points"] for award in awards]),
         "order_id": order.order_id,
         "order_source": order.order_source,
         "referral_id": order.referral_id,
         "occurred_at": occurred_at,
         "available_at": None if at_once else available_at_word(terms),
         "expires_at": None if terms.expires_at == NEVER else iso(terms.expires_at),
-        "awards": _awards(awards),
+        "awards": awards,
         "repaid": repaid,
         "balance": balance_of(account),
     }
@@ -119,7 +115,7 @@ def points_reversed(
     program: Program,
     account: Account,
     order: OrderName,
-    awards: Sequence[AwardedPoints],
+    awards: list[Award],
     taken: ClawbackResult,
     *,
     return_id: str,
@@ -143,7 +139,7 @@ def points_reversed(
         "account": account.account,
         "version": account.version,
         "operation": "reverse",
-        "points": sum([award.points for award in awards]),
+        "points": sum([award["points"] for award in awards]),
         "taken": taken.taken,
         "owed": taken.owed,
         "waived": taken.waived,
@@ -153,13 +149,9 @@ def points_reversed(
         "order_source": order.order_source,
         "referral_id": order.referral_id,
         "occurred_at": iso(occurred_at),
-        "awards": _awards(awards),
+        "awards": awards,
         "balance": balance_of(account),
     }
-
-
-def _awards(awards: Sequence[AwardedPoints]) -> list[Award]:
-    return [{"rule": award.rule, "points": award.points, "lot_id": str(award.lot)} for award in awards]
 
 
 def spend_qualified(

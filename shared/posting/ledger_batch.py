@@ -116,7 +116,8 @@ class LedgerBatch(Generic[State, Effects]):
             account = self.state.accounts.get((member, wallet))
             if account is not None and account.next_due <= account.as_of:
                 self.book.apply_overdue(account)
-        self.announce_lapses()
+        if self.book.timed_effects:
+            self.announce_lapses()
 
     def send(self, event_type: str, event_id: str, member: str, data: Any, *more_headers: tuple[str, bytes]) -> Message:
         """Publish an event about a member, and return its message."""
@@ -126,8 +127,9 @@ class LedgerBatch(Generic[State, Effects]):
 
     def accept(self, received: Received) -> None:
         """Count an event that had an effect, or a stored reason for having none."""
-        self.decisions.accepted += 1
-        self.decisions.latest_at = max(self.decisions.latest_at, received.occurred_at)
+        decisions = self.decisions
+        decisions.accepted += 1
+        decisions.latest_at = max(decisions.latest_at, received.occurred_at)
 
     def refuse(self, received: Received, reason: str, detail: str) -> None:
         """Make a dead letter of an event of this batch."""

@@ -48,14 +48,15 @@ def rate(
         qualifying = [amount * worth.numerator // worth.denominator for amount in qualifying]
     local = purchase.occurred_at.astimezone(program.zone)
     occasion = RatingContext(purchase, local, sum(qualifying), known)
-    counted = _of_every_purchase(program, occasion)
+    book = program.book
+    counted = _of_every_purchase(program, occasion) if book.counts_purchases or book.visits else {}
     if not earning:
         reason: str | None = "every line is of a kind that never earns"
         return Rating([], reason, qualifying, local.date(), known.member.joined_on, counted)
     if verdicts is not None:
-        rules = program.rules  # whoever asks why wants to hear of each of them
+        rules = book.rules  # whoever asks why wants to hear of each of them
     elif rules is None:
-        rules = program.book.that_could_pay(purchase, local)
+        rules = book.that_could_pay(purchase, local)
     order = OrderRating(
         program, Basket(lines, amounts, purchase.currency), qualifying, earning, occasion, counted, verdicts
     )

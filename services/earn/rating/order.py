@@ -64,7 +64,16 @@ class OrderRating:
     def rate(self, rules: Sequence[Rule]) -> tuple[list[Award], str | None]:
         """Return the awards; or why there are none."""
         hits = self._hits(rules)
-        awards = self._within_limits(self._stacked(hits))
+        caps = self._program.book.caps
+        for rule, _picked in hits:
+            if (
+                rule.replaces or rule.best_of is not None or rule.factor is not None
+                or rule.caps or rule.split or caps[rule.wallet]
+            ):  # fmt: skip
+                awards = self._within_limits(self._stacked(hits))
+                break
+        else:  # each pays by itself, as most do
+            awards = [award for hit in hits if (award := self._paid(hit)) is not None]
         return awards, None if awards else why_nothing(hit=bool(hits), applied=self._applied, cut=self._cut)
 
     def _hits(self, rules: Sequence[Rule]) -> list[Hit]:
@@ -196,14 +205,8 @@ class OrderRating:
         return ladder.tiers[self._occasion.known.tier].multiplier if rule.tiered and ladder is not None else _ONE
 
     def _within_limits(self, awards: list[Award]) -> list[Award]:
-        """Cap what rules pay, and part it among wallets, where any rule or wallet says so."""
-        caps = self._program.book.caps
-        for award in awards:
-            if award.rule.caps or award.rule.split or caps[award.wallet]:
-                break
-        else:
-            return awards
-        limits = Limits(caps, self._occasion, self._counted, self._verdicts)
+        """Cap what rules pay, and part it among wallets."""
+        limits = Limits(self._program.book.caps, self._occasion, self._counted, self._verdicts)
         paid = limits.within(awards)
         self._cut = limits.cut
         return paid
