@@ -23,7 +23,7 @@ from shared.database.pool import Connection, connect, only_row
 from shared.program import store
 from shared.program.language.loader import load
 from shared.program.templates import read_templates
-from shared.runtime.brokers import Admin
+from shared.runtime.kafka.brokers import Admin
 from shared.settings import Settings
 
 APPS = {service: f"services.{service}.app" for service in SERVICES}

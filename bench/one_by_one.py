@@ -11,20 +11,20 @@ from typing import Any
 
 import faust
 
-from services.earn import store as earn_store
 from services.earn.handler import EarnHandler
+from services.earn.store import batch as earn_store
 from services.redeem import store as redeem_store
 from services.redeem.handler import RedeemHandler
 from shared.database.pool import open_pool
 from shared.errors import LoadAgain
 from shared.ledger.model import Account, Entry
 from shared.ledger.posting import LotChange
-from shared.runtime.archive import read_clock, take_mark
-from shared.runtime.decode import decode
+from shared.runtime.batch.decode import decode
 from shared.runtime.handler import Mark
+from shared.runtime.kafka.publisher import partition_of
 from shared.runtime.packed import pack
-from shared.runtime.publisher import partition_of
 from shared.runtime.records import Batch, Decisions, Message, Record
+from shared.runtime.tables.archive import read_clock, take_mark
 from shared.settings import settings
 
 _RECORD_BYTES = 1_000_000

@@ -15,8 +15,8 @@ from shared.contracts.catalogue import READERS, SERVICES
 from shared.database.pool import Connection
 from shared.errors import UsageError
 from shared.queries.status import Backlog, backlog, is_busy
-from shared.runtime.brokers import Admin, Topic
 from shared.runtime.clock import horizon
+from shared.runtime.kafka.brokers import Admin, Topic
 from shared.settings import Settings
 
 _POLL_SECONDS = 0.01

@@ -18,7 +18,7 @@ from shared.database.migrate import migrate
 from shared.database.pool import connect
 from shared.errors import UsageError
 from shared.program import store as programs
-from shared.runtime.brokers import Admin
+from shared.runtime.kafka.brokers import Admin
 from shared.settings import Clock
 
 #: Enough for two cores: each partition costs fetches and sweeps even when nothing happens.

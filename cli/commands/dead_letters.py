@@ -67,7 +67,7 @@ async def list_letters(
 async def show_letter(letter: Letter, as_json: AsJson = False, home: Home = DEFAULT_HOME) -> None:
     """Show one refused record: reason, position, headers and value."""
     from shared.queries.dead_letters import dead_letter
-    from shared.queries.views import as_json as json_of
+    from shared.queries.views.of_members import as_json as json_of
 
     settings = settings_for(home)
     async with database(settings) as connection:

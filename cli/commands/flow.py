@@ -50,7 +50,7 @@ async def tiers(
         raise UsageError("--members and --changes are two questions; ask one of them")
     from shared.queries import tier_members as read
     from shared.queries.programs import versions
-    from shared.queries.views_of_lists import TierChangeCount, TierCount, TierMemberView
+    from shared.queries.views.of_lists import TierChangeCount, TierCount, TierMemberView
 
     async with database(settings_for(home)) as connection:
         programs = list((await versions(connection)).values())
@@ -79,7 +79,7 @@ async def redemptions(
 ) -> None:
     """List redemptions, the latest first; or count them by reward, state and reason."""
     from shared.queries import redemptions as read
-    from shared.queries.views_of_lists import RedemptionCount, RedemptionView
+    from shared.queries.views.of_lists import RedemptionCount, RedemptionView
 
     async with database(settings_for(home)) as connection:
         if summary:
@@ -103,7 +103,7 @@ async def notifications(
 ) -> None:
     """List whom the program told what, or why not, the latest first; or count by kind, state and reason."""
     from shared.queries import notifications as read
-    from shared.queries.views_of_lists import NotificationCount, NotificationView
+    from shared.queries.views.of_lists import NotificationCount, NotificationView
 
     async with database(settings_for(home)) as connection:
         if summary:
@@ -128,7 +128,7 @@ async def referrals(
 ) -> None:
     """List referrals, the latest registration first; or count them by state and reason."""
     from shared.queries import referrals as read
-    from shared.queries.views_of_lists import ReferralCount, ReferralView
+    from shared.queries.views.of_lists import ReferralCount, ReferralView
 
     async with database(settings_for(home)) as connection:
         if summary:

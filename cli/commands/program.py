@@ -66,7 +66,7 @@ async def publish(file: File, home: Home = DEFAULT_HOME) -> None:
 async def list_versions(as_json: AsJson = False, home: Home = DEFAULT_HOME) -> None:
     """List the published versions."""
     from shared.queries import programs
-    from shared.queries.views_of_lists import ProgramVersionView
+    from shared.queries.views.of_lists import ProgramVersionView
 
     settings = settings_for(home)
     async with database(settings) as connection:

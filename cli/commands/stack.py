@@ -19,10 +19,10 @@ from shared.clocks import Clock
 from shared.errors import UsageError
 from shared.instants import iso
 from shared.program.shipped import program_file
-from shared.queries.views import as_json as json_of
+from shared.queries.views.of_members import as_json as json_of
 
 if TYPE_CHECKING:
-    from shared.queries.views_of_lists import StatusView
+    from shared.queries.views.of_lists import StatusView
     from shared.settings import Settings
 
 #: Longer than a healthy stack ever needs, short enough for somebody who was just woken up.
@@ -121,7 +121,7 @@ async def _progress_of(settings: Settings, wait_idle: bool) -> StatusView:
     from devstack.progress import Watcher
     from shared.queries import clock
     from shared.queries.status import count_open_dead_letters
-    from shared.queries.views_of_lists import StatusView
+    from shared.queries.views.of_lists import StatusView
 
     async with database(settings) as connection, Watcher(settings, connection) as watcher:
         if wait_idle:

@@ -29,7 +29,7 @@ def _database() -> None:
 @command
 def create(home: Home = DEFAULT_HOME) -> None:
     """Make the topics that are missing."""
-    from shared.runtime.brokers import Admin
+    from shared.runtime.kafka.brokers import Admin
 
     settings = settings_for(home)
     admin = Admin(settings.kafka_brokers)

@@ -23,7 +23,7 @@ from shared.program.language.model import ProgramFile, currency_of
 from shared.queries import clock
 from shared.queries.programs import versions
 from shared.queries.status import archived_records
-from shared.queries.views import Json
+from shared.queries.views.of_members import Json
 from shared.settings import Settings
 from shared.simulation.comparison import compared, paid_in, paid_really, rehearsal_of, replay, winners
 

@@ -14,10 +14,8 @@ from devstack.home import database, settings_for
 from shared.contracts.fields import in_money
 from shared.errors import UsageError
 from shared.queries import clock
-from shared.queries.explanations import Answer, Explaining, SeveralSources
-from shared.queries.keys import Match
 from shared.queries.programs import versions
-from shared.queries.views_of_causes import (
+from shared.queries.views.of_causes import (
     AmendmentView,
     ClaimView,
     Explanation,
@@ -27,6 +25,8 @@ from shared.queries.views_of_causes import (
     ReferralExplained,
     ReturnView,
 )
+from shared.queries.why.explanations import Answer, Explaining, SeveralSources
+from shared.queries.why.keys import Match
 
 
 async def show_why(home: Path, key: str, source: str | None, *, as_json: bool) -> None:

@@ -14,7 +14,7 @@ from shared.queries import clock
 from shared.queries.member_flow import Asked
 from shared.queries.members import read_member
 from shared.queries.programs import versions
-from shared.queries.views import MemberView, TierView, as_json
+from shared.queries.views.of_members import MemberView, TierView, as_json
 
 
 async def show_member(home: Path, member_id: str, moment: int | None, entries: int, *, in_json: bool) -> None:

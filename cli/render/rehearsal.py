@@ -14,7 +14,7 @@ from shared.admin.program_texts import ProgramTexts, read_program
 from shared.errors import ProgramFileError, UsageError
 from shared.instants import iso
 from shared.queries.balances import Balance
-from shared.queries.views import Json, as_json
+from shared.queries.views.of_members import Json, as_json
 from shared.simulation.events_file import read_events
 from shared.simulation.outcome import outcome_of
 from shared.simulation.recorder import Play

@@ -9,7 +9,7 @@ from rich.markup import escape
 
 from cli.output import console, show
 from shared.invisible import escaped
-from shared.queries.views import EntryView
+from shared.queries.views.of_members import EntryView
 
 
 def print_entries(entries: Sequence[EntryView], title: str) -> None:

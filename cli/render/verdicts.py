@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from cli.render.tables import print_table
-from shared.queries.views_of_causes import VerdictView
+from shared.queries.views.of_causes import VerdictView
 
 _IN_WORDS = {
     "paid": "paid",

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from devstack.embedded import kafka, tansu
 from devstack.embedded.process import Command, accepts, wait_for
-from shared.runtime.brokers import Admin
+from shared.runtime.kafka.brokers import Admin
 from shared.settings import Settings
 
 _READY_SECONDS = 60.0

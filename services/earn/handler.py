@@ -7,11 +7,13 @@ from typing import Any, Final
 
 import msgpack
 
-from services.earn import store, store_parked, store_referrals
 from services.earn.parking import CHANGES, give_up
 from services.earn.processor import process
 from services.earn.rating.awards import Verdict
 from services.earn.state import Batch, Effects, Parked, State
+from services.earn.store import batch as store
+from services.earn.store import parked as store_parked
+from services.earn.store import referrals as store_referrals
 from services.earn.tallies import order_key, tallies_of
 from shared.contracts import members as told
 from shared.contracts import points, purchases, referrals

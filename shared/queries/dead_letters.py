@@ -9,7 +9,7 @@ from shared.database.pool import Connection
 from shared.errors import UsageError
 from shared.instants import BEGINNING, iso
 from shared.queries.pages import Page, page_of
-from shared.queries.views_of_lists import DeadLetterView, RefusedRecordView
+from shared.queries.views.of_lists import DeadLetterView, RefusedRecordView
 from shared.runtime.packed import unpack_records
 from shared.runtime.records import Record
 

@@ -8,7 +8,7 @@ from typing import NamedTuple
 from shared.database.pool import Connection
 from shared.program.compiled.program import Program
 from shared.queries.pages import Page, page_of
-from shared.queries.views import EntryView
+from shared.queries.views.of_members import EntryView
 from shared.queries.words import ENTRY_COLUMNS, entry_views
 
 # Along each account's entries from its newest one: occurred_at never goes back within an account.

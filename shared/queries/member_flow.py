@@ -9,7 +9,7 @@ from shared.database.pool import Connection
 from shared.instants import NEVER
 from shared.ledger.due import TimedEffect
 from shared.ledger.operations import REVERSALS, Operation
-from shared.queries.views import MemberNotificationView, MemberRedemptionView, MemberReferralView
+from shared.queries.views.of_members import MemberNotificationView, MemberRedemptionView, MemberReferralView
 from shared.queries.words import instant
 
 #: The latest redemptions, referrals and notifications that are shown of a member; the lists of each have them all.

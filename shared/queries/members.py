@@ -14,14 +14,7 @@ from shared.queries.balances import accounts_of
 from shared.queries.entries import list_entries
 from shared.queries.member_flow import Asked, notifications_of, redemptions_of, referrals_of
 from shared.queries.tiers import history, standing_at, tier_view
-from shared.queries.views import (
-    DueView,
-    LotView,
-    MemberView,
-    TierChangeView,
-    TierView,
-    WalletView,
-)
+from shared.queries.views.of_members import DueView, LotView, MemberView, TierChangeView, TierView, WalletView
 from shared.queries.words import instant
 
 

@@ -8,7 +8,7 @@ from shared.instants import iso
 from shared.program.compiled.program import Program
 from shared.program.store import load_versions
 from shared.queries.pages import Page, page_of
-from shared.queries.views_of_lists import ProgramVersionView
+from shared.queries.views.of_lists import ProgramVersionView
 
 _LIST = """
 select version, program_id, effective_at, published_at, left(content_hash, 12) as sha256

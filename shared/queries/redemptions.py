@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 from shared.database.pool import Connection
 from shared.queries.pages import Page, page_of
-from shared.queries.views_of_lists import RedemptionCount, RedemptionView
+from shared.queries.views.of_lists import RedemptionCount, RedemptionView
 from shared.queries.words import instant
 
 _LIST = """

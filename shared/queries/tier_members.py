@@ -9,7 +9,7 @@ from shared.database.pool import Connection
 from shared.program.compiled.ladder import Ladder
 from shared.program.compiled.program import Program
 from shared.queries.pages import Page, page_of
-from shared.queries.views_of_lists import TierChangeCount, TierCount, TierMemberView
+from shared.queries.views.of_lists import TierChangeCount, TierCount, TierMemberView
 from shared.queries.words import instant
 
 # Tier by tier along the index, and no more of each than the page has. The bound on metric_value says once more, in

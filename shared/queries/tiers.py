@@ -8,7 +8,7 @@ from services.tiers.tier_events import Announced, TierStatus, evaluate
 from shared.database.pool import Connection
 from shared.program.compiled.ladder import Ladder
 from shared.program.compiled.ladders import Ladders
-from shared.queries.views import TierChangeView, TierView
+from shared.queries.views.of_members import TierChangeView, TierView
 from shared.queries.words import instant
 from shared.tier_status.fold import advance, fold, metric_value, to_keep, to_next
 from shared.tier_status.read import load_inputs

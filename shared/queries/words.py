@@ -13,7 +13,7 @@ from shared.instants import BEGINNING, NEVER, iso
 from shared.ledger.model import TIME, Entry
 from shared.ledger.operations import Operation
 from shared.program.compiled.program import Program
-from shared.queries.views import CauseView, EntryView, Json
+from shared.queries.views.of_members import CauseView, EntryView, Json
 from shared.runtime.packed import unpack_messages
 
 _NAMES = """

@@ -19,16 +19,16 @@ from shared.errors import UsageError
 from shared.logs import logger
 from shared.memory import collect_rarely
 from shared.runtime import metrics
-from shared.runtime.brokers import Admin
+from shared.runtime.batch.leases import check_not_restored
+from shared.runtime.batch.pipelines import Pipelines
+from shared.runtime.batch.retries import attempts
 from shared.runtime.clock import hear_clock
-from shared.runtime.decompression import bound_decompression
 from shared.runtime.handler import Handler
-from shared.runtime.leases import check_not_restored
-from shared.runtime.pipelines import Pipelines
-from shared.runtime.polls import consumer_of, unheard_problem
-from shared.runtime.publisher import Publisher
-from shared.runtime.retries import attempts
-from shared.runtime.topics import InputTopics
+from shared.runtime.kafka.brokers import Admin
+from shared.runtime.kafka.decompression import bound_decompression
+from shared.runtime.kafka.polls import consumer_of, unheard_problem
+from shared.runtime.kafka.publisher import Publisher
+from shared.runtime.kafka.topics import InputTopics
 from shared.runtime.worker import Worker
 from shared.settings import Clock, Settings
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from shared.database.pool import Pool
 from shared.runtime.handler import Handler
-from shared.runtime.publisher import Publisher
+from shared.runtime.kafka.publisher import Publisher
 from shared.settings import Settings
 
 

@@ -9,7 +9,7 @@ from typing import NamedTuple
 from shared.contracts.catalogue import EVENTS, PRIVATE_TOPICS
 from shared.contracts.envelope import open_record
 from shared.errors import PoisonEvent, UsageError
-from shared.runtime.decode import decode
+from shared.runtime.batch.decode import decode
 from shared.runtime.records import Received, Record, Refusal
 
 #: As a worker's ``LOYALTY_RECORD_BYTES`` is unless somebody sets it.

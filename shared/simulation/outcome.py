@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from shared.ledger.operations import EFFECTS, Operation
 from shared.queries.balances import Balance
 from shared.queries.tiers import tier_view
-from shared.queries.verdicts import verdict_views
-from shared.queries.views import Json, as_json
+from shared.queries.views.of_members import Json, as_json
+from shared.queries.why.verdicts import verdict_views
 from shared.queries.words import answers_as_json, entry_view, instant
 from shared.simulation.recorder import Play
 from shared.tier_status.fold import advance

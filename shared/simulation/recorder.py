@@ -16,7 +16,7 @@ from shared.errors import InvariantBroken
 from shared.instants import BEGINNING, NEVER
 from shared.ledger.model import TIME, Entry
 from shared.posting.ledger_batch import LedgerEffects
-from shared.queries.views import CauseView
+from shared.queries.views.of_members import CauseView
 from shared.runtime.handler import Mark
 from shared.runtime.records import Decisions, Received, Record, Refusal
 from shared.simulation.events_file import RECORD_BYTES, Line

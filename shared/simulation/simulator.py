@@ -29,7 +29,7 @@ from shared.posting.ledger_batch import LedgerEffects, LedgerState
 from shared.program.compiled.ladders import ladders_by_wallet
 from shared.program.compiled.program import Program, compile_program
 from shared.program.language.loader import load
-from shared.runtime.decode import decode, refuse_future
+from shared.runtime.batch.decode import decode, refuse_future
 from shared.runtime.handler import Due, Handler, Mark
 from shared.runtime.records import Decisions, Received, Record
 from shared.settings import Clock

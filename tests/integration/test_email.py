@@ -25,8 +25,8 @@ from shared.contracts.notifications import NOTIFICATION_REQUESTED, NotificationR
 from shared.program import store
 from shared.program.language.loader import load
 from shared.program.templates import read_templates
+from shared.runtime.batch.decode import decode
 from shared.runtime.consumer import BatchConsumer
-from shared.runtime.decode import decode
 from shared.runtime.handler import Mark
 from shared.runtime.packed import unpack_records
 from shared.runtime.records import Record

@@ -15,12 +15,12 @@ from shared.database.pool import open_pool
 from shared.errors import Fenced
 from shared.instants import microseconds
 from shared.program import store
-from shared.runtime import watermark
-from shared.runtime.decode import decode
+from shared.runtime.batch.decode import decode
+from shared.runtime.batch.transaction import sweep, transact
 from shared.runtime.packed import unpack_records
 from shared.runtime.records import Batch, Record
-from shared.runtime.transaction import sweep, transact
-from shared.runtime.watermark import Lease
+from shared.runtime.tables import watermark
+from shared.runtime.tables.watermark import Lease
 from tests.support import traffic as flow
 from tests.support.deployment import Deployment
 from tests.support.events import Sent, about, event, purchase

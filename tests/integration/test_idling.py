@@ -15,9 +15,9 @@ from asyncpg.connection import Connection
 
 from shared.contracts import purchases
 from shared.instants import microseconds
-from shared.runtime import sweeps
-from shared.runtime.fetcher import Fetcher
-from shared.runtime.polls import PatientConsumer
+from shared.runtime.batch import sweeps
+from shared.runtime.kafka.fetcher import Fetcher
+from shared.runtime.kafka.polls import PatientConsumer
 from tests.support.deployment import Deployment
 from tests.support.events import event, purchase
 from tests.support.traffic import ZONE

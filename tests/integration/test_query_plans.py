@@ -25,11 +25,11 @@ from shared.queries import (
     status,
     tier_members,
 )
-from shared.queries.explanations import Explaining
-from shared.queries.keys import Match, matches
 from shared.queries.member_flow import Asked
 from shared.queries.members import read_member
-from shared.queries.named_records import dead_letters_about, waiting
+from shared.queries.why.explanations import Explaining
+from shared.queries.why.keys import Match, matches
+from shared.queries.why.named_records import dead_letters_about, waiting
 from tests.support import large_ledger as large
 from tests.support.deployment import Servers
 from tests.support.events import SOURCE

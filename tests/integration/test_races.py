@@ -10,17 +10,17 @@ from typing import Any
 import asyncpg
 import pytest
 
-from services.earn import store
 from services.earn.handler import EarnHandler
 from services.earn.state import State
+from services.earn.store import batch as store
 from shared.database.pool import open_pool
 from shared.errors import Fenced, LoadAgain
 from shared.ledger import store as ledger
-from shared.runtime import watermark
-from shared.runtime.decode import decode
+from shared.runtime.batch.decode import decode
+from shared.runtime.batch.transaction import transact
 from shared.runtime.records import Batch, Decoded, Received, Record
-from shared.runtime.transaction import transact
-from shared.runtime.watermark import Lease
+from shared.runtime.tables import watermark
+from shared.runtime.tables.watermark import Lease
 from tests.support.deployment import Deployment
 from tests.support.events import Sent, event, purchase
 

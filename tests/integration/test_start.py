@@ -10,10 +10,10 @@ from aiokafka import AIOKafkaProducer
 
 from shared.contracts import purchases
 from shared.errors import UsageError
-from shared.runtime.brokers import Handled
+from shared.runtime.batch.leases import handled_beyond
 from shared.runtime.consumer import BatchConsumer
-from shared.runtime.leases import handled_beyond
-from shared.runtime.watermark import Lease
+from shared.runtime.kafka.brokers import Handled
+from shared.runtime.tables.watermark import Lease
 from tests.support.deployment import Deployment
 from tests.support.events import event, partition_of, purchase
 

@@ -12,7 +12,7 @@ from aiokafka.errors import KafkaError
 
 from devstack.embedded import postgres
 from devstack.embedded.process import wait_for
-from shared.runtime.fetcher import Fetcher
+from shared.runtime.kafka.fetcher import Fetcher
 from tests.support.deployment import Deployment, Servers
 from tests.support.kills import outlive_the_broker, until_some_points
 from tests.support.traffic import orders

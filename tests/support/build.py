@@ -11,7 +11,7 @@ import pydantic_core
 from shared.contracts.purchases import COMPLETED, PURCHASE_COMPLETED, PurchaseCompleted
 from shared.program.compiled.program import Program, compile_program
 from shared.program.language.loader import load
-from shared.runtime.decode import decode
+from shared.runtime.batch.decode import decode
 from shared.runtime.records import Decoded, Received, Record
 
 SOURCE = "/stores/330"

@@ -22,7 +22,7 @@ from shared.contracts.redemptions import CONFIRMED, REQUESTED
 from shared.instants import microseconds
 from shared.ledger.model import Entry
 from shared.program.compiled.program import Program
-from shared.runtime.decode import decode
+from shared.runtime.batch.decode import decode
 from shared.runtime.handler import Mark
 from shared.runtime.records import Decisions, Record
 from shared.simulation.simulator import Rehearsal

@@ -9,7 +9,7 @@ from typing import Any
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from kafka.admin import KafkaAdminClient, MemberToRemove
 
-from shared.runtime.brokers import Admin
+from shared.runtime.kafka.brokers import Admin
 from shared.settings import Settings
 from tests.support.events import Sent
 

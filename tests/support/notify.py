@@ -13,7 +13,7 @@ from shared.contracts.notifications import NOTIFICATION_REQUESTED
 from shared.instants import microseconds
 from shared.program.compiled.program import Program, compile_program
 from shared.program.language.loader import load
-from shared.runtime.decode import decode
+from shared.runtime.batch.decode import decode
 from shared.runtime.handler import Mark
 from shared.runtime.records import Decisions, Received, Record
 from shared.settings import Clock

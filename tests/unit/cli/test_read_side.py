@@ -6,9 +6,11 @@ import dataclasses
 import re
 from typing import get_type_hints
 
-from shared.queries import views, views_of_causes, views_of_lists
-from shared.queries.views import CauseView, as_json
-from shared.queries.views_of_causes import Explanation, OrderName, ReturnView, VerdictView
+from shared.queries.views import of_causes as views_of_causes
+from shared.queries.views import of_lists as views_of_lists
+from shared.queries.views import of_members as views
+from shared.queries.views.of_causes import Explanation, OrderName, ReturnView, VerdictView
+from shared.queries.views.of_members import CauseView, as_json
 from tools.documents import ROOT
 
 MODULES = (views, views_of_causes, views_of_lists)

@@ -13,7 +13,7 @@ from cli.output import console, show
 from services.earn.handler import EarnHandler
 from shared.contracts import purchases
 from shared.invisible import escaped, is_invisible
-from shared.runtime.decode import decode
+from shared.runtime.batch.decode import decode
 from shared.runtime.records import Decoded, Record
 from tests.support.events import SOURCE, event, purchase
 

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from shared.contracts.order_lines import Line, Tender
 from shared.contracts.purchases import COMPLETED, PurchaseCompleted
 from shared.instants import iso, microseconds
-from shared.runtime.decode import FUTURE_TOLERANCE, refuse_future
+from shared.runtime.batch.decode import FUTURE_TOLERANCE, refuse_future
 from shared.runtime.records import Received, Record
 from tests.support.build import (
     RECORD_BYTES,

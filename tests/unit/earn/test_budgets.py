@@ -12,7 +12,7 @@ from services.earn.state import Parked, Place, State
 from services.earn.tallies import order_key, tallies_of
 from shared.contracts.purchases import AMENDED, COMPLETED
 from shared.errors import InvariantBroken
-from shared.runtime.decode import decode
+from shared.runtime.batch.decode import decode
 from tests.support.build import program
 from tests.support.histories import Told, Worker
 from tests.support.shop import Shop, as_record

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from shared.runtime.leases import decide_lease
-from shared.runtime.watermark import Lease
+from shared.runtime.batch.leases import decide_lease
+from shared.runtime.tables.watermark import Lease
 
 
 def test_where_a_worker_goes_on() -> None:

@@ -22,10 +22,10 @@ from aiokafka.record.default_records import DefaultRecordBatchBuilder
 from aiokafka.record.legacy_records import LegacyRecordBatchBuilder
 from aiokafka.record.util import calc_crc32c, encode_varint
 
-from shared.runtime import decompression
-from shared.runtime.decode import decode
-from shared.runtime.decompression import TooLarge, bound_decompression
-from shared.runtime.headers import tolerate
+from shared.runtime.batch.decode import decode
+from shared.runtime.kafka import decompression
+from shared.runtime.kafka.decompression import TooLarge, bound_decompression
+from shared.runtime.kafka.headers import tolerate
 from shared.runtime.records import Record, UnreadBatch
 from shared.settings import Settings
 

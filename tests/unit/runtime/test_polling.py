@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from aiokafka import TopicPartition
 
-from shared.runtime import polls as polling
+from shared.runtime.kafka import polls as polling
 
 _TP = TopicPartition("t", 0)
 

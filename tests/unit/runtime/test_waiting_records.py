@@ -9,11 +9,12 @@ from typing import Any
 import pytest
 from aiokafka import TopicPartition
 
-from shared.runtime import fetcher, metrics
-from shared.runtime.fetcher import Fetcher
-from shared.runtime.pipeline import Pipeline
+from shared.runtime import metrics
+from shared.runtime.batch.pipeline import Pipeline
+from shared.runtime.kafka import fetcher
+from shared.runtime.kafka.fetcher import Fetcher
 from shared.runtime.records import Batch
-from shared.runtime.watermark import Lease
+from shared.runtime.tables.watermark import Lease
 from shared.runtime.worker import Worker
 from shared.settings import Settings
 

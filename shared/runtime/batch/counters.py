@@ -10,10 +10,10 @@ from typing import Any
 from shared.contracts.catalogue import EVENTS
 from shared.logs import logger
 from shared.runtime import metrics
-from shared.runtime.fetcher import Fetcher
+from shared.runtime.batch.transaction import Committed
+from shared.runtime.kafka.fetcher import Fetcher
 from shared.runtime.records import Batch
-from shared.runtime.transaction import Committed
-from shared.runtime.watermark import Lease
+from shared.runtime.tables.watermark import Lease
 
 #: A hostile producer could invent types for ever.
 _IGNORED_TYPES_NAMED = 50

@@ -6,9 +6,9 @@ import asyncio
 from collections.abc import Awaitable, Callable
 
 from shared.runtime import metrics
+from shared.runtime.batch.retries import Retries
 from shared.runtime.failpoints import reach
-from shared.runtime.outbox import OutboxRow, forget_published, left_behind
-from shared.runtime.retries import Retries
+from shared.runtime.tables.outbox import OutboxRow, forget_published, left_behind
 from shared.runtime.worker import Worker
 
 

@@ -10,7 +10,7 @@ import asyncpg
 from services.earn.state import Parked, Place
 from shared.contracts.contract import Contract
 from shared.database.pool import Connection, fetch_map
-from shared.runtime.decode import decode
+from shared.runtime.batch.decode import decode
 from shared.runtime.packed import unpack_records
 
 _PARKED = """

@@ -12,7 +12,7 @@ from services.earn.handler import EarnHandler
 from services.earn.orders import Order
 from services.earn.rating.awards import Verdict
 from services.earn.rating.engine import rate
-from services.earn.store import load_orders
+from services.earn.store.batch import load_orders
 from shared.contracts.purchases import PurchaseAmended
 from shared.instants import moment
 from shared.ledger.model import Terms
@@ -21,9 +21,7 @@ from shared.posting.events import available_at_word
 from shared.program.compiled.program import Program
 from shared.program.compiled.rating_context import MemberContext
 from shared.queries.balances import accounts_of
-from shared.queries.explained import Reading, entries_of, referrals_of_order
-from shared.queries.verdicts import verdict_views
-from shared.queries.views_of_causes import (
+from shared.queries.views.of_causes import (
     AmendmentView,
     AwardView,
     ClaimView,
@@ -38,8 +36,10 @@ from shared.queries.views_of_causes import (
     RulePoints,
     VerdictView,
 )
+from shared.queries.why.explained import Reading, entries_of, referrals_of_order
+from shared.queries.why.verdicts import verdict_views
 from shared.queries.words import instant, rule_name, word
-from shared.runtime.decode import decode
+from shared.runtime.batch.decode import decode
 from shared.runtime.packed import unpack_records
 
 _LOTS = """

@@ -11,10 +11,10 @@ from aiokafka import ConsumerRebalanceListener
 
 from shared.errors import Transient
 from shared.logs import logger
-from shared.runtime.leases import Takeover, lease_partition
-from shared.runtime.pipeline import Pipeline
-from shared.runtime.topics import InputTopics
-from shared.runtime.watermark import Lease
+from shared.runtime.batch.leases import Takeover, lease_partition
+from shared.runtime.batch.pipeline import Pipeline
+from shared.runtime.kafka.topics import InputTopics
+from shared.runtime.tables.watermark import Lease
 from shared.runtime.worker import Worker
 
 _log = logger(__name__)

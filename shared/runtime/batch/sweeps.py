@@ -6,9 +6,9 @@ import math
 import time
 from collections.abc import Awaitable, Callable
 
-from shared.runtime.delivery import Delivery
-from shared.runtime.transaction import sweep
-from shared.runtime.watermark import Lease
+from shared.runtime.batch.delivery import Delivery
+from shared.runtime.batch.transaction import sweep
+from shared.runtime.tables.watermark import Lease
 from shared.runtime.worker import Worker
 
 _AFTER_A_FAILURE_SECONDS = 10.0

@@ -24,7 +24,7 @@ from services.earn.rows import (
     TallyRow,
 )
 from services.earn.state import Effects, Place, TallyKey
-from services.earn.store_referrals import write_referrals
+from services.earn.store.referrals import write_referrals
 from shared.database.pool import Connection, fetch_map
 from shared.program.compiled.rating_context import Member
 from shared.program.compiled.tallies import PURCHASES, Key

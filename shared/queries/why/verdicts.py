@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from services.earn.rating.awards import Verdict
-from shared.queries.views_of_causes import VerdictView
+from shared.queries.views.of_causes import VerdictView
 
 
 def verdict_views(verdicts: Iterable[Verdict], rules: Sequence[str]) -> tuple[VerdictView, ...]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from shared.runtime.brokers import Admin
+from shared.runtime.kafka.brokers import Admin
 from shared.settings import Settings
 
 

@@ -13,7 +13,7 @@ from aiokafka.record import memory_records
 from aiokafka.record.default_records import _DefaultRecordBatchPy
 
 from shared.logs import logger
-from shared.runtime.decompression import use_parser
+from shared.runtime.kafka.decompression import use_parser
 
 _log = logger(__name__)
 

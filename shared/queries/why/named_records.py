@@ -13,9 +13,9 @@ from services.earn.handler import EarnHandler
 from shared.contracts.catalogue import EVENTS
 from shared.contracts.ids import ids_in
 from shared.database.pool import Connection
-from shared.queries.views_of_causes import LetterAbout, WaitingView
+from shared.queries.views.of_causes import LetterAbout, WaitingView
 from shared.queries.words import instant
-from shared.runtime.decode import decode
+from shared.runtime.batch.decode import decode
 from shared.runtime.packed import unpack_records
 from shared.runtime.records import Record
 

@@ -8,9 +8,9 @@ import time
 from typing import Any
 
 from shared.logs import logger
+from shared.runtime.batch.leases import name_of_log
 from shared.runtime.failpoints import reach
-from shared.runtime.leases import name_of_log
-from shared.runtime.watermark import Lease
+from shared.runtime.tables.watermark import Lease
 
 _SECONDS = 1.0
 _log = logger(__name__)

@@ -11,7 +11,7 @@ from shared.database.pool import Connection, only_row
 from shared.runtime.handler import Mark
 from shared.runtime.packed import pack
 from shared.runtime.records import Batch, Record
-from shared.runtime.watermark import Lease
+from shared.runtime.tables.watermark import Lease
 
 
 class Counts(NamedTuple):

@@ -15,19 +15,19 @@ from typing import Any
 from shared.errors import Fenced, InvariantBroken, UsageError
 from shared.logs import logger
 from shared.runtime import metrics
-from shared.runtime.counters import IgnoredTypes, Lag, count_batch
-from shared.runtime.decode import decode
-from shared.runtime.delivery import Delivery
+from shared.runtime.batch.counters import IgnoredTypes, Lag, count_batch
+from shared.runtime.batch.decode import decode
+from shared.runtime.batch.delivery import Delivery
+from shared.runtime.batch.leases import Takeover, tell_lost
+from shared.runtime.batch.retries import Retries
+from shared.runtime.batch.sweeps import Sweeper
+from shared.runtime.batch.transaction import Committed, transact
 from shared.runtime.failpoints import reach
-from shared.runtime.fetcher import Fetcher
-from shared.runtime.headers import tolerate
-from shared.runtime.leases import Takeover, tell_lost
-from shared.runtime.offsets import CommittedOffset
+from shared.runtime.kafka.fetcher import Fetcher
+from shared.runtime.kafka.headers import tolerate
+from shared.runtime.kafka.offsets import CommittedOffset
 from shared.runtime.records import Batch
-from shared.runtime.retries import Retries
-from shared.runtime.sweeps import Sweeper
-from shared.runtime.transaction import Committed, transact
-from shared.runtime.watermark import Lease
+from shared.runtime.tables.watermark import Lease
 from shared.runtime.worker import Worker
 
 _log = logger(__name__)

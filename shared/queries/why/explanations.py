@@ -7,12 +7,12 @@ from dataclasses import dataclass
 
 from shared.database.pool import Connection
 from shared.program.compiled.program import Program
-from shared.queries.explained import Reading, redemption_by_key, referral_by_key
-from shared.queries.keys import Match, matches
-from shared.queries.named_records import dead_letters_about, waiting
-from shared.queries.orders import amendment_by_key, claim_by_key, order_by_key, return_by_key
-from shared.queries.views import Json, as_json
-from shared.queries.views_of_causes import Cause, Explanation, LetterAbout, WaitingView
+from shared.queries.views.of_causes import Cause, Explanation, LetterAbout, WaitingView
+from shared.queries.views.of_members import Json, as_json
+from shared.queries.why.explained import Reading, redemption_by_key, referral_by_key
+from shared.queries.why.keys import Match, matches
+from shared.queries.why.named_records import dead_letters_about, waiting
+from shared.queries.why.orders import amendment_by_key, claim_by_key, order_by_key, return_by_key
 
 _BY_KIND: Mapping[str, Callable[[Reading, bytes], Awaitable[Cause]]] = {
     "order": order_by_key,

@@ -9,8 +9,8 @@ from typing import Any
 from services.earn.referrals import open_until
 from shared.database.pool import Connection
 from shared.program.compiled.program import Program
-from shared.queries.views import EntryView
-from shared.queries.views_of_causes import OrderName, RedemptionExplained, ReferralExplained
+from shared.queries.views.of_causes import OrderName, RedemptionExplained, ReferralExplained
+from shared.queries.views.of_members import EntryView
 from shared.queries.words import ENTRY_COLUMNS, answers_as_json, entry_views, instant
 
 _ENTRIES = f"""

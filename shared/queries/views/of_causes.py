@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from shared.queries.views import LEFT_OUT, EntryView, Instant, Json, as_json
+from shared.queries.views.of_members import LEFT_OUT, EntryView, Instant, Json, as_json
 
 
 @dataclass(frozen=True, slots=True)

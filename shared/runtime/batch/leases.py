@@ -13,10 +13,11 @@ from typing import Any
 from shared.database.pool import Connection
 from shared.errors import UsageError
 from shared.logs import logger
-from shared.runtime import metrics, watermark
-from shared.runtime.brokers import Handled
-from shared.runtime.retries import Retries
-from shared.runtime.watermark import Lease
+from shared.runtime import metrics
+from shared.runtime.batch.retries import Retries
+from shared.runtime.kafka.brokers import Handled
+from shared.runtime.tables import watermark
+from shared.runtime.tables.watermark import Lease
 
 _log = logger(__name__)
 

@@ -115,7 +115,7 @@ class _BoundedRecords:
 
 
 class _Parser:
-    """aiokafka's parser: in C, or in Python where ``shared.runtime.headers`` needs that one."""
+    """aiokafka's parser: in C, or in Python where ``shared.runtime.kafka.headers`` needs that one."""
 
     parse: Callable[[Any], Any] = staticmethod(memory_records.MemoryRecords)
 

@@ -7,15 +7,15 @@ from typing import Generic, NamedTuple, TypeVar
 
 from shared.database.pool import Connection, Pool
 from shared.errors import LoadAgain
-from shared.runtime.archive import Counts, archive_batch, archive_sweep, read_clock, take_mark
+from shared.runtime.batch.decode import refuse_future
 from shared.runtime.clock import horizon
-from shared.runtime.decode import refuse_future
 from shared.runtime.failpoints import reach
 from shared.runtime.handler import Due, Handler
-from shared.runtime.outbox import OutboxRow, add_to_outbox, forget_published
 from shared.runtime.records import Batch, Decisions, Decoded
-from shared.runtime.refusals import store_dead_letters
-from shared.runtime.watermark import Lease, lock_watermark, move_watermark
+from shared.runtime.tables.archive import Counts, archive_batch, archive_sweep, read_clock, take_mark
+from shared.runtime.tables.outbox import OutboxRow, add_to_outbox, forget_published
+from shared.runtime.tables.refusals import store_dead_letters
+from shared.runtime.tables.watermark import Lease, lock_watermark, move_watermark
 from shared.settings import Settings
 
 #: New members, and at the same moment a program with a new wallet, need three; more is a race that a pause ends.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from shared.queries.views import Instant
+from shared.queries.views.of_members import Instant
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,1 @@
+"""earn's SQL, and the rows that its decisions write."""

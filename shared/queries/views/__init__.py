@@ -1,0 +1,1 @@
+"""Frozen views: what readers are shown."""

@@ -1,0 +1,1 @@
+"""Why: what an id names, and the explanation of it."""

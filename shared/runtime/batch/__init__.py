@@ -1,0 +1,1 @@
+"""The life of a batch and of a sweep in one partition."""

@@ -1,0 +1,1 @@
+"""The runtime's own tables: watermark, archive, outbox, dead letters."""
