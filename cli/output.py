@@ -41,9 +41,14 @@ def unreachable() -> tuple[type[Exception], ...]:
     from kafka.errors import KafkaError as AdminKafkaError
 
     return (
-        OSError, TimeoutError, asyncpg.CannotConnectNowError, asyncpg.PostgresConnectionError, asyncpg.InterfaceError,
-        KafkaError, AdminKafkaError,
-    )  # fmt: skip
+        OSError,
+        TimeoutError,
+        asyncpg.CannotConnectNowError,
+        asyncpg.PostgresConnectionError,
+        asyncpg.InterfaceError,
+        KafkaError,
+        AdminKafkaError,
+    )
 
 
 def command(function: Callable[P, Any]) -> Callable[P, None]:

@@ -4,7 +4,7 @@ LoyaltyError
 ├── PoisonEvent        the record can never be handled as it is: dead letter, the batch goes on
 ├── Transient          Postgres or the broker is away, or a race was lost: retry in place, with back-off
 │   └── LoadAgain      the load found that it must begin again, often with rows made first: roll back, load again
-├── Fenced             another worker moved the watermark: drop the batch, claim the partition anew
+├── Fenced             another worker moved the watermark: drop the batch, take the partition over again
 ├── InvariantBroken    the ledger would become wrong: stop the process, unacknowledged, loudly
 ├── ProgramFileError   the program file has mistakes: refuse it, say where and what is allowed
 └── UsageError         a person or a deployment asked for something impossible: say what to do instead

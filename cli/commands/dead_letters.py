@@ -51,13 +51,18 @@ async def list_letters(
     show(
         ("id", "reason", "position", "recorded", "state", "detail"),
         [
-            (one.id if as_json else one.id[:8], one.reason,
-             f"{one.topic}[{one.partition}] {one.epoch}:{one.offset}",
-             (one.recorded_at or "")[:19], one.state, one.detail)
+            (
+                one.id if as_json else one.id[:8],
+                one.reason,
+                f"{one.topic}[{one.partition}] {one.epoch}:{one.offset}",
+                (one.recorded_at or "")[:19],
+                one.state,
+                one.detail,
+            )
             for one in page.rows
         ],
         as_json=as_json,
-    )  # fmt: skip
+    )
     if page.next is not None:
         say(f"{len(page.rows):,} dead letters shown, and there are more")
 

@@ -25,10 +25,20 @@ Limit = Annotated[int, typer.Option(min=1, help="List at most so many.")]
 Member = Annotated[str | None, typer.Option(help="Only this member's.")]
 Summary = Annotated[bool, typer.Option("--summary", help="Count them instead of listing them.")]
 
-_INSTANTS = frozenset({
-    "requested_at", "held_until", "settled_at", "occurred_at", "not_before", "use_by", "registered_at", "qualified_at",
-    "valid_from", "valid_until",
-})  # fmt: skip
+_INSTANTS = frozenset(
+    {
+        "requested_at",
+        "held_until",
+        "settled_at",
+        "occurred_at",
+        "not_before",
+        "use_by",
+        "registered_at",
+        "qualified_at",
+        "valid_from",
+        "valid_until",
+    }
+)
 
 
 def add_to(app: typer.Typer) -> None:

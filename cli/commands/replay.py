@@ -172,9 +172,12 @@ def _read_events(path: Path) -> Iterator[tuple[str, bytes, list[tuple[str, bytes
             event = jiter.from_json(line.encode())
             data, member = event["data"], str(event["data"]["member_id"])
             headers = seal(
-                event_id=str(event["id"]), source=str(event["source"]), event_type=str(event["type"]),
-                time=str(event.get("time", data.get("occurred_at", ""))), key=member,
-            )  # fmt: skip
+                event_id=str(event["id"]),
+                source=str(event["source"]),
+                event_type=str(event["type"]),
+                time=str(event.get("time", data.get("occurred_at", ""))),
+                key=member,
+            )
         except KeyError as missing:
             raise UsageError(
                 f"{path}:{number}: found no {missing}; needed are id, source, type, data and data.member_id"

@@ -81,9 +81,14 @@ def _named(rows: list[tuple[str, str, int, int, int]]) -> list[Json]:
 
 def _progress() -> Progress:
     return Progress(
-        TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn(),
-        console=errors, transient=True,
-    )  # fmt: skip
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+        console=errors,
+        transient=True,
+    )
 
 
 def _print(outcome: Json, currencies: Mapping[str, str | None]) -> None:
@@ -99,11 +104,12 @@ def _print(outcome: Json, currencies: Mapping[str, str | None]) -> None:
                 for wallet, name, before, after, more in outcome[kind]
             ],
             f"Earned by {what}, less what was taken back",
-        )  # fmt: skip
+        )
     print_table(
         ("wallet", "members with more", "with fewer", "with as many"),
-        [(wallet, *counts.values()) for wallet, counts in outcome["members"].items()], "Members",
-    )  # fmt: skip
+        [(wallet, *counts.values()) for wallet, counts in outcome["members"].items()],
+        "Members",
+    )
     if outcome["refused"]:
         reasons = ", ".join(f"{number:,} {reason}" for reason, number in sorted(outcome["refused"].items()))
         print_line(f"refused, as the program would refuse them: {reasons}")

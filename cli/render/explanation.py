@@ -75,9 +75,10 @@ def _print(answer: Answer) -> None:
             f"{early.order_id} of {early.order_source}, which has not come"
         )
     print_records(
-        answer.dead_letters, ("id", "state", "reason", "event_type", "event_source", "recorded_at", "detail"),
+        answer.dead_letters,
+        ("id", "state", "reason", "event_type", "event_source", "recorded_at", "detail"),
         "Dead letters about it",
-    )  # fmt: skip
+    )
 
 
 def _print_found(found: Explanation) -> None:
@@ -118,12 +119,19 @@ def _print_order(order: OrderView, source: str) -> None:
     print_table(
         ("wallet", "lot", "earned", "remaining", "available at", "expires at", "what became of it"),
         [
-            (lot.wallet, short(lot.lot), lot.earned, lot.remaining, lot.available_at or "at once",
-             life(lot.expires_at, lot.idle), _pairs(lot.moves))
+            (
+                lot.wallet,
+                short(lot.lot),
+                lot.earned,
+                lot.remaining,
+                lot.available_at or "at once",
+                life(lot.expires_at, lot.idle),
+                _pairs(lot.moves),
+            )
             for lot in order.lots
         ],
         "Its lots, with everything else that the member earned on the same terms",
-    )  # fmt: skip
+    )
     for amendment in order.amendments:
         _print_amendment(amendment)
     for back in order.returns:
@@ -185,13 +193,19 @@ def _print_redemption(one: RedemptionExplained, source: str) -> None:
     print_table(
         ("asked", "answer", "reason", "points", "balance or what was possible"),
         [
-            (a["asked"], a["state"], a["reason"], a.get("points", a.get("points_needed")),
-             _pairs(a["balance"]) if "balance" in a
-             else f"{a['points_available']:,} available; possible: {', '.join(a['possible_rewards']) or 'nothing'}")
+            (
+                a["asked"],
+                a["state"],
+                a["reason"],
+                a.get("points", a.get("points_needed")),
+                _pairs(a["balance"])
+                if "balance" in a
+                else f"{a['points_available']:,} available; possible: {', '.join(a['possible_rewards']) or 'nothing'}",
+            )
             for a in one.answers
         ],
         "What was asked and answered",
-    )  # fmt: skip
+    )
     print_entries(one.entries, "Entries that it caused")
 
 

@@ -55,12 +55,18 @@ def _print(found: MemberView) -> None:
     print_table(
         ("wallet", "lot", "state", "remaining", "available at", "expires at"),
         [
-            (lot.wallet, short(lot.lot), lot.state, lot.remaining, _available(lot.available_at),
-             life(lot.expires_at, lot.idle))
+            (
+                lot.wallet,
+                short(lot.lot),
+                lot.state,
+                lot.remaining,
+                _available(lot.available_at),
+                life(lot.expires_at, lot.idle),
+            )
             for lot in found.lots
         ],
         "Lots, in the order in which they are spent",
-    )  # fmt: skip
+    )
     print_records(
         found.reservations, ("redemption_id", "source", "reward", "points", "held_until"), "Open reservations"
     )
@@ -70,8 +76,9 @@ def _print(found: MemberView) -> None:
     )
     print_records(
         found.tier_history,
-        ("occurred_at", "change", "old_tier", "tier", "metric_value", "reason", "announced"), "Tier history",
-    )  # fmt: skip
+        ("occurred_at", "change", "old_tier", "tier", "metric_value", "reason", "announced"),
+        "Tier history",
+    )
     print_records(
         found.referrals,
         ("referral_id", "role", "with_", "state", "reason", "points", "order_id", "registered_at", "qualified_at"),
@@ -79,8 +86,9 @@ def _print(found: MemberView) -> None:
     )
     print_records(
         found.redemptions,
-        ("redemption_id", "reward", "state", "reason", "points", "requested_at", "settled_at"), "Redemptions",
-    )  # fmt: skip
+        ("redemption_id", "reward", "state", "reason", "points", "requested_at", "settled_at"),
+        "Redemptions",
+    )
     print_records(
         found.notifications, ("kind", "state", "reason", "occurred_at", "not_before", "use_by"), "Notifications"
     )

@@ -90,8 +90,9 @@ def _print(outcome: Json) -> None:
     print_records(answers, ("redemption_id", "asked", "type", "state", "reason"), "Answers to redemptions")
     print_records(
         outcome["tiers"],
-        ("member_id", "tier", "metric_value", "valid_until", "to_keep", "next_tier", "to_next"), "Tiers",
-    )  # fmt: skip
+        ("member_id", "tier", "metric_value", "valid_until", "to_keep", "next_tier", "to_next"),
+        "Tiers",
+    )
     print_records(
         outcome["tier_changes"], ("member_id", "occurred_at", "change", "old_tier", "tier", "reason"), "Tier changes"
     )

@@ -16,16 +16,24 @@ def print_entries(entries: Sequence[EntryView], title: str) -> None:
     """Print entries as a table; whose they are, and in which wallet, only where there are several."""
     rows = [
         {
-            "member": e.member_id, "wallet": e.wallet, "version": e.version,
-            "occurred at (UTC)": plain_instant(e.occurred_at), "operation": e.operation, "points": e.points,
-            "lot": short(e.lot), "rule": e.rule, "cause": e.cause, "balance after": _balance(e),
+            "member": e.member_id,
+            "wallet": e.wallet,
+            "version": e.version,
+            "occurred at (UTC)": plain_instant(e.occurred_at),
+            "operation": e.operation,
+            "points": e.points,
+            "lot": short(e.lot),
+            "rule": e.rule,
+            "cause": e.cause,
+            "balance after": _balance(e),
         }
         for e in entries
-    ]  # fmt: skip
+    ]
     columns = [
-        name for name in (rows[0] if rows else ())
+        name
+        for name in (rows[0] if rows else ())
         if name not in {"member", "wallet"} or len({row[name] for row in rows}) > 1
-    ]  # fmt: skip
+    ]
     print_table(columns, [[row[name] for name in columns] for row in rows], title)
 
 

@@ -57,22 +57,36 @@ def decide(batch: Batch, received: Received, order: Order) -> Refused | None:
     event: PurchaseAmended = received.event
     program, effects = batch.versions[order.program_version], batch.effects
     amended = amend(
-        order, event, key=received.key, occurred_at=received.occurred_at, program=program, book=batch.book,
-        count=tallies.count_of(batch.state, order.member), verdicts=effects.verdicts_of(received.key),
+        order,
+        event,
+        key=received.key,
+        occurred_at=received.occurred_at,
+        program=program,
+        book=batch.book,
+        count=tallies.count_of(batch.state, order.member),
+        verdicts=effects.verdicts_of(received.key),
         rules=batch.state.selected.get((received.key, received.content_hash, order.occurred_at)),
-    )  # fmt: skip
+    )
     if isinstance(amended, Refused):
         return amended
-    batch.announce_lapses()
+    batch.announce_timed_effects()
     tallies.count(batch, order.member, amended.counted)
     effects.amendments.append(
         AmendmentRow(
-            received.key, received.content_hash, order.key, order.amendments, batch.mark.seq, received.position,
-            received.occurred_at, received.source, event.amendment_id, order.member,
+            received.key,
+            received.content_hash,
+            order.key,
+            order.amendments,
+            batch.mark.seq,
+            received.position,
+            received.occurred_at,
+            received.source,
+            event.amendment_id,
+            order.member,
             pydantic_core.to_json(order.result(amended.reason)).decode(),
             pydantic_core.to_json([[one.rule, one.lot, one.points] for one in amended.changes]).decode(),
         )
-    )  # fmt: skip
+    )
     for taken in amended.reversed:
         batch.send(points.REVERSED, f"reversed-{received.key.hex()}-{taken['wallet']}", order.member, taken)
         effects.reversed[taken["wallet"], "amendment"] += taken["points"]
@@ -90,9 +104,17 @@ def decide(batch: Batch, received: Received, order: Order) -> Refused | None:
 
 
 def amend(
-    order: Order, event: PurchaseAmended, *, key: bytes, occurred_at: int, program: Program, book: Book, count: Count,
-    verdicts: list[Verdict] | None = None, rules: Sequence[Rule] | None = None,
-) -> Amended | Refused:  # fmt: skip
+    order: Order,
+    event: PurchaseAmended,
+    *,
+    key: bytes,
+    occurred_at: int,
+    program: Program,
+    book: Book,
+    count: Count,
+    verdicts: list[Verdict] | None = None,
+    rules: Sequence[Rule] | None = None,
+) -> Amended | Refused:
     """Rate an order again and post the difference.
 
     Args:
@@ -162,10 +184,12 @@ def _rewrite(order: Order, event: PurchaseAmended, rating: Rating, kept: Kept, o
     ]
     order.awards = [
         Paid(
-            award.rule.index, terms_of(award, rating, order.key).lot_id(), award.line_points,
+            award.rule.index,
+            terms_of(award, rating, order.key).lot_id(),
+            award.line_points,
             "" if award.wallet == award.rule.wallet else award.wallet,
         )
         for award in rating.awards
-    ]  # fmt: skip
+    ]
     order.kept, order.amended_at = kept, occurred_at
     order.amendments += 1

@@ -49,9 +49,14 @@ def changes_of(order: Order, rating: Rating, program: Program) -> list[Change]:
 
 
 def post(
-    order: Order, changes: list[Change], event: PurchaseAmended, key: bytes, occurred_at: int, program: Program,
+    order: Order,
+    changes: list[Change],
+    event: PurchaseAmended,
+    key: bytes,
+    occurred_at: int,
+    program: Program,
     book: Book,
-) -> tuple[list[PointsEarned], list[PointsReversed]]:  # fmt: skip
+) -> tuple[list[PointsEarned], list[PointsReversed]]:
     """Post the changes; return an event for each wallet that gains, and for each that loses."""
     earned: list[PointsEarned] = []
     taken_back: list[PointsReversed] = []
@@ -91,16 +96,26 @@ def _pay(
     at_once = all(one.terms.fulfils == claimed for one in more)
     repaid = sum(
         book.earn(
-            account, one.points, terms=one.terms, cause=Cause(key, program.version, one.rule), event_at=occurred_at,
+            account,
+            one.points,
+            terms=one.terms,
+            cause=Cause(key, program.version, one.rule),
+            event_at=occurred_at,
             at_once=one.terms.fulfils == claimed,
         )
         for one in more
-    )  # fmt: skip
+    )
     awards = [award_of(program.rules[one.rule].name, one.points, one.terms.lot_id()) for one in more]
     return points_earned(
-        program, account, order.name, awards, more[0].terms, repaid=repaid, occurred_at=event.occurred_at.isoformat(),
+        program,
+        account,
+        order.name,
+        awards,
+        more[0].terms,
+        repaid=repaid,
+        occurred_at=event.occurred_at.isoformat(),
         at_once=at_once,
-    )  # fmt: skip
+    )
 
 
 def qualify(

@@ -25,9 +25,16 @@ def decide(batch: Batch, received: Received, order: Order) -> Refused | None:
         book.fulfil(account, lot, waited_for, Cause(received.key, program.version, NO_RULE))
     batch.effects.fulfilments.append(
         FulfilmentRow(
-            received.key, received.content_hash, order.key, batch.mark.seq, received.position, received.occurred_at,
-            order.member, "claim" if claimed else "fulfilment",
-            event.claim_id if isinstance(event, PurchaseClaimed) else "", received.source,
+            received.key,
+            received.content_hash,
+            order.key,
+            batch.mark.seq,
+            received.position,
+            received.occurred_at,
+            order.member,
+            "claim" if claimed else "fulfilment",
+            event.claim_id if isinstance(event, PurchaseClaimed) else "",
+            received.source,
         )
-    )  # fmt: skip
+    )
     return None

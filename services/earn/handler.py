@@ -14,6 +14,7 @@ from services.earn.state import Batch, Effects, Parked, State
 from services.earn.store import batch as store
 from services.earn.store import parked as store_parked
 from services.earn.store import referrals as store_referrals
+from services.earn.store.tallies import load_budgets, load_tallies
 from services.earn.tallies import order_key, tallies_of
 from shared.contracts import members as told
 from shared.contracts import points, purchases, referrals
@@ -56,7 +57,7 @@ class EarnHandler(LedgerHandler[State, Effects]):
         self._parked = round(parked_seconds * 1_000_000)
 
     async def load(self, connection: Connection, events: Sequence[Received]) -> State:
-        """Lock the members' accounts, then read what is known (the order matters: design §4 step 3)."""
+        """Lock the members' accounts, then read what is known: docs/how-it-works.md says why in this order."""
         programs = self._programs
         await programs.need(connection)
         members = {received.event.member_id for received in events}
@@ -95,10 +96,10 @@ class EarnHandler(LedgerHandler[State, Effects]):
     async def _load_tallies(self, connection: Connection, state: State, events: Sequence[Received]) -> None:
         """Load what may be looked up or counted; budgets last, for they are locked."""
         needed = tallies_of(state, events)
-        state.tallies = await store.load_tallies(connection, needed.members)
+        state.tallies = await load_tallies(connection, needed.members)
         if needed.budgets:
             with metrics.BUDGET_WAIT_SECONDS.labels(SERVICE).time():
-                state.tallies |= await store.load_budgets(connection, needed.budgets)
+                state.tallies |= await load_budgets(connection, needed.budgets)
         state.loaded = needed.members | {("", *budget) for budget in needed.budgets}
         state.selected = needed.selected
 

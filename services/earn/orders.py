@@ -131,7 +131,7 @@ def other_currency(program: Program, currency: str) -> Refused | None:
     return Refused(
         "other-currency",
         f"the program earns in {', '.join(program.worth)} and this order is in {currency}; "
-        "mend the order or the program, then replay",
+        "fix the order or the program, then replay",
     )
 
 
@@ -155,11 +155,13 @@ def qualifying_back(line: Line, returned: tuple[int, int] | None) -> int:
 def lines_as_kept(lines: Sequence[Line]) -> list[list[Any]]:
     """Return what is written down of lines: the qualifying amount only where it is neither nothing nor all."""
     return [
-        [name, quantity, amount, 1] if qualifying == amount and amount
-        else [name, quantity, amount, 1, qualifying] if qualifying
+        [name, quantity, amount, 1]
+        if qualifying == amount and amount
+        else [name, quantity, amount, 1, qualifying]
+        if qualifying
         else [name, quantity, amount, 0]
         for name, quantity, amount, qualifying in lines
-    ]  # fmt: skip
+    ]
 
 
 def awards_as_kept(awards: Sequence[Paid]) -> list[list[Any]]:
@@ -177,9 +179,11 @@ def read_member(kept: Sequence[Any]) -> Member:
     """Read what ``member_as_kept`` wrote."""
     joined_on, birthday, segments, attributes = kept
     return Member(
-        date.fromisoformat(joined_on) if joined_on else None, (birthday[0], birthday[1]) if birthday else None,
-        frozenset(segments), attributes,
-    )  # fmt: skip
+        date.fromisoformat(joined_on) if joined_on else None,
+        (birthday[0], birthday[1]) if birthday else None,
+        frozenset(segments),
+        attributes,
+    )
 
 
 def read_result(text: str) -> tuple[list[Line], list[Paid], Kept]:

@@ -59,11 +59,20 @@ def _park(batch: Batch, received: Received, key: bytes) -> None:
     batch.state.waiting[key] += 1
     batch.effects.parked.append(
         ParkedRow(
-            received.key, received.content_hash, key, received.event.member_id, mark.recorded_at, mark.seq,
-            received.position, origin.topic, origin.partition, origin.epoch, pack([origin.record]),
+            received.key,
+            received.content_hash,
+            key,
+            received.event.member_id,
+            mark.recorded_at,
+            mark.seq,
+            received.position,
+            origin.topic,
+            origin.partition,
+            origin.epoch,
+            pack([origin.record]),
             SEPARATOR.join(sorted(ids_in(origin.record.value))),
         )
-    )  # fmt: skip
+    )
 
 
 def apply_parked(batch: Batch, order: Order) -> None:
@@ -74,7 +83,7 @@ def apply_parked(batch: Batch, order: Order) -> None:
         batch.effects.unparked[parked.place] = "applied" if refused is None else "refused"
         if refused is not None:
             _refuse(batch, parked, refused)
-        batch.announce_lapses()
+        batch.announce_timed_effects()
 
 
 def give_up(batch: Batch, parked: Parked) -> None:

@@ -39,7 +39,7 @@ def process(batch: Batch, events: Sequence[Received]) -> None:
 def _decide(batch: Batch, received: Received) -> None:
     refused = DECISIONS[received.type](batch, received)
     if batch.book.timed_effects:
-        batch.announce_lapses()
+        batch.announce_timed_effects()
     if refused is not None:
         batch.refuse(received, *refused)
         return

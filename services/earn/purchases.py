@@ -46,11 +46,18 @@ def decide(batch: Batch, received: Received) -> Refused | None:
         for line, qualifying in zip(purchase.lines, rating.qualifying, strict=True)
     ]
     order = Order(
-        received.key, received.source, purchase.order_id, purchase.member_id, received.occurred_at, program.version,
-        lines, [], kept,
-    )  # fmt: skip
+        received.key,
+        received.source,
+        purchase.order_id,
+        purchase.member_id,
+        received.occurred_at,
+        program.version,
+        lines,
+        [],
+        kept,
+    )
     events, qualified = _post(batch, program, purchase, rating, order)
-    batch.announce_lapses()
+    batch.announce_timed_effects()
     _keep(batch, received, order, rating)
     for event in events:
         batch.send(points.EARNED, f"earned-{order.key.hex()}-{event['wallet']}", order.member, event)
@@ -100,9 +107,7 @@ def _post(
         by_wallet.setdefault(award.wallet, []).append(award)
     qualifying = sum(rating.qualifying)
     occurred_at = purchase.occurred_at.isoformat()
-    events = [
-        _earn(batch, program, rating, order, awards, qualifying, occurred_at) for awards in by_wallet.values()
-    ]  # fmt: skip
+    events = [_earn(batch, program, rating, order, awards, qualifying, occurred_at) for awards in by_wallet.values()]
     ladder = program.ladder
     if ladder is None or ladder.wallet in by_wallet or not qualifying:
         return events, None
@@ -128,9 +133,13 @@ def _earn(
         terms = terms_of(award, rating, order.key)
         first = first or terms
         repaid += book.earn(
-            account, award.points, terms=terms, cause=Cause(order.key, program.version, rule.index),
-            event_at=order.occurred_at, qualifying=qualifying,
-        )  # fmt: skip
+            account,
+            award.points,
+            terms=terms,
+            cause=Cause(order.key, program.version, rule.index),
+            event_at=order.occurred_at,
+            qualifying=qualifying,
+        )
         qualifying = 0
         lot = terms.lot_id()
         order.awards.append(Paid(rule.index, lot, award.line_points, "" if wallet == rule.wallet else wallet))
@@ -152,10 +161,18 @@ def _keep(batch: Batch, received: Received, order: Order, rating: Rating) -> Non
     result = pydantic_core.to_json(order.result(rating.reason)).decode()
     batch.effects.orders.append(
         OrderRow(
-            order.key, received.content_hash, batch.mark.seq, received.position, order.program_version,
-            order.occurred_at, order.source, order.order_id, order.member, result,
+            order.key,
+            received.content_hash,
+            batch.mark.seq,
+            received.position,
+            order.program_version,
+            order.occurred_at,
+            order.source,
+            order.order_id,
+            order.member,
+            result,
         )
-    )  # fmt: skip
+    )
 
 
 def _decide_what_depends(batch: Batch, program: Program, order: Order) -> None:

@@ -80,7 +80,7 @@ def _refuse(batch: Batch, referral: Referral, order: Order, program: Program, re
     _name_order(referral, order)
     batch.state.referrals.pop(referral.friend, None)
     batch.state.referrer_of.pop(referral.friend, None)
-    batch.announce_lapses()
+    batch.announce_timed_effects()
     batch.effects.changed[referral.key] = referral
     announce(batch, referral, program, order.occurred_at)
 
@@ -93,7 +93,7 @@ def _reward(batch: Batch, referral: Referral, order: Order, program: Program, te
     # Both are posted before either is announced: what time did to their accounts meanwhile is told first.
     to_referrer, referral.referrer_lot = _earn(batch, referral, program, referral.referrer, REFERRER_RULE)
     to_friend, referral.friend_lot = _earn(batch, referral, program, referral.friend, FRIEND_RULE)
-    batch.announce_lapses()
+    batch.announce_timed_effects()
     batch.effects.changed[referral.key] = referral
     for earned in (to_referrer, to_friend):
         member, wallet = earned["member_id"], earned["wallet"]
@@ -145,10 +145,9 @@ def reverse_if_undermined(batch: Batch, order: Order, return_id: str, received: 
         return
     referral.state, referral.reason = "reversed", "the-purchase-was-returned"
     taken = [
-        _reverse(batch, referral, order, program, return_id, received, rule)
-        for rule in (REFERRER_RULE, FRIEND_RULE)
-    ]  # fmt: skip
-    batch.announce_lapses()
+        _reverse(batch, referral, order, program, return_id, received, rule) for rule in (REFERRER_RULE, FRIEND_RULE)
+    ]
+    batch.announce_timed_effects()
     batch.effects.changed[referral.key] = referral
     for event in taken:
         member = event["member_id"]
@@ -189,10 +188,16 @@ def announce(batch: Batch, referral: Referral, program: Program, occurred_at: in
     """Publish what became of a referral."""
     rewarded = referral.state in {"qualified", "reversed"}
     data = referral_changed(
-        program.program_id, referral.friend, referral.referrer, _name_of(referral), source=referral.source,
+        program.program_id,
+        referral.friend,
+        referral.referrer,
+        _name_of(referral),
+        source=referral.source,
         state=referral.state,  # type: ignore[arg-type]  # an open one is announced to nobody
-        reason=referral.reason, referrer_points=referral.referrer_points if rewarded else 0,
-        friend_points=referral.friend_points if rewarded else 0, occurred_at=occurred_at,
-    )  # fmt: skip
+        reason=referral.reason,
+        referrer_points=referral.referrer_points if rewarded else 0,
+        friend_points=referral.friend_points if rewarded else 0,
+        occurred_at=occurred_at,
+    )
     event_id = f"referral-{referral.state}-{referral.key.hex()}"
     batch.send(_TYPES[referral.state], event_id, referral.friend, data)

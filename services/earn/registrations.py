@@ -18,10 +18,16 @@ def decide(batch: Batch, received: Received) -> Refused | None:
     state = batch.state
     bought = state.bought.get(event.member_id, [])
     referral = register(
-        event, source=received.source, key=received.key, content_hash=received.content_hash,
-        occurred_at=received.occurred_at, program=in_force(state.programs, received.occurred_at),
-        referred=event.member_id in state.referrals, bought=bought, referrer_of=state.referrer_of,
-    )  # fmt: skip
+        event,
+        source=received.source,
+        key=received.key,
+        content_hash=received.content_hash,
+        occurred_at=received.occurred_at,
+        program=in_force(state.programs, received.occurred_at),
+        referred=event.member_id in state.referrals,
+        bought=bought,
+        referrer_of=state.referrer_of,
+    )
     batch.effects.registered.append(Registration(referral, batch.mark.seq, received.position))
     if referral.state == "refused":
         referrals.announce(batch, referral, batch.newest, received.occurred_at)

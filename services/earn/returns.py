@@ -1,4 +1,4 @@
-"""How a return takes back what an order earned: pure decisions. The rule is design §5's.
+"""How a return takes back what an order earned. Pure decisions.
 
 Cumulative reversed = floor(award x amount returned ÷ amount bought) a line and rule (by quantity where the line's
 amount is 0); each return takes the difference, and the one that makes the line whole takes the rest.
@@ -57,20 +57,32 @@ def decide(batch: Batch, received: Received, order: Order) -> Refused | None:
     """Take back what a return, or a cancellation, leaves no reason for; or say why it cannot be."""
     event: PurchaseReturned | PurchaseCancelled = received.event
     returned = take_back(
-        order, event, key=received.key, occurred_at=received.occurred_at,
-        program=batch.versions[order.program_version], book=batch.book,
-    )  # fmt: skip
+        order,
+        event,
+        key=received.key,
+        occurred_at=received.occurred_at,
+        program=batch.versions[order.program_version],
+        book=batch.book,
+    )
     if isinstance(returned, Refused):
         return returned
-    batch.announce_lapses()
+    batch.announce_timed_effects()
     tallies.count(batch, order.member, returned.counted)
     batch.effects.returns.append(
         ReturnRow(
-            received.key, received.content_hash, order.key, batch.mark.seq, received.position, received.occurred_at,
-            received.source, return_id(event), order.member, pydantic_core.to_json(returned.result()).decode(),
+            received.key,
+            received.content_hash,
+            order.key,
+            batch.mark.seq,
+            received.position,
+            received.occurred_at,
+            received.source,
+            return_id(event),
+            order.member,
+            pydantic_core.to_json(returned.result()).decode(),
             "return" if isinstance(event, PurchaseReturned) else "cancellation",
         )
-    )  # fmt: skip
+    )
     for data in returned.events:
         batch.send(points.REVERSED, f"reversed-{received.key.hex()}-{data['wallet']}", order.member, data)
         batch.effects.reversed[data["wallet"], "return"] += data["points"]
@@ -172,9 +184,13 @@ def take_back(
         wants = [(want, name) for want, name in by_wallet.get(wallet, []) if want.points]
         if wants:
             taken = claw_back(
-                book, account, [want for want, _ in wants], policy=program.terms[wallet].on_return,
-                event_at=occurred_at, qualifying=-qualifying,
-            )  # fmt: skip
+                book,
+                account,
+                [want for want, _ in wants],
+                policy=program.terms[wallet].on_return,
+                event_at=occurred_at,
+                qualifying=-qualifying,
+            )
             awards = [award_of(name, want.points, want.lot) for want, name in wants]
             events.append(
                 points_reversed(
@@ -183,9 +199,12 @@ def take_back(
             )
         elif wallet == ladder_wallet and qualifying:
             book.qualify(
-                account, Operation.REVERSE, -qualifying, cause=Cause(key, program.version, NO_RULE),
+                account,
+                Operation.REVERSE,
+                -qualifying,
+                cause=Cause(key, program.version, NO_RULE),
                 event_at=occurred_at,
-            )  # fmt: skip
+            )
             qualified = spend_qualified(program, account, order.name, Operation.REVERSE, -qualifying, occurred_at)
     return Returned(back, by_award, events, qualified, _uncounted(order, by_award, program))
 

@@ -19,7 +19,7 @@ Instant = Moment | Literal["never"] | None
 
 @dataclass(frozen=True, slots=True, kw_only=True, config=CONTRACT)
 class PointsExpiring:
-    """So many points will lapse."""
+    """So many points will expire."""
 
     member_id: Identifier
     occurred_at: Moment

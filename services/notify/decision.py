@@ -20,9 +20,7 @@ def decide_news(state: State, program: Program, news: News, used: Used) -> Decis
     assert section is not None, "without the section there is no news"
     profile = state.profiles.get(news.member)
     if profile:
-        used.members[news.member] = (
-            profile.locale, profile.time_zone, profile.consent, sorted(profile.addresses)
-        )  # fmt: skip
+        used.members[news.member] = (profile.locale, profile.time_zone, profile.consent, sorted(profile.addresses))
     at = not_before(news.occurred_at, _zone(profile, program), section.quiet_hours, section.send_window)
     reason = _obstacle(state, section, news, at, profile)
     if reason == "cause-gone":

@@ -101,10 +101,19 @@ def _accept(batch: Batch, decision: Decision) -> None:
     batch.effects.decisions.append(decision)
     batch.effects.rows.append(
         NotificationRow(
-            news.key, identity, mark.seq, news.member, news.kind, "suppressed" if decision.reason else "sent",
-            decision.reason or "", decision.not_before, news.use_by, news.occurred_at, mark.recorded_at,
+            news.key,
+            identity,
+            mark.seq,
+            news.member,
+            news.kind,
+            "suppressed" if decision.reason else "sent",
+            decision.reason or "",
+            decision.not_before,
+            news.use_by,
+            news.occurred_at,
+            mark.recorded_at,
         )
-    )  # fmt: skip
+    )
     if decision.rendered is None:
         return
     event: NotificationRequested = {

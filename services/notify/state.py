@@ -15,9 +15,7 @@ from shared.contracts.notifications import Address, Rendered
 from shared.contracts.profiles import Channel
 from shared.program.compiled.program import Program
 
-Reason = Literal[
-    "too-late", "cause-gone", "no-profile", "no-consent", "no-address", "template-error"
-]  # fmt: skip
+Reason = Literal["too-late", "cause-gone", "no-profile", "no-consent", "no-address", "template-error"]
 
 
 class Profile(NamedTuple):

@@ -27,7 +27,7 @@ where not exists (
     select from account a join lot l on l.account = a.account
     where a.member = asked.member and a.wallet = asked.wallet and not l.pending and l.remaining > 0
       and (l.expires_at = asked.expires_at or (
-          -- Points that lapse without activity have no day of their own: nothing must have happened since.
+          -- Points that expire without activity have no day of their own: nothing must have happened since.
           l.idle <> '' and a.earned_at <= asked.said_at
           and (l.idle not like '%redeem%' or a.redeemed_at <= asked.said_at))))
 """

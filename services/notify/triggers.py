@@ -27,7 +27,7 @@ Parameters = dict[str, str | int | None]
 
 @dataclass(frozen=True, slots=True)
 class PointsCause:
-    """News that is none any more once no points of the wallet lapse at that instant."""
+    """News that no longer applies once no points of the wallet expire at that instant."""
 
     wallet: str
     expires_at: int
@@ -90,9 +90,12 @@ def _expiring(when: Occurrence, event: PointsExpiring) -> Iterator[News]:
     expires_at = microseconds(event.expires_at)
     key = _key("points-expiring", event.member_id, event.wallet, iso(expires_at), str(event.days_left))
     parameters: Parameters = {
-        "wallet": event.wallet, "points": event.points, "days_left": event.days_left, "expires_at": iso(expires_at),
+        "wallet": event.wallet,
+        "points": event.points,
+        "days_left": event.days_left,
+        "expires_at": iso(expires_at),
         "last_day": _last_day(when.program, event.expires_at),
-    }  # fmt: skip
+    }
     cause = PointsCause(event.wallet, expires_at)
     yield News("points-expiring", event.member_id, key, when.at, expires_at, parameters, cause)
 
@@ -104,9 +107,12 @@ def _earned(when: Occurrence, event: PointsEarned) -> Iterator[News]:
     available, program = event.available_at, when.program
     available_on = program.day_of(available).isoformat() if isinstance(available, datetime) else available
     parameters: Parameters = {
-        "wallet": event.wallet, "points": event.points, "order_id": event.order_id, "available_on": available_on,
+        "wallet": event.wallet,
+        "points": event.points,
+        "order_id": event.order_id,
+        "available_on": available_on,
         "last_day": _last_day(program, event.expires_at),
-    }  # fmt: skip
+    }
     key = _key("points-earned", event.member_id, event.order_source, event.order_id, event.wallet)
     yield News("points-earned", event.member_id, key, when.at, when.use_by, parameters)
 
@@ -114,10 +120,12 @@ def _earned(when: Occurrence, event: PointsEarned) -> Iterator[News]:
 def _tier_upgraded(when: Occurrence, event: TierChanged) -> Iterator[News]:
     program = when.program
     parameters = _of_tier(program, event) | {
-        "old_tier": event.old_tier, "old_tier_name": _tier_name(program, event.old_tier),
-        "next_tier": event.next_tier, "next_tier_name": event.next_tier and _tier_name(program, event.next_tier),
+        "old_tier": event.old_tier,
+        "old_tier_name": _tier_name(program, event.old_tier),
+        "next_tier": event.next_tier,
+        "next_tier_name": event.next_tier and _tier_name(program, event.next_tier),
         "to_next": event.to_next,
-    }  # fmt: skip
+    }
     key = _key("tier-upgraded", event.member_id, event.tier, _instant(event.valid_from))
     cause = TierCause(event.tier, None)
     yield News("tier-upgraded", event.member_id, key, when.at, when.use_by, parameters, cause)
@@ -133,10 +141,12 @@ def _tier_expiring(when: Occurrence, event: TierChanged) -> Iterator[News]:
 
 def _of_tier(program: Program, event: TierChanged) -> Parameters:
     return {
-        "tier": event.tier, "tier_name": _tier_name(program, event.tier),
-        "last_day": _last_day(program, event.valid_until), "metric": event.metric,
+        "tier": event.tier,
+        "tier_name": _tier_name(program, event.tier),
+        "last_day": _last_day(program, event.valid_until),
+        "metric": event.metric,
         "currency": program.currency if event.metric == "spend" else None,
-    }  # fmt: skip
+    }
 
 
 def _referral(when: Occurrence, event: ReferralQualified) -> Iterator[News]:
@@ -154,9 +164,13 @@ def _referral(when: Occurrence, event: ReferralQualified) -> Iterator[News]:
 def _redeemed(when: Occurrence, event: RewardRedeemed) -> Iterator[News]:
     key = _key("redemption-done", event.member_id, event.redemption_source, event.redemption_id)
     parameters: Parameters = {
-        "reward": event.reward, "wallet": event.wallet, "points": event.points, "worth": event.worth,
-        "currency": event.currency, "redemption_id": event.redemption_id,
-    }  # fmt: skip
+        "reward": event.reward,
+        "wallet": event.wallet,
+        "points": event.points,
+        "worth": event.worth,
+        "currency": event.currency,
+        "redemption_id": event.redemption_id,
+    }
     yield News("redemption-done", event.member_id, key, when.at, when.use_by, parameters)
 
 

@@ -25,14 +25,14 @@ SERVICE: Final = "redeem"
 
 
 class RedeemHandler(LedgerHandler[State, Effects]):
-    """Turns points into rewards, and lets lapse what is due."""
+    """Turns points into rewards, and expires what is due."""
 
     service = SERVICE
     contracts: Mapping[str, Contract] = contracts_of(SERVICE)
     contested = frozenset({"redemption_pkey"})
 
     async def load(self, connection: Connection, events: Sequence[Received]) -> State:
-        """Lock the members' accounts, then read what is known (the order matters: design §4 step 3)."""
+        """Lock the members' accounts, then read what is known: docs/how-it-works.md says why in this order."""
         programs = self._programs
         await programs.need(connection)
         members = list({received.event.member_id for received in events})
@@ -93,5 +93,5 @@ class RedeemHandler(LedgerHandler[State, Effects]):
         self._remember(effects.posting)
         for (state, reason), number in effects.answered.items():
             metrics.REDEMPTIONS.labels(state, reason).inc(number)
-        for (wallet, what), points in effects.lapsed.items():
+        for (wallet, what), points in effects.timed.items():
             metrics.POINTS_DUE.labels(wallet, what).inc(points)

@@ -6,7 +6,7 @@ import functools
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from services.redeem import redemption as decisions
-from services.redeem.redemption import CANCEL, CONFIRM, REQUEST, Answer, Redemption, Standing
+from services.redeem.model import CANCEL, CONFIRM, REQUEST, Answer, Redemption, Standing
 from services.redeem.state import Batch, Effects, NewRedemption, State
 from shared.contracts import redemptions, rewards
 from shared.ledger.due import TimedEffect
@@ -21,7 +21,7 @@ from shared.runtime.records import Received
 def begin(state: State, mark: Mark, source: str) -> Batch:
     """Begin a batch, or a sweep; ``source`` is the ``source`` of outgoing events."""
     effects = Effects()
-    return Batch(state, effects, mark, source, rewards.TOPIC, functools.partial(_note_lapse, state, effects))
+    return Batch(state, effects, mark, source, rewards.TOPIC, functools.partial(_note_timed_effect, state, effects))
 
 
 def process(batch: Batch, events: Sequence[Received]) -> None:
@@ -34,7 +34,7 @@ def apply_due(batch: Batch, accounts: Iterable[Account], horizon: int) -> None:
     """Apply what is due to some accounts of the state."""
     for account in accounts:
         batch.book.apply_due(account, horizon)
-    batch.announce_lapses()
+    batch.announce_timed_effects()
 
 
 # ---- what a till may ask
@@ -66,9 +66,13 @@ def _confirm(batch: Batch, received: Received) -> None:
         _bring_to(batch, redemption.member, redemption.wallet, received.occurred_at)
         counted = redemption.counts
         answer = decisions.confirm(
-            redemption, occurred_at=received.occurred_at, program=batch.newest,
-            standing=_standing(batch, batch.newest, received), had=batch.state.had, book=batch.book,
-        )  # fmt: skip
+            redemption,
+            occurred_at=received.occurred_at,
+            program=batch.newest,
+            standing=_standing(batch, batch.newest, received),
+            had=batch.state.had,
+            book=batch.book,
+        )
         _settle(batch, received, redemption, CONFIRM, answer, counted=counted)
 
 
@@ -119,10 +123,17 @@ def _decide_request(batch: Batch, received: Received) -> None:
     wallet = reward.wallet if reward is not None else decisions.wallet_shown(batch.newest)
     _bring_to(batch, event.member_id, wallet, received.occurred_at)
     redemption, answer = decisions.request(
-        event, key=received.key, content_hash=received.content_hash, source=received.source,
-        occurred_at=received.occurred_at, program=program, newest=batch.newest,
-        standing=_standing(batch, program, received), had=state.had, book=batch.book,
-    )  # fmt: skip
+        event,
+        key=received.key,
+        content_hash=received.content_hash,
+        source=received.source,
+        occurred_at=received.occurred_at,
+        program=program,
+        newest=batch.newest,
+        standing=_standing(batch, program, received),
+        had=state.had,
+        book=batch.book,
+    )
     state.redemptions[received.key] = redemption
     batch.effects.new.append(NewRedemption(redemption, batch.mark.seq, received.position))
     _count(batch, redemption, 1)
@@ -141,7 +152,7 @@ def _settle(
 def _bring_to(batch: Batch, member: str, wallet: str, instant: int) -> None:
     """Apply what is due first: a hold that times out changes what is possible."""
     batch.book.advance_to(batch.state.accounts[member, wallet], instant)
-    batch.announce_lapses()
+    batch.announce_timed_effects()
 
 
 def _count(batch: Batch, redemption: Redemption, change: int) -> None:
@@ -159,7 +170,7 @@ def _standing(batch: Batch, program: Program | None, received: Received) -> Stan
 
 
 def _answer(batch: Batch, received: Received, redemption: Redemption, asked: str, answer: Answer) -> None:
-    batch.announce_lapses()
+    batch.announce_timed_effects()
     message = batch.send(answer.type, answer.id, redemption.member, answer.data, correlation(redemption.redemption_id))
     redemption.answers[asked] = pack([message])
     batch.accept(received)
@@ -175,15 +186,15 @@ def _repeat(batch: Batch, redemption: Redemption, asked: str) -> None:
 # ---- time
 
 
-def _note_lapse(state: State, effects: Effects, lapse: TimedEffect) -> None:
-    effects.lapsed[lapse.account.wallet, lapse.what] += lapse.points
-    if lapse.hold is None:
+def _note_timed_effect(state: State, effects: Effects, effect: TimedEffect) -> None:
+    effects.timed[effect.account.wallet, effect.what] += effect.points
+    if effect.hold is None:
         return
-    key = (lapse.account.member, lapse.hold.reward)
+    key = (effect.account.member, effect.hold.reward)
     state.had[key] = state.had.get(key, 0) - 1
-    redemption = state.redemptions.get(lapse.hold.key)
+    redemption = state.redemptions.get(effect.hold.key)
     if redemption is not None:
-        time_out(redemption, lapse.instant)
+        time_out(redemption, effect.instant)
 
 
 def time_out(redemption: Redemption, instant: int) -> None:

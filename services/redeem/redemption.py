@@ -1,79 +1,21 @@
 """How a redemption goes from request to reward: pure decisions.
 
-Reserving fixes the points: held ones neither lapse nor can be taken until they are confirmed, released or timed out.
+Reserving fixes the points: held ones neither expire nor can be taken until they are confirmed, released or timed out.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any, NamedTuple
 
+from services.redeem.model import CANCEL, CONFIRM, REQUEST, Answer, Redemption, Standing
 from shared.contracts import rewards
 from shared.contracts.redemptions import RedemptionRequested
 from shared.instants import NEVER
 from shared.ledger.book import Book
-from shared.ledger.model import NO_RULE, Account, Cause, Hold, Part
+from shared.ledger.model import NO_RULE, Account, Cause, Hold
 from shared.posting.events import balance_of
-from shared.posting.reward_events import RedemptionName, reward_granted, reward_rejected
+from shared.posting.reward_events import reward_granted, reward_rejected
 from shared.program.compiled.program import Program, Reward
-
-#: What may be asked of a redemption; each question has one answer for ever.
-REQUEST, CONFIRM, CANCEL = "request", "confirm", "cancel"
-
-
-class Answer(NamedTuple):
-    """What the till is told: the event's type, its id and its data."""
-
-    type: str
-    id: str
-    data: Any
-
-
-@dataclass(slots=True)
-class Redemption:
-    """One redemption through all its states.
-
-    Attributes:
-        points: What it costs; of a rejected one, what it would have cost.
-        parts: From which lots the points came.
-        answers: What was said, packed, by what was asked.
-    """
-
-    key: bytes
-    content_hash: bytes
-    source: str
-    redemption_id: str
-    account: int | None
-    member: str
-    wallet: str
-    reward: str
-    state: str
-    reason: str
-    points: int
-    requested_at: int
-    held_until: int
-    settled_at: int | None
-    program_version: int
-    parts: tuple[Part, ...] = ()
-    answers: dict[str, bytes] = field(default_factory=dict)
-
-    @property
-    def name(self) -> RedemptionName:
-        """What events call it."""
-        return RedemptionName(self.redemption_id, self.source, self.reward)
-
-    @property
-    def counts(self) -> bool:
-        """Whether it counts towards the reward's limit."""
-        return self.state in {"reserved", "redeemed"}
-
-
-class Standing(NamedTuple):
-    """The member's tier, where the program has a ladder: its name and its number."""
-
-    tier: str | None
-    number: int
 
 
 def request(
@@ -105,10 +47,22 @@ def request(
     """
     reward = program.rewards.get(event.reward) if program else None
     made = Redemption(
-        key, content_hash, source, event.redemption_id, None, event.member_id, reward.wallet if reward else "",
-        event.reward, "rejected", "", reward.cost if reward else 0, occurred_at, NEVER, occurred_at,
+        key,
+        content_hash,
+        source,
+        event.redemption_id,
+        None,
+        event.member_id,
+        reward.wallet if reward else "",
+        event.reward,
+        "rejected",
+        "",
+        reward.cost if reward else 0,
+        occurred_at,
+        NEVER,
+        occurred_at,
         program.version if program else 0,
-    )  # fmt: skip
+    )
     if program is None or reward is None:
         made.reason = "no-program" if program is None else "unknown-reward"
         shown = book.accounts[event.member_id, wallet_shown(newest)]
@@ -174,9 +128,16 @@ def confirm(
             reason = "reservation-timed-out" if redemption.reason == "timed-out" else "cancelled"
             reason = "limit-reached" if reached and redemption.reason == "timed-out" else reason
             return _rejected(
-                redemption, CONFIRM, program, standing, program.rewards.get(redemption.reward), occurred_at, account,
-                had, reason,
-            )  # fmt: skip
+                redemption,
+                CONFIRM,
+                program,
+                standing,
+                program.rewards.get(redemption.reward),
+                occurred_at,
+                account,
+                had,
+                reason,
+            )
         redemption.parts = book.reserve(account, redemption.points, cause)
     book.redeem(account, redemption.parts, redemption.key, cause)
     redemption.state, redemption.reason, redemption.settled_at = "redeemed", "", account.as_of
@@ -208,19 +169,31 @@ def cancel(redemption: Redemption, *, occurred_at: int, program: Program, book: 
 
 def _granted(redemption: Redemption, kind: str, program: Program, account: Account, occurred_at: int) -> Answer:
     data = reward_granted(
-        program, account, redemption.name,
+        program,
+        account,
+        redemption.name,
         state=redemption.state,  # type: ignore[arg-type]  # a granted one is never rejected
-        reason=redemption.reason, points=redemption.points,
-        held_until=redemption.held_until if redemption.state == "reserved" else None, occurred_at=occurred_at,
-        version=account.version, balance_then=balance_of(account),
-    )  # fmt: skip
+        reason=redemption.reason,
+        points=redemption.points,
+        held_until=redemption.held_until if redemption.state == "reserved" else None,
+        occurred_at=occurred_at,
+        version=account.version,
+        balance_then=balance_of(account),
+    )
     return Answer(kind, f"{redemption.state}-{redemption.key.hex()}", data)
 
 
 def _rejected(
-    redemption: Redemption, asked: str, program: Program, standing: Standing, reward: Reward | None, occurred_at: int,
-    account: Account, had: Mapping[tuple[str, str], int], reason: str = "",
-) -> Answer:  # fmt: skip
+    redemption: Redemption,
+    asked: str,
+    program: Program,
+    standing: Standing,
+    reward: Reward | None,
+    occurred_at: int,
+    account: Account,
+    had: Mapping[tuple[str, str], int],
+    reason: str = "",
+) -> Answer:
     possible = [
         other.reward
         for other in sorted(program.rewards.values(), key=lambda other: (other.cost, other.reward))
@@ -230,9 +203,14 @@ def _rejected(
         and (other.tier is None or (program.ladder and standing.number >= program.ladder.number_of(other.tier)))
     ]
     data = reward_rejected(
-        program, account, redemption.name,
+        program,
+        account,
+        redemption.name,
         reason=reason or redemption.reason,  # type: ignore[arg-type]  # one of the words of this module
-        points=redemption.points, possible=possible, tier=standing.tier, tier_needed=reward.tier if reward else None,
+        points=redemption.points,
+        possible=possible,
+        tier=standing.tier,
+        tier_needed=reward.tier if reward else None,
         occurred_at=occurred_at,
-    )  # fmt: skip
+    )
     return Answer(rewards.REJECTED, f"rejected-{redemption.key.hex()}-{asked}", data)

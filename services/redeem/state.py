@@ -6,7 +6,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from services.redeem.redemption import Redemption
+from services.redeem.model import Redemption
 from shared.posting.ledger_batch import LedgerBatch, LedgerEffects, LedgerState
 
 
@@ -38,13 +38,13 @@ class Effects(LedgerEffects):
     Attributes:
         changed: Redemptions of earlier batches, by key.
         answered: How many answers, by state and reason.
-        lapsed: Points that time moved, by wallet and what it did.
+        timed: Points that time moved, by wallet and what it did.
     """
 
     new: list[NewRedemption] = field(default_factory=list)
     changed: dict[bytes, Redemption] = field(default_factory=dict)
     answered: Counter[tuple[str, str]] = field(default_factory=Counter)
-    lapsed: Counter[tuple[str, str]] = field(default_factory=Counter)
+    timed: Counter[tuple[str, str]] = field(default_factory=Counter)
 
 
 Batch = LedgerBatch[State, Effects]

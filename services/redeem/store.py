@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import msgpack
 
-from services.redeem.redemption import Redemption
+from services.redeem.model import Redemption
 from services.redeem.state import Effects
 from shared.database.pool import Connection
 from shared.ledger.store import parts_from_json, parts_to_json
@@ -51,11 +51,11 @@ async def load(connection: Connection, keys: Sequence[bytes]) -> dict[bytes, Red
     """Return redemptions by key."""
     rows = await connection.fetch(f"select {_COLUMNS} from redemption where key = any($1::uuid[])", keys)
     return {
-        row["key"]: Redemption(**{
-            **row, "parts": parts_from_json(row["parts"]), "answers": msgpack.unpackb(row["answers"])
-        })
+        row["key"]: Redemption(
+            **{**row, "parts": parts_from_json(row["parts"]), "answers": msgpack.unpackb(row["answers"])}
+        )
         for row in rows
-    }  # fmt: skip
+    }
 
 
 async def counts(connection: Connection, members: Sequence[str]) -> dict[tuple[str, str], int]:

@@ -133,11 +133,15 @@ async def lock(
     rows = await connection.fetch(_LOCK if wait else _LOCK + "skip locked", accounts)
     standings = {
         row["account"]: TierStatus(
-            row["account"], row["member"], row["wallet"], load_state(row["fold"]), Announced.load(row["announced"]),
+            row["account"],
+            row["member"],
+            row["wallet"],
+            load_state(row["fold"]),
+            Announced.load(row["announced"]),
             next_due=row["next_due"] if row["program_version"] == program_version else BEGINNING,
         )
         for row in rows
-    }  # fmt: skip
+    }
     # A later statement: entries that were committed while the locks were waited for are seen too.
     steps = await load_inputs(connection, {account: one.state.version for account, one in standings.items()})
     for account, following in steps.items():
@@ -188,20 +192,35 @@ async def write(connection: Connection, treated: Sequence[Evaluation], program_v
         return
     rows = [
         _StandingRow(
-            one.standing.account, one.standing.state.version, one.shown.tier, one.metric_value, one.shown.since,
-            one.shown.valid_until, dump(one.standing.state), one.standing.announced.dump(), one.standing.next_due,
+            one.standing.account,
+            one.standing.state.version,
+            one.shown.tier,
+            one.metric_value,
+            one.shown.since,
+            one.shown.valid_until,
+            dump(one.standing.state),
+            one.standing.announced.dump(),
+            one.standing.next_due,
         )
         for one in treated
-    ]  # fmt: skip
+    ]
     await connection.execute(_WRITE, *zip(*rows, strict=True), program_version, recorded_at)
     history = [
         _ChangeRow(
-            one.standing.account, number, one.standing.member, change.change, change.old_tier, change.tier,
-            change.reason, change.metric_value, change.occurred_at, change.version,
+            one.standing.account,
+            number,
+            one.standing.member,
+            change.change,
+            change.old_tier,
+            change.tier,
+            change.reason,
+            change.metric_value,
+            change.occurred_at,
+            change.version,
         )
         for one in treated
         for number, change in one.news
         if number
-    ]  # fmt: skip
+    ]
     if history:
         await connection.execute(_ADD_CHANGES, *zip(*history, strict=True))

@@ -111,7 +111,7 @@ def evaluate(
     news = [
         NumberedChange(_number(announced, change), change)
         for change in _news(announced, [*folded, *ahead], shown, ladder_at)
-    ]  # fmt: skip
+    ]
     announced.ahead = [_told(change) for change in ahead]
     standing.next_due = next_due(shown, ladder_at)
     ladder = ladder_at(announced.until)

@@ -32,9 +32,11 @@ async def send_again(
         letters: (id, topic, record) of each.
     """
     producer = AIOKafkaProducer(
-        bootstrap_servers=settings.kafka_brokers, acks="all", max_request_size=_REQUEST_BYTES,
+        bootstrap_servers=settings.kafka_brokers,
+        acks="all",
+        max_request_size=_REQUEST_BYTES,
         enable_idempotence=settings.kafka_idempotence,
-    )  # fmt: skip
+    )
     await producer.start()
     try:
         async for letter, topic, record in letters:

@@ -33,9 +33,12 @@ def _send(settings: Settings, event_type: str, data: Mapping[str, object]) -> No
     )
     try:
         headers = seal(
-            event_id=str(uuid.uuid4()), source=f"/loyalty/{settings.topic_prefix}/cli", event_type=event_type,
-            time=datetime.now(UTC).isoformat(), key="control",
-        )  # fmt: skip
+            event_id=str(uuid.uuid4()),
+            source=f"/loyalty/{settings.topic_prefix}/cli",
+            event_type=event_type,
+            time=datetime.now(UTC).isoformat(),
+            key="control",
+        )
         sent = producer.send(
             settings.topic(control.TOPIC), pydantic_core.to_json(data), key=b"control", headers=headers
         )

@@ -53,7 +53,22 @@ class Archived:
 async def append(connection: Connection, row: Archived) -> None:
     """Write a row, in the transaction of what it tells."""
     await connection.execute(
-        _INSERT, row.seq, row.kind, row.service, row.topic, row.partition, row.epoch, row.first_offset,
-        row.next_offset, row.records, row.accepted, row.duplicates, row.refused, row.ignored, row.judged_at,
-        row.recorded_at, row.body, row.facts,
-    )  # fmt: skip
+        _INSERT,
+        row.seq,
+        row.kind,
+        row.service,
+        row.topic,
+        row.partition,
+        row.epoch,
+        row.first_offset,
+        row.next_offset,
+        row.records,
+        row.accepted,
+        row.duplicates,
+        row.refused,
+        row.ignored,
+        row.judged_at,
+        row.recorded_at,
+        row.body,
+        row.facts,
+    )

@@ -38,9 +38,15 @@ class OrderName(NamedTuple):
 
 
 def message(
-    topic: str, event_type: str, event_id: str, source: str, time: str, member: str, data: Any,
+    topic: str,
+    event_type: str,
+    event_id: str,
+    source: str,
+    time: str,
+    member: str,
+    data: Any,
     *more_headers: tuple[str, bytes],
-) -> Message:  # fmt: skip
+) -> Message:
     """Return the message that carries an event about a member."""
     headers = seal(event_id=event_id, source=source, event_type=event_type, time=time, key=member)
     return Message(topic, member.encode(), pydantic_core.to_json(data), [*headers, *more_headers])
@@ -172,38 +178,38 @@ def spend_qualified(
     }
 
 
-def points_moved(program: Program, lapse: TimedEffect, operation: Operation) -> PointsMoved:
+def points_moved(program: Program, effect: TimedEffect, operation: Operation) -> PointsMoved:
     """Return the event about points that became available, or expired."""
-    account = lapse.account
+    account = effect.account
     return {
         "member_id": account.member,
         "program_id": program.program_id,
         "wallet": account.wallet,
         "account": account.account,
-        "version": lapse.version,
-        "points": lapse.points,
-        "occurred_at": iso(lapse.instant),
-        "balance": balance(*lapse.balance),
+        "version": effect.version,
+        "points": effect.points,
+        "occurred_at": iso(effect.instant),
+        "balance": balance(*effect.balance),
         "operation": operation.word,
-        "lot_id": str(lapse.lot),
+        "lot_id": str(effect.lot),
     }
 
 
-def points_expiring(program: Program, lapse: TimedEffect) -> PointsExpiring:
+def points_expiring(program: Program, effect: TimedEffect) -> PointsExpiring:
     """Return the event about points that will expire unless they are used."""
-    account = lapse.account
+    account = effect.account
     return {
         "member_id": account.member,
         "program_id": program.program_id,
         "wallet": account.wallet,
         "account": account.account,
-        "version": lapse.version,
-        "points": lapse.points,
-        "occurred_at": iso(lapse.instant),
-        "balance": balance(*lapse.balance),
+        "version": effect.version,
+        "points": effect.points,
+        "occurred_at": iso(effect.instant),
+        "balance": balance(*effect.balance),
         "operation": "expiring",
-        "days_left": lapse.days_left,
-        "expires_at": iso(lapse.expires_at),
+        "days_left": effect.days_left,
+        "expires_at": iso(effect.expires_at),
     }
 
 

@@ -64,9 +64,19 @@ class LedgerBatch(Generic[State, Effects]):
     """
 
     __slots__ = (
-        "_on_lapse", "_source", "_time", "_topic", "book", "decisions", "effects", "mark", "newest", "state", "tiers",
+        "_on_timed_effect",
+        "_source",
+        "_time",
+        "_topic",
+        "book",
+        "decisions",
+        "effects",
+        "mark",
+        "newest",
+        "state",
+        "tiers",
         "versions",
-    )  # fmt: skip
+    )
 
     def __init__(
         self,
@@ -75,7 +85,7 @@ class LedgerBatch(Generic[State, Effects]):
         mark: Mark,
         source: str,
         topic: str,
-        on_lapse: Callable[[TimedEffect], None] | None = None,
+        on_timed_effect: Callable[[TimedEffect], None] | None = None,
     ) -> None:
         """Begin.
 
@@ -85,7 +95,7 @@ class LedgerBatch(Generic[State, Effects]):
             mark: The batch's place in the history.
             source: The ``source`` of outgoing events.
             topic: Where the service tells what it decides.
-            on_lapse: Called with everything that time made happen, before it is announced.
+            on_timed_effect: Called with everything that time made happen, before it is announced.
         """
         self.state = state
         self.effects = effects
@@ -98,15 +108,15 @@ class LedgerBatch(Generic[State, Effects]):
         self._source = source
         self._topic = topic
         self._time = iso(mark.recorded_at)
-        self._on_lapse = on_lapse
+        self._on_timed_effect = on_timed_effect
 
-    def announce_lapses(self) -> None:
+    def announce_timed_effects(self) -> None:
         """Tell what time made happen so far, before what is decided next."""
         timed_effects = self.book.timed_effects
         if timed_effects:
-            if self._on_lapse is not None:
-                for lapse in timed_effects:
-                    self._on_lapse(lapse)
+            if self._on_timed_effect is not None:
+                for effect in timed_effects:
+                    self._on_timed_effect(effect)
             self.decisions.messages.extend(announce(timed_effects, self.newest, self._source, self._time))
             timed_effects.clear()
 
@@ -117,7 +127,7 @@ class LedgerBatch(Generic[State, Effects]):
             if account is not None and account.next_due <= account.as_of:
                 self.book.apply_overdue(account)
         if self.book.timed_effects:
-            self.announce_lapses()
+            self.announce_timed_effects()
 
     def send(self, event_type: str, event_id: str, member: str, data: Any, *more_headers: tuple[str, bytes]) -> Message:
         """Publish an event about a member, and return its message."""

@@ -30,33 +30,40 @@ def announce(timed_effects: Iterable[TimedEffect], program: Program, source: str
         source: The ``source`` of outgoing events.
         time: RFC 3339, when it was recorded.
     """
-    return [_message(lapse, program, source, time) for lapse in timed_effects]
+    return [_message(effect, program, source, time) for effect in timed_effects]
 
 
-def _message(lapse: TimedEffect, program: Program, source: str, time: str) -> Message:
-    if lapse.what == "timed-out":
-        return _timed_out(lapse, program, source, time)
-    account = lapse.account
+def _message(effect: TimedEffect, program: Program, source: str, time: str) -> Message:
+    if effect.what == "timed-out":
+        return _timed_out(effect, program, source, time)
+    account = effect.account
     data: Mapping[str, Any]
-    if lapse.what == "expiring":
-        event_type, data = points.EXPIRING, points_expiring(program, lapse)
-        event_id = f"expiring-{account.account}-{lapse.expires_at}-{lapse.days_left}"
+    if effect.what == "expiring":
+        event_type, data = points.EXPIRING, points_expiring(program, effect)
+        event_id = f"expiring-{account.account}-{effect.expires_at}-{effect.days_left}"
     else:
-        operation = Operation.ACTIVATE if lapse.what == "activated" else Operation.EXPIRE
+        operation = Operation.ACTIVATE if effect.what == "activated" else Operation.EXPIRE
         event_type = points.ACTIVATED if operation is Operation.ACTIVATE else points.EXPIRED
-        data = points_moved(program, lapse, operation)
-        event_id = f"{lapse.what}-{account.account}-{lapse.version}"
+        data = points_moved(program, effect, operation)
+        event_id = f"{effect.what}-{account.account}-{effect.version}"
     return message(points.TOPIC, event_type, event_id, source, time, account.member, data)
 
 
-def _timed_out(lapse: TimedEffect, program: Program, source: str, time: str) -> Message:
-    hold, member = lapse.hold, lapse.account.member
+def _timed_out(effect: TimedEffect, program: Program, source: str, time: str) -> Message:
+    hold, member = effect.hold, effect.account.member
     assert hold is not None, "only holds time out"
     released: Mapping[str, Any] = reward_granted(
-        program, lapse.account, RedemptionName(hold.redemption_id, hold.source, hold.reward), state="released",
-        reason="timed-out", points=lapse.points, held_until=None, occurred_at=lapse.instant, version=lapse.version,
-        balance_then=balance(*lapse.balance),
-    )  # fmt: skip
+        program,
+        effect.account,
+        RedemptionName(hold.redemption_id, hold.source, hold.reward),
+        state="released",
+        reason="timed-out",
+        points=effect.points,
+        held_until=None,
+        occurred_at=effect.instant,
+        version=effect.version,
+        balance_then=balance(*effect.balance),
+    )
     data = {**{field: released[field] for field in _FIRST}, **released}
     event_id = f"released-{hold.key.hex()}"
     return message(

@@ -17,9 +17,11 @@ _SHOWN = 1_000
 
 #: What the last of these entries did is the state that a redemption was in.
 _STATES = {
-    Operation.RESERVE: "reserved", Operation.REDEEM: "redeemed", Operation.RELEASE: "released",
+    Operation.RESERVE: "reserved",
+    Operation.REDEEM: "redeemed",
+    Operation.RELEASE: "released",
     Operation.REFUND: "refunded",
-}  # fmt: skip
+}
 _REDEMPTIONS = f"""
 select r.key, r.redemption_id, r.source, r.reward, r.wallet, r.state, r.reason, r.points, r.requested_at, r.held_until,
        r.settled_at, last.operation, last.occurred_at

@@ -46,11 +46,15 @@ async def read_member(connection: Connection, programs: Mapping[int, Program], a
 
 
 def _wallet(account: Account, program: Program) -> WalletView:
-    """Return a wallet's balance, and the instant at which its points lapse if nothing is done before."""
+    """Return a wallet's balance, and the instant at which its points expire if nothing is done before."""
     idle_until = min(
-        (program.idle_until(lot.terms.idle, account.earned_at, account.redeemed_at)
-         for lot in account.lots.values() if lot.terms.idle and not lot.pending), default=None,
-    )  # fmt: skip
+        (
+            program.idle_until(lot.terms.idle, account.earned_at, account.redeemed_at)
+            for lot in account.lots.values()
+            if lot.terms.idle and not lot.pending
+        ),
+        default=None,
+    )
     return WalletView(
         wallet=account.wallet,
         available=account.available,

@@ -1,7 +1,7 @@
 """The batch consumer: a supervised service inside the Faust app, with one pipeline for each partition it owns.
 
-Why not a Faust agent: see design §4 step 1. Offsets, fencing and back-pressure are ours; Faust gives the worker,
-the lifecycle, timers, web pages and the control topic.
+Not a Faust agent: a transaction for each event is too slow, and its acknowledgement loses events. Offsets, fencing and
+back-pressure are ours; Faust gives the worker, the lifecycle, web pages and the control topic.
 """
 
 from __future__ import annotations
@@ -95,10 +95,8 @@ class BatchConsumer(Service):
         for handler in logging.getLogger().handlers:
             handler.setLevel(self.settings.log_level.upper())
         s = self.settings
-        self._pool = await open_pool(
-            s.database_url.get_secret_value(), s.database_schema,
-            size=s.database_connections + 1, transaction_seconds=s.transaction_seconds,
-        )  # fmt: skip
+        url, size = s.database_url.get_secret_value(), s.database_connections + 1
+        self._pool = await open_pool(url, s.database_schema, size=size, transaction_seconds=s.transaction_seconds)
         collect_rarely()
         bound_decompression(s.unpacked_bytes)
 
@@ -123,7 +121,7 @@ class BatchConsumer(Service):
 
     @Service.task
     async def _sessions(self) -> None:
-        """One session after another: a topic that was made anew needs a consumer without old records in its buffers."""
+        """One session after another: a topic that was recreated needs a consumer without old records in its buffers."""
         try:
             while not self._halt.is_set():
                 self._session_over.clear()
@@ -159,7 +157,7 @@ class BatchConsumer(Service):
                 self._set_connected(False)
                 self._session_over.set()
             if self._topics.differ(found):
-                _log.error("a topic was made anew; starting over with a fresh consumer")
+                _log.error("a topic was recreated; starting over with a fresh consumer")
                 self._session_over.set()
 
     @Service.task
@@ -199,9 +197,13 @@ class BatchConsumer(Service):
             self.settings, self.handler.service, self._group, answers=self.handler.answers
         )
         worker = Worker(
-            settings=self.settings, handler=self.handler, source=self._source, pool=self.pool, turns=self._turns,
+            settings=self.settings,
+            handler=self.handler,
+            source=self._source,
+            pool=self.pool,
+            turns=self._turns,
             publisher=self._publisher,
-        )  # fmt: skip
+        )
         pipelines = self._pipelines = Pipelines(
             worker, consumer, self._topics, self._session_over, self._check_ledger, self._on_failed_pipeline
         )
@@ -229,9 +231,12 @@ class BatchConsumer(Service):
             # In this order: meanwhile another worker may handle a batch, and it tells Kafka after the ledger.
             handled = await self._admin.committed(self._group, self._topics.short)
             await check_not_restored(
-                connection, self.handler.service, handled, self._topics.ids_by_short_name(),
+                connection,
+                self.handler.service,
+                handled,
+                self._topics.ids_by_short_name(),
                 accept=self.settings.accept_restored_ledger,
-            )  # fmt: skip
+            )
 
     def _on_failed_pipeline(self, problem: BaseException) -> None:
         _log.critical("stopping: the next batch cannot be handled", cause=repr(problem), exc_info=problem)

@@ -82,7 +82,7 @@ class Handler(Protocol[State, Effects]):
     # ---- a batch
 
     async def load(self, connection: Connection, events: Sequence[Received]) -> State:
-        """Lock what the events touch, in the order of design §4, and return the state that ``decide`` needs."""
+        """Lock what the events touch, in the order of docs/how-it-works.md; return the state that ``decide`` needs."""
 
     def decide(self, state: State, events: Sequence[Received], mark: Mark) -> Decisions[Effects]:
         """Decide about the events in offset order."""

@@ -77,16 +77,33 @@ async def differences(connection: Connection, rehearsal: Rehearsal) -> list[tupl
             for member, number, c in rehearsal.tier_changes
         ],
         "notification": [
-            (d.news.key, d.news.member, d.news.kind, "suppressed" if d.reason else "sent", d.reason or "",
-             d.not_before, d.news.use_by, d.news.occurred_at) for d in rehearsal.notifications
+            (
+                d.news.key,
+                d.news.member,
+                d.news.kind,
+                "suppressed" if d.reason else "sent",
+                d.reason or "",
+                d.not_before,
+                d.news.use_by,
+                d.news.occurred_at,
+            )
+            for d in rehearsal.notifications
         ],
-    }  # fmt: skip
+    }
     accounts = (
         "select member, wallet, available, pending, reserved, debt, lifetime, version from account where version > 0"
     )
-    for what, sql in (("entry", read.ENTRIES), ("account", accounts), ("redemption", _REDEMPTIONS),
-                      ("referral", _REFERRALS), ("tally", _TALLIES), ("amendment", _AMENDED), ("member", _MEMBERS),
-                      ("tier", _TIERS), ("notification", _NOTIFICATIONS)):  # fmt: skip
+    for what, sql in (
+        ("entry", read.ENTRIES),
+        ("account", accounts),
+        ("redemption", _REDEMPTIONS),
+        ("referral", _REFERRALS),
+        ("tally", _TALLIES),
+        ("amendment", _AMENDED),
+        ("member", _MEMBERS),
+        ("tier", _TIERS),
+        ("notification", _NOTIFICATIONS),
+    ):
         actual = sorted(tuple(row) for row in await connection.fetch(sql))
         found += _compare(what, sorted(expected[what]), actual)
     return found

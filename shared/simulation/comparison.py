@@ -162,9 +162,7 @@ class _Months:
 
 def compared(before: Counter[Any], after: Counter[Any]) -> list[tuple[str, str, int, int, int]]:
     """Return (wallet, name, before, after, difference) of everything in either, sorted."""
-    return [
-        (*key, before[key], after[key], after[key] - before[key]) for key in sorted(before.keys() | after.keys())
-    ]  # fmt: skip
+    return [(*key, before[key], after[key], after[key] - before[key]) for key in sorted(before.keys() | after.keys())]
 
 
 def winners(before: Paid, after: Paid) -> dict[str, dict[str, int]]:

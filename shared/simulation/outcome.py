@@ -40,42 +40,61 @@ def outcome_of(play: Play) -> Json:
         "tiers": list(_tiers(play)),
         "tier_changes": [
             {
-                "member_id": member, "occurred_at": instant(change.occurred_at), "change": change.change,
-                "old_tier": change.old_tier, "tier": change.tier, "reason": change.reason,
+                "member_id": member,
+                "occurred_at": instant(change.occurred_at),
+                "change": change.change,
+                "old_tier": change.old_tier,
+                "tier": change.tier,
+                "reason": change.reason,
             }
             for member, _number, change in rehearsal.tier_changes
         ],
         "notifications": list(_notifications(play)),
         "refused": [
             {
-                "line": line, "event_id": refusal.event_id, "type": refusal.type, "reason": refusal.reason,
+                "line": line,
+                "event_id": refusal.event_id,
+                "type": refusal.type,
+                "reason": refusal.reason,
                 "detail": refusal.detail,
             }
             for line, refusal in sorted(play.refused, key=lambda refused: refused[0])
         ],
         "waiting": list(_waiting(play)),
         **({"explained": list(_explained(play))} if play.rehearsal.verdicts is not None else {}),
-    }  # fmt: skip
+    }
 
 
 def _referrals(play: Play) -> Iterator[Json]:
     for one in play.referrals:
         yield {
-            "referral_id": one.referral_id, "referrer_id": one.referrer, "friend_id": one.friend, "state": one.state,
-            "reason": one.reason or None, "order_id": one.order_id or None,
-            "registered_at": instant(one.registered_at), "qualified_at": instant(one.qualified_at),
-            "referrer_points": one.referrer_points, "friend_points": one.friend_points,
-        }  # fmt: skip
+            "referral_id": one.referral_id,
+            "referrer_id": one.referrer,
+            "friend_id": one.friend,
+            "state": one.state,
+            "reason": one.reason or None,
+            "order_id": one.order_id or None,
+            "registered_at": instant(one.registered_at),
+            "qualified_at": instant(one.qualified_at),
+            "referrer_points": one.referrer_points,
+            "friend_points": one.friend_points,
+        }
 
 
 def _redemptions(play: Play) -> Iterator[Json]:
     for one in play.rehearsal.redeem_state.redemptions.values():
         yield {
-            "redemption_id": one.redemption_id, "member_id": one.member, "reward": one.reward, "state": one.state,
-            "reason": one.reason or None, "points": one.points, "requested_at": instant(one.requested_at),
-            "held_until": instant(one.held_until), "settled_at": instant(one.settled_at),
+            "redemption_id": one.redemption_id,
+            "member_id": one.member,
+            "reward": one.reward,
+            "state": one.state,
+            "reason": one.reason or None,
+            "points": one.points,
+            "requested_at": instant(one.requested_at),
+            "held_until": instant(one.held_until),
+            "settled_at": instant(one.settled_at),
             "answers": answers_as_json(one.answers),
-        }  # fmt: skip
+        }
 
 
 def _tiers(play: Play) -> Iterator[Json]:
@@ -94,19 +113,26 @@ def _notifications(play: Play) -> Iterator[Json]:
     for one in play.rehearsal.notifications:
         rendered = one.rendered or {"subject": None, "text": None}
         yield {
-            "member_id": one.news.member, "kind": one.news.kind, "state": "suppressed" if one.reason else "sent",
-            "reason": one.reason, "occurred_at": instant(one.news.occurred_at), "not_before": instant(one.not_before),
-            "channels": [address["channel"] for address in one.channels], **rendered,
-        }  # fmt: skip
+            "member_id": one.news.member,
+            "kind": one.news.kind,
+            "state": "suppressed" if one.reason else "sent",
+            "reason": one.reason,
+            "occurred_at": instant(one.news.occurred_at),
+            "not_before": instant(one.not_before),
+            "channels": [address["channel"] for address in one.channels],
+            **rendered,
+        }
 
 
 def _waiting(play: Play) -> Iterator[Json]:
     for parked in play.rehearsal.earn_state.parked.values():
         for one in parked:
             yield {
-                "line": one.received.origin.record.offset, "type": one.received.type,
-                "order_id": one.received.event.order_id, "member_id": one.received.event.member_id,
-            }  # fmt: skip
+                "line": one.received.origin.record.offset,
+                "type": one.received.type,
+                "order_id": one.received.event.order_id,
+                "member_id": one.received.event.member_id,
+            }
 
 
 def _explained(play: Play) -> Iterator[Json]:
@@ -118,8 +144,12 @@ def _explained(play: Play) -> Iterator[Json]:
             earned[wallets[entry.account]] += entry.points * EFFECTS[Operation(entry.operation)].lifetime
         event = one.received.event
         yield {
-            "line": one.number, "type": one.received.type, "member_id": event.member_id,
-            "what": str(play.names.get(one.received.key, "")), "occurred_at": instant(one.received.occurred_at),
-            "outcome": one.outcome, "earned": {wallet: points for wallet, points in earned.items() if points},
+            "line": one.number,
+            "type": one.received.type,
+            "member_id": event.member_id,
+            "what": str(play.names.get(one.received.key, "")),
+            "occurred_at": instant(one.received.occurred_at),
+            "outcome": one.outcome,
+            "earned": {wallet: points for wallet, points in earned.items() if points},
             "rules": verdict_views(one.verdicts, rules),
-        }  # fmt: skip
+        }

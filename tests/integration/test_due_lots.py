@@ -34,7 +34,7 @@ def _at(day: int, hour: int = 5) -> int:
 
 
 async def _make(connection: Connection, chance: random.Random) -> None:
-    """Make accounts of two years of shopping: with debts, with holds, with lots that lapse in many ways."""
+    """Make accounts of two years of shopping: with debts, with holds, with lots that expire in many ways."""
     for number, member in enumerate(_MEMBERS):
         as_of = _at(chance.randrange(150, 420), chance.randrange(24))
         lots, available, pending = [], 0, 0
@@ -62,7 +62,7 @@ def _outcome(accounts: list[Account], until: int, program: Program) -> tuple[Any
     book = Book({(a.member, a.wallet): a for a in accounts}, Posting(), program)
     for account in accounts:
         book.apply_due(account, until)
-    said = [(lapse.account.account, lapse.what, *lapse[2:]) for lapse in book.timed_effects]
+    said = [(effect.account.account, effect.what, *effect[2:]) for effect in book.timed_effects]
     stands = [(a.account, a.next_due, a.as_of, a.available, a.pending, a.debt, a.version) for a in accounts]
     changes = [(c.account, c.lot, c.pending, c.earned, c.remaining) for c in book.posting.lots.values()]
     return said, stands, changes, book.posting.entries
@@ -83,6 +83,6 @@ async def test_lots_that_are_not_due_make_no_difference(deployment: Deployment) 
             due_lots += sum(len(account.lots) for account in due)
             expected = _outcome(whole, until, program)
             assert _outcome(due, until, program) == expected
-            told |= {lapse[1] for lapse in expected[0]}
+            told |= {effect[1] for effect in expected[0]}
     assert told == {"activated", "expiring", "expired"}
     assert due_lots < whole_lots

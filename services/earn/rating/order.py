@@ -38,9 +38,15 @@ class OrderRating:
     )
 
     def __init__(
-        self, program: Program, basket: Basket, qualifying: Sequence[int], earning: list[int], occasion: RatingContext,
-        counted: dict[Key, int], verdicts: list[Verdict] | None,
-    ) -> None:  # fmt: skip
+        self,
+        program: Program,
+        basket: Basket,
+        qualifying: Sequence[int],
+        earning: list[int],
+        occasion: RatingContext,
+        counted: dict[Key, int],
+        verdicts: list[Verdict] | None,
+    ) -> None:
         """Begin.
 
         Args:
@@ -67,9 +73,13 @@ class OrderRating:
         caps = self._program.book.caps
         for rule, _picked in hits:
             if (
-                rule.replaces or rule.best_of is not None or rule.factor is not None
-                or rule.caps or rule.split or caps[rule.wallet]
-            ):  # fmt: skip
+                rule.replaces
+                or rule.best_of is not None
+                or rule.factor is not None
+                or rule.caps
+                or rule.split
+                or caps[rule.wallet]
+            ):
                 awards = self._within_limits(self._stacked(hits))
                 break
         else:  # each pays by itself, as most do
@@ -104,8 +114,12 @@ class OrderRating:
     def _enough(self, rule: Rule, picked: Sequence[int]) -> bool:
         if rule.least_amount and (amount := sum(self._qualifying[i] for i in picked)) < rule.least_amount:
             currency = self._program.currency
-            self._say(rule, "condition", f"lines_of_at_least: wanted {in_money(rule.least_amount, currency)}, "
-                      f"found {in_money(amount, currency)}")  # fmt: skip
+            self._say(
+                rule,
+                "condition",
+                f"lines_of_at_least: wanted {in_money(rule.least_amount, currency)}, "
+                f"found {in_money(amount, currency)}",
+            )
             return False
         if rule.least_items and (items := sum(self._basket.lines[i].quantity for i in picked)) < rule.least_items:
             self._say(rule, "condition", f"items_of_at_least: wanted {rule.least_items}, found {items}")

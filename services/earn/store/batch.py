@@ -1,11 +1,11 @@
-"""The SQL that is earn's own: orders, returns, fulfilments, tallies, members.
+"""The SQL of a batch of earn: orders, returns, fulfilments, members, and everything that is written.
 
 Everything here is read after the account locks: what another worker was storing is visible only then.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import asyncpg
@@ -23,21 +23,10 @@ from services.earn.rows import (
     ReturnRow,
     TallyRow,
 )
-from services.earn.state import Effects, Place, TallyKey
+from services.earn.state import Effects, Place
 from services.earn.store.referrals import write_referrals
 from shared.database.pool import Connection, fetch_map
 from shared.program.compiled.rating_context import Member
-from shared.program.compiled.tallies import PURCHASES, Key
-
-_OPEN_BUDGETS = """
-insert into tally (member, name, period, amount)
-select '', name, period, 0 from unnest($1::text[], $2::int[]) as w(name, period) on conflict do nothing
-"""
-
-_BUDGETS = """
-select name, period, amount from tally join unnest($1::text[], $2::int[]) as w(name, period) using (name, period)
-where member = ''
-"""
 
 _KNOWN = """
 select key, content_hash from purchase where key = any($1::uuid[])
@@ -86,56 +75,26 @@ async def _with_returns(connection: Connection, rows: Sequence[asyncpg.Record]) 
     for row in rows:
         lines, awards, kept = read_result(row["result"])
         orders[row["key"]] = Order(
-            row["key"], row["source"], row["order_id"], row["member"], row["occurred_at"], row["program_version"],
-            lines, awards, kept, amendments=row["amendments"], amended_at=row["amended_at"],
-            fulfilled=row["fulfilled"], claimed=row["claimed"],
-        )  # fmt: skip
+            row["key"],
+            row["source"],
+            row["order_id"],
+            row["member"],
+            row["occurred_at"],
+            row["program_version"],
+            lines,
+            awards,
+            kept,
+            amendments=row["amendments"],
+            amended_at=row["amended_at"],
+            fulfilled=row["fulfilled"],
+            claimed=row["claimed"],
+        )
     returns = await connection.fetch(
         "select order_key, result from purchase_return where order_key = any($1::uuid[])", list(orders)
     )
     for key, result in returns:
         orders[key].add_return([tuple(line) for line in jiter.from_json(result.encode())["lines"]])
     return orders
-
-
-async def load_tallies(connection: Connection, wanted: Collection[TallyKey]) -> dict[TallyKey, int]:
-    """Return what was counted under (member, tally, period).
-
-    Purchases of members whose purchases were not counted so far are counted now.
-    """
-    if not wanted:
-        return {}
-    rows = await connection.fetch(
-        "select member, name, period, amount from tally "
-        "join unnest($1::text[], $2::text[], $3::int[]) as w(member, name, period) using (member, name, period)",
-        *zip(*wanted, strict=True),
-    )
-    found = {(member, name, period): amount for member, name, period, amount in rows}
-    uncounted = [key[0] for key in wanted if key[1:] == PURCHASES and key not in found]
-    if uncounted:
-        counted = await fetch_map(
-            connection,
-            "select member, count(*) from purchase where member = any($1::text[]) group by member",
-            uncounted,
-        )
-        found |= {(member, *PURCHASES): counted.get(member, 0) for member in uncounted}
-    return found
-
-
-async def load_budgets(connection: Connection, most: Mapping[Key, int]) -> dict[TallyKey, int]:
-    """Lock budgets and return what they gave so far; those that cannot give any more are only read.
-
-    Taken after every other lock and once a batch, in one order, so it closes no circle: who waits here holds accounts
-    that nobody with a budget waits for.
-    """
-    keys = sorted(most)
-    names, periods = [name for name, _period in keys], [period for _name, period in keys]
-    await connection.execute(_OPEN_BUDGETS, names, periods)
-    rows = await connection.fetch(_BUDGETS, names, periods)
-    left = [(name, period) for name, period, amount in rows if amount < most[name, period]]
-    if left:
-        rows += await connection.fetch(_BUDGETS + "order by name, period for update of tally", *zip(*left, strict=True))
-    return {("", name, period): amount for name, period, amount in rows}
 
 
 async def load_members(connection: Connection, members: Sequence[str]) -> tuple[dict[str, Member], dict[str, int]]:
@@ -211,8 +170,9 @@ async def write(connection: Connection, effects: Effects) -> None:
     if effects.accepted:
         await connection.execute(
             "insert into accepted_key select * from unnest($1::uuid[], $2::uuid[])",
-            list(effects.accepted), list(effects.accepted.values()),
-        )  # fmt: skip
+            list(effects.accepted),
+            list(effects.accepted.values()),
+        )
     parked, unparked = _parked(effects)
     await _write(connection, _ADD_ORDERS, effects.orders)
     await _write(connection, _ADD_PARKED, parked)
@@ -237,9 +197,8 @@ def _parked(effects: Effects) -> tuple[list[ParkedRow], dict[Place, ParkedState]
     """Return what this batch parked, as it is in the end, and what became of what was parked before."""
     unparked = dict(effects.unparked)
     parked = [
-        row._replace(state=unparked.pop(Place(row.archive_seq, row.archive_index), "waiting"))
-        for row in effects.parked
-    ]  # fmt: skip
+        row._replace(state=unparked.pop(Place(row.archive_seq, row.archive_index), "waiting")) for row in effects.parked
+    ]
     return parked, unparked
 
 

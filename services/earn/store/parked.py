@@ -32,8 +32,11 @@ async def parked_too_long(connection: Connection, before: int, shards: int, shar
     rows = await connection.fetch(
         "select distinct p.member from (select member from parked where state = 'waiting' and parked_at < $1 "
         "and (hashtext(member) & 2147483647) % $2 = $3 order by parked_at limit $4) p",
-        before, shards, shard, limit,
-    )  # fmt: skip
+        before,
+        shards,
+        shard,
+        limit,
+    )
     return [member for (member,) in rows]
 
 
@@ -54,8 +57,10 @@ async def parked_of(
     rows = await connection.fetch(
         _PARKED + "where member = any($1::text[]) and state = 'waiting' and parked_at < $2 "
         "order by archive_seq, archive_index limit $3 for update",
-        members, before, limit,
-    )  # fmt: skip
+        members,
+        before,
+        limit,
+    )
     return _parked(rows, contracts)
 
 

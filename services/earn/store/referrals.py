@@ -81,9 +81,19 @@ values ({_parameters(1, len(_COLUMNS) + 2)})
 
 #: Those that change once it is registered.
 _CHANGING = (
-    "state", "reason", "order_key", "order_id", "order_source", "qualified_at", "minimum", "program_version",
-    "referrer_points", "friend_points", "referrer_lot", "friend_lot",
-)  # fmt: skip
+    "state",
+    "reason",
+    "order_key",
+    "order_id",
+    "order_source",
+    "qualified_at",
+    "minimum",
+    "program_version",
+    "referrer_points",
+    "friend_points",
+    "referrer_lot",
+    "friend_lot",
+)
 _CHANGE_REFERRAL = f"""
 update referral as r set ({", ".join(_CHANGING)}) = ({_parameters(2, len(_CHANGING))})
 where key = $1
@@ -101,5 +111,5 @@ async def write_referrals(connection: Connection, effects: Effects) -> None:
         rows = [
             [*(getattr(one.referral, column) for column in _COLUMNS), one.seq, one.position]
             for one in effects.registered
-        ]  # fmt: skip
+        ]
         await connection.executemany(_REGISTER, rows)

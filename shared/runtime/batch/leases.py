@@ -1,7 +1,7 @@
 """Finds out where a partition stands when a worker takes it over.
 
-The watermark in Postgres is the truth, but the topic may not be the one that it was written for: deleted and made
-anew, or lost with its broker (the embedded one forgets everything at a restart). Then offsets begin again, and a
+The watermark in Postgres is the truth, but the topic may not be the one that it was written for: deleted and
+recreated, or lost with its broker (the embedded one forgets everything at a restart). Then offsets begin again, and a
 worker that seeks to the old one would wait for ever.
 """
 
@@ -38,7 +38,7 @@ def decide_lease(
     if known is None:
         return Lease(topic, partition, 0, 0, topic_id), None
     if known.topic_id != topic_id:
-        return Lease(topic, partition, known.epoch + 1, 0, topic_id), "topic-made-anew"
+        return Lease(topic, partition, known.epoch + 1, 0, topic_id), "topic-recreated"
     if shorter:
         return Lease(topic, partition, known.epoch + 1, 0, topic_id), "broker-lost-data"
     if known.next_offset < beginning:
@@ -181,9 +181,13 @@ class Takeover:
 def tell_lost(service: str, lease: Lease, lost: int) -> None:
     """Count records that Kafka's retention removed after the watermark, and tell of them."""
     metrics.RECORDS_LOST.labels(service).inc(lost)
-    _log.error("Kafka's retention removed records before they were handled; raise retention.ms",
-               first=lease.next_offset, last=lease.next_offset + lost - 1, topic=lease.topic,
-               partition=lease.partition)  # fmt: skip
+    _log.error(
+        "Kafka's retention removed records before they were handled; raise retention.ms",
+        first=lease.next_offset,
+        last=lease.next_offset + lost - 1,
+        topic=lease.topic,
+        partition=lease.partition,
+    )
 
 
 async def lease_partition(
@@ -197,10 +201,15 @@ async def lease_partition(
         if known is None or lease.epoch != known.epoch:
             await watermark.write_lease(connection, service, lease)
         await watermark.take_over(connection, service, lease)
-    if happened in {"topic-made-anew", "broker-lost-data"} and known is not None:
+    if happened in {"topic-recreated", "broker-lost-data"} and known is not None:
         metrics.TOPICS_MADE_ANEW.labels(service, topic).inc()
-        _log.error("the topic is not the one we knew; reading it from the beginning, business keys guard",
-                   happened=happened, was_at=known.next_offset, topic=topic, partition=tp.partition,
-                   epoch=lease.epoch)  # fmt: skip
+        _log.error(
+            "the topic is not the one we knew; reading it from the beginning, business keys guard",
+            happened=happened,
+            was_at=known.next_offset,
+            topic=topic,
+            partition=tp.partition,
+            epoch=lease.epoch,
+        )
     # Records that were lost are counted with the first batch after them.
     return lease

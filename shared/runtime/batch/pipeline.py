@@ -66,11 +66,11 @@ class Pipeline:
         self._lease: Lease | None = None
         self._fetcher = Fetcher(worker.settings, consumer, partition)
         self._stopping = asyncio.Event()
+        place = (topic, partition.partition)
         self._retried = Retries(
-            handler.service, (topic, partition.partition), self._stopping, handler.contested,
-            quiet=self._private, meanwhile=lambda: self._lag.show(self._lease),
-        )  # fmt: skip
-        self._delivery = Delivery(worker, (topic, partition.partition), self._retried)
+            handler.service, place, self._stopping, handler.contested, quiet=self._private, meanwhile=self._show_lag
+        )
+        self._delivery = Delivery(worker, place, self._retried)
         self._sweeps = Sweeper(worker, self._delivery, shards)
         self._offset = CommittedOffset(consumer, partition)
         self._ignored = IgnoredTypes(topic)
@@ -156,7 +156,7 @@ class Pipeline:
         if not records:
             await self._skip_to_position()
             await self._tidy_up()
-            self._lag.show(self._lease)
+            self._show_lag()
             self._fetcher.look_for_a_shorter_log(self._lease.next_offset)
             self._rest_unless_waiting()
             return
@@ -172,7 +172,7 @@ class Pipeline:
             batch = Batch(self._topic, self._tp.partition, self._lease.epoch, records, next_offset)
             committed = await self._commit(batch)
             count_batch(self._handler.service, batch, committed, time.monotonic() - started)
-            self._lag.show(self._lease)
+            self._show_lag()
             self._handler.count(committed.decisions)
         await self._delivery.start(committed.outbox, self._tell_offset)
 
@@ -221,6 +221,9 @@ class Pipeline:
         committed = await self._retried(once)
         self._progress_at = time.monotonic()
         return committed
+
+    def _show_lag(self) -> None:
+        self._lag.show(self._lease)
 
     async def _tell_offset(self) -> None:
         assert self._lease is not None

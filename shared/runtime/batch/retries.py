@@ -129,7 +129,11 @@ class Retries:
         metrics.RETRIES.labels(self._service, cause).inc()
         self._meanwhile()
         _log.warning(
-            "trying again", cause=cause, attempt=number, topic=self._topic, partition=self._partition,
+            "trying again",
+            cause=cause,
+            attempt=number,
+            topic=self._topic,
+            partition=self._partition,
             # The first line only: the next ones may name keys of rows.
             detail="" if self._quiet else str(problem).partition("\n")[0][:300],
-        )  # fmt: skip
+        )

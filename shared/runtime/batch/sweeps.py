@@ -51,7 +51,7 @@ class Sweeper:
         """Apply what time alone makes happen to some accounts of this partition's share; a batch may come between.
 
         Not tried again in place: a sweep that was committed although its connection was lost has messages in the
-        outbox, which taking over anew publishes.
+        outbox, which the next take-over publishes.
 
         Args:
             lease: The partition, in whose name the sweep publishes.

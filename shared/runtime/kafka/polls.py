@@ -141,6 +141,6 @@ def unheard_problem(consumer: Any) -> BaseException | None:
     try:
         if coordinator is not None:
             coordinator.check_errors()
-    except Exception as problem:  # noqa: BLE001 - whatever it is, a fresh consumer joins anew
+    except Exception as problem:  # noqa: BLE001 - whatever it is, a fresh consumer joins again
         return problem
     return None

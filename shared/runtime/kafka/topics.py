@@ -56,5 +56,5 @@ class InputTopics:
 
     def shards(self, tp: Any) -> int:
         """Return the number of partitions of the first topic, by which sweeps are shared out; 0 in other topics."""
-        # While a topic is being made anew there is none: then nothing is swept.
+        # While a topic is being recreated there is none: then nothing is swept.
         return self._partitions.get(tp.topic, 0) if tp.topic == next(iter(self.short)) else 0

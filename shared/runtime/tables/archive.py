@@ -60,12 +60,28 @@ async def archive_batch(
         unread: Positions of records that the service does not read: nobody knows what they hold, nobody needs it.
     """
     kept = [] if private else [_kept(record, position in unread) for position, record in enumerate(batch.records)]
-    await archive.append(connection, Archived(
-        kind="batch", seq=mark.seq, service=service, topic=batch.topic, partition=batch.partition, epoch=batch.epoch,
-        first_offset=batch.first_offset, next_offset=batch.next_offset, records=len(batch.records),
-        accepted=counts.accepted, duplicates=counts.duplicates, refused=counts.refused, ignored=counts.ignored,
-        judged_at=mark.judged_at, recorded_at=mark.recorded_at, body=pack(kept), facts=facts,
-    ))  # fmt: skip
+    await archive.append(
+        connection,
+        Archived(
+            kind="batch",
+            seq=mark.seq,
+            service=service,
+            topic=batch.topic,
+            partition=batch.partition,
+            epoch=batch.epoch,
+            first_offset=batch.first_offset,
+            next_offset=batch.next_offset,
+            records=len(batch.records),
+            accepted=counts.accepted,
+            duplicates=counts.duplicates,
+            refused=counts.refused,
+            ignored=counts.ignored,
+            judged_at=mark.judged_at,
+            recorded_at=mark.recorded_at,
+            body=pack(kept),
+            facts=facts,
+        ),
+    )
 
 
 def _kept(record: Record, unread: bool) -> Record:
@@ -85,8 +101,19 @@ async def archive_sweep(
         facts: What was swept; the replay applies it.
         horizon: Up to when.
     """
-    await archive.append(connection, Archived(
-        kind="sweep", seq=mark.seq, service=service, topic=lease.topic, partition=lease.partition, epoch=lease.epoch,
-        first_offset=lease.next_offset, next_offset=lease.next_offset, judged_at=horizon,
-        recorded_at=mark.recorded_at, facts=facts,
-    ))  # fmt: skip
+    await archive.append(
+        connection,
+        Archived(
+            kind="sweep",
+            seq=mark.seq,
+            service=service,
+            topic=lease.topic,
+            partition=lease.partition,
+            epoch=lease.epoch,
+            first_offset=lease.next_offset,
+            next_offset=lease.next_offset,
+            judged_at=horizon,
+            recorded_at=mark.recorded_at,
+            facts=facts,
+        ),
+    )

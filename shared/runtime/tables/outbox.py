@@ -25,8 +25,12 @@ async def add_to_outbox(
         return None
     await connection.execute(
         "insert into outbox (seq, service, topic, partition, body) values ($1, $2, $3, $4, $5)",
-        seq, service, topic, partition, pack(messages),
-    )  # fmt: skip
+        seq,
+        service,
+        topic,
+        partition,
+        pack(messages),
+    )
     return OutboxRow(seq, messages)
 
 
@@ -40,6 +44,8 @@ async def left_behind(connection: Connection, service: str, topic: str, partitio
     """Return the partition's outbox rows, oldest first: what a crash left unpublished, or unforgotten."""
     rows = await connection.fetch(
         "select seq, body from outbox where service = $1 and topic = $2 and partition = $3 order by seq",
-        service, topic, partition,
-    )  # fmt: skip
+        service,
+        topic,
+        partition,
+    )
     return [OutboxRow(row["seq"], unpack_messages(row["body"])) for row in rows]

@@ -48,11 +48,24 @@ async def store_dead_letters(
                 detail=refusal.detail if refusal.reason in UNREAD_BATCH else _without_values(refusal.detail),
                 event_id=None,
             )
-        rows.append((
-            letter, service, origin.topic, origin.partition, origin.epoch, record.offset, refusal.reason,
-            _storable(refusal.detail), _storable(refusal.event_id), _storable(refusal.type), _storable(refusal.source),
-            pack([record]), mark.recorded_at, _names(refusal, record),
-        ))  # fmt: skip
+        rows.append(
+            (
+                letter,
+                service,
+                origin.topic,
+                origin.partition,
+                origin.epoch,
+                record.offset,
+                refusal.reason,
+                _storable(refusal.detail),
+                _storable(refusal.event_id),
+                _storable(refusal.type),
+                _storable(refusal.source),
+                pack([record]),
+                mark.recorded_at,
+                _names(refusal, record),
+            )
+        )
         messages.append(_refusal_message(letter, service, source, mark, refusal, origin))
     await connection.executemany(
         "insert into dead_letter (id, service, topic, partition, epoch, record_offset, reason, detail, event_id, "

@@ -27,8 +27,10 @@ async def read_watermark(connection: Connection, service: str, topic: str, parti
     """Return where the service stands in a partition; None if it was never there."""
     row = await connection.fetchrow(
         "select epoch, next_offset, topic_id from watermark where service = $1 and topic = $2 and partition = $3",
-        service, topic, partition,
-    )  # fmt: skip
+        service,
+        topic,
+        partition,
+    )
     return Lease(topic, partition, *row) if row else None
 
 
@@ -50,16 +52,23 @@ async def write_lease(connection: Connection, service: str, lease: Lease) -> Non
             "on conflict (service, topic, partition) do update set epoch = excluded.epoch, "
             "next_offset = excluded.next_offset, topic_id = excluded.topic_id, updated_at = now() "
             "where watermark.epoch < excluded.epoch",
-            service, lease.topic, lease.partition, lease.epoch, lease.next_offset, lease.topic_id,
-        )  # fmt: skip
+            service,
+            lease.topic,
+            lease.partition,
+            lease.epoch,
+            lease.next_offset,
+            lease.topic_id,
+        )
 
 
 async def take_over(connection: Connection, service: str, lease: Lease) -> None:
     """Take a number: whoever owned the partition before is fenced from now on; waits for a batch that is in hand."""
     lease.number = await connection.fetchval(
         "update watermark set claim = claim + 1 where service = $1 and topic = $2 and partition = $3 returning claim",
-        service, lease.topic, lease.partition,
-    )  # fmt: skip
+        service,
+        lease.topic,
+        lease.partition,
+    )
 
 
 async def lock_watermark(connection: Connection, service: str, lease: Lease) -> None:
@@ -71,8 +80,10 @@ async def lock_watermark(connection: Connection, service: str, lease: Lease) -> 
     row = await connection.fetchrow(
         "select epoch, next_offset, claim from watermark "
         "where service = $1 and topic = $2 and partition = $3 for update",
-        service, lease.topic, lease.partition,
-    )  # fmt: skip
+        service,
+        lease.topic,
+        lease.partition,
+    )
     if row is None or tuple(row) != (lease.epoch, lease.next_offset, lease.number):
         raise Fenced(f"{lease.topic}[{lease.partition}] is at {row and tuple(row)}, not at {lease.next_offset}")
 
@@ -86,7 +97,13 @@ async def move_watermark(connection: Connection, service: str, batch: Batch, mar
     moved = await connection.execute(
         "update watermark set next_offset = $5, updated_at = $6, latest_at = greatest(latest_at, $7) "
         "where service = $1 and topic = $2 and partition = $3 and epoch = $4 and next_offset < $5",
-        service, batch.topic, batch.partition, batch.epoch, batch.next_offset, mark.recorded_at, latest_at,
-    )  # fmt: skip
+        service,
+        batch.topic,
+        batch.partition,
+        batch.epoch,
+        batch.next_offset,
+        mark.recorded_at,
+        latest_at,
+    )
     if moved != "UPDATE 1":
         raise Fenced(f"{batch.topic}[{batch.partition}] was moved while it was locked")

@@ -11,7 +11,7 @@ def test_where_a_worker_goes_on() -> None:
     assert decide_lease(None, "purchases", 0, "a", 0, shorter=False) == (Lease("purchases", 0, 0, 0, "a"), None)
     assert decide_lease(known, "purchases", 0, "a", 0, shorter=False) == (known, None)
     assert decide_lease(known, "purchases", 0, "b", 0, shorter=False) == (
-        Lease("purchases", 0, 4, 0, "b"), "topic-made-anew",
+        Lease("purchases", 0, 4, 0, "b"), "topic-recreated",
     )  # fmt: skip
     assert decide_lease(known, "purchases", 0, "a", 0, shorter=True) == (
         Lease("purchases", 0, 4, 0, "a"), "broker-lost-data",
