@@ -150,14 +150,12 @@ class Pipeline:
         wait = 0.0 if swept else self._sweeps.wait(_TIDY_SECONDS if self._delivery.busy else _IDLE_SECONDS)
         records = await self._fetcher.fetch(self._stopping, seconds=wait)
         assert self._lease is not None
-        if not records and swept:
-            self._rest_unless_waiting()
-            return
         if not records:
-            await self._skip_to_position()
-            await self._tidy_up()
-            self._show_lag()
-            self._fetcher.look_for_a_shorter_log(self._lease.next_offset)
+            if not swept:
+                await self._skip_to_position()
+                await self._tidy_up()
+                self._show_lag()
+                self._fetcher.look_for_a_shorter_log(self._lease.next_offset)
             self._rest_unless_waiting()
             return
         if records[0].offset < self._lease.next_offset:
