@@ -34,7 +34,6 @@ from shared.tier_status.read import load as load_standings
 
 SERVICE: Final = "earn"
 _ABOUT_A_MEMBER = frozenset(event.type for event in EVENTS.values() if event.topic == told.TOPIC)
-_ABOUT_AN_ORDER = frozenset(event.type for event in EVENTS.values() if event.of_order)
 
 
 class EarnHandler(LedgerHandler[State, Effects]):

@@ -10,7 +10,8 @@ from services.earn.rows import ParkedRow
 from services.earn.state import Batch, Parked, Place
 from services.earn.tallies import order_key
 from shared.contracts import purchases
-from shared.contracts.ids import SEPARATOR, ids_in
+from shared.contracts.catalogue import EVENTS
+from shared.contracts.ids import SEPARATOR
 from shared.contracts.purchases import AboutAnOrder
 from shared.runtime.packed import pack
 from shared.runtime.records import Received, Refusal
@@ -57,6 +58,8 @@ def _park(batch: Batch, received: Received, key: bytes) -> None:
     parked = Parked(key, received._replace(position=-1), mark.recorded_at, place)
     batch.state.parked.setdefault(key, []).append(parked)
     batch.state.waiting[key] += 1
+    event = received.event
+    names = {event.order_id, getattr(event, EVENTS[received.type].own_id or "order_id")}
     batch.effects.parked.append(
         ParkedRow(
             received.key,
@@ -70,7 +73,7 @@ def _park(batch: Batch, received: Received, key: bytes) -> None:
             origin.partition,
             origin.epoch,
             pack([origin.record]),
-            SEPARATOR.join(sorted(ids_in(origin.record.value))),
+            SEPARATOR.join(sorted(names)),
         )
     )
 

@@ -30,6 +30,9 @@ async def migrate(connection: Connection, schema: str) -> list[str]:
         )
         applied = {row["name"]: row["checksum"] for row in await connection.fetch("select * from schema_migration")}
         fresh = []
+        if applied and any(name not in applied for name, _sql in shipped()):
+            # Batches and sweeps begin with a lock here, so none of them holds, or waits for, what a migration locks.
+            await connection.execute("lock table watermark in exclusive mode")
         for name, sql in shipped():
             checksum = hashlib.sha256(sql.encode()).hexdigest()
             if name in applied:

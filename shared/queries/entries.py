@@ -17,6 +17,7 @@ select a.member, a.wallet, {ENTRY_COLUMNS}
 from account a cross join lateral (
     select * from entry
     where account = a.account and occurred_at <= $2
+      and version < case when a.wallet = $5 then $6::bigint else 9223372036854775807 end
       and ($4::timestamptz is null or occurred_at < $4
            or (occurred_at = $4 and (a.wallet > $5 or (a.wallet = $5 and version < $6::bigint))))
     order by version desc limit $3) e

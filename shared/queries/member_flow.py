@@ -25,8 +25,10 @@ _STATES = {
 _REDEMPTIONS = f"""
 select r.key, r.redemption_id, r.source, r.reward, r.wallet, r.state, r.reason, r.points, r.requested_at, r.held_until,
        r.settled_at, last.operation, last.occurred_at
-from (select * from redemption where member = $1 and requested_at <= $2
-      order by requested_at desc, redemption_id desc limit {_SHOWN}) r left join lateral (
+from ((select * from redemption where member = $1 and requested_at <= $2
+       order by requested_at desc, redemption_id desc limit {_SHOWN})
+      union (select * from redemption where member = $1 and requested_at <= $2 and state = 'reserved')
+     ) r left join lateral (
     select e.operation, e.occurred_at from entry e
     where e.account = r.account and e.cause = r.key and e.operation = any($3::smallint[]) and e.occurred_at <= $2
     order by e.version desc limit 1) last on true

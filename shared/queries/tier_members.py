@@ -12,8 +12,8 @@ from shared.queries.pages import Page, page_of
 from shared.queries.views.of_lists import TierChangeCount, TierCount, TierMemberView
 from shared.queries.words import instant
 
-# Tier by tier along the index, and no more of each than the page has. The bound on metric_value says once more, in
-# words that the index understands, where the tier of the cursor goes on.
+# Read from end to end and sorted: an index on what is counted would end updates in place of the table, which happen
+# with every purchase (docs/decisions/0013).
 _LIST = """
 select t.rank, s.*
 from unnest($2::text[]) with ordinality as t(tier, rank)
@@ -21,7 +21,6 @@ cross join lateral (
     select s.account, s.member, s.tier, s.metric_value, s.valid_from, s.valid_until
     from standing s join account a using (account)
     where s.tier = t.tier and a.wallet = $1
-      and s.metric_value <= case when t.rank = $4::bigint then $5::bigint else 9223372036854775807 end
       and ($4::bigint is null or t.rank > $4 or s.metric_value < $5 or (s.member, s.account) > ($6::text, $7::bigint))
     order by s.metric_value desc, s.member, s.account limit $3) s
 where $4::bigint is null or t.rank >= $4

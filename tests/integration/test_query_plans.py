@@ -46,6 +46,7 @@ REPORTS = {
     "redemptions._COUNT": "a summary",
     "referrals._COUNT": "a summary",
     "notifications._COUNT": "a summary",
+    "tier_members._LIST": "an index on what is counted would end updates in place, with every purchase",
     "tier_members._COUNT": "a summary",
     "tier_members._CHANGES": "a summary",
     "summary._OPERATIONS": "a summary",
@@ -175,9 +176,12 @@ LOOK_UPS: Mapping[str, LookUp] = {
 
 
 def nodes(plan: dict[str, Any], limited: bool = False) -> Iterator[tuple[dict[str, Any], bool]]:
+    """Yield the nodes of a plan, and whether a limit above ends each early; a sort must read all of its input first."""
     yield plan, limited
+    kind = plan["Node Type"]
+    below = kind == "Limit" or (limited and kind not in {"Sort", "Aggregate", "Hash", "WindowAgg"})
     for part in plan.get("Plans", ()):
-        yield from nodes(part, limited or plan["Node Type"] == "Limit")
+        yield from nodes(part, below)
 
 
 async def whole_tables(connection: Any, statement: Statement) -> list[str]:
@@ -196,6 +200,10 @@ async def whole_tables(connection: Any, statement: Statement) -> list[str]:
             if not partial:
                 found.append(f"{kind} on {node['Index Name']}")
     return found
+
+
+#: Lists in the order of what changes with every purchase.
+SORTED = {balances._LARGEST, tier_members._LIST}
 
 
 class Look(NamedTuple):
@@ -220,7 +228,7 @@ async def test_no_look_up_reads_a_whole_table(look: Look) -> None:
     for name, statements in look.statements.items():
         assert statements, name
         for statement in statements:
-            if statement.sql == balances._LARGEST:
+            if statement.sql in SORTED:
                 continue
             if wrong := await whole_tables(look.connection, statement):
                 found[f"{name}: {statement.sql}"] = wrong
@@ -230,7 +238,7 @@ async def test_no_look_up_reads_a_whole_table(look: Look) -> None:
 def test_every_statement_is_looked_at_or_is_a_report(look: Look) -> None:
     asked = {statement.sql for statements in look.statements.values() for statement in statements}
     left = set()
-    for info in pkgutil.iter_modules(shared.queries.__path__, "shared.queries."):
+    for info in pkgutil.walk_packages(shared.queries.__path__, "shared.queries."):
         module = importlib.import_module(info.name)
         for name, value in vars(module).items():
             texts = value.values() if isinstance(value, dict) else [value]
@@ -246,7 +254,7 @@ async def test_each_index_of_the_look_ups_is_needed(look: Look) -> None:
     (migration,) = [sql for name, sql in shipped() if name == "0009_look_ups"]
     indexes = [line.split()[2] for line in migration.splitlines() if line.startswith("create index")]
     assert len(indexes) > 15
-    statements = [one for several in look.statements.values() for one in several if one.sql != balances._LARGEST]
+    statements = [one for several in look.statements.values() for one in several if one.sql not in SORTED]
     for index in set(indexes) - ONLY_FASTER:
         transaction = look.connection.transaction()
         await transaction.start()

@@ -9,6 +9,7 @@ import pytest
 from aiokafka import AIOKafkaProducer
 
 from shared.contracts import purchases
+from shared.database import migrate
 from shared.errors import UsageError
 from shared.runtime.batch.leases import handled_beyond
 from shared.runtime.consumer import BatchConsumer
@@ -75,6 +76,24 @@ async def test_a_worker_on_an_older_schema_names_the_missing_migration(deploymen
 async def test_a_worker_on_no_schema_says_what_to_run(deployment: Deployment) -> None:
     problem = await refusal_of(deployment.consumer(database_schema="nobody"))
     assert "loyalty database migrate" in problem
+
+
+async def test_a_migration_waits_for_batches_and_batches_for_it(
+    deployment: Deployment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Otherwise a batch that holds one table waits for the next, and the migration the other way round: a deadlock."""
+    async with deployment.worker():
+        await deployment.send([event(purchase("o1"))])
+        await deployment.idle()
+    later = [*migrate.shipped(), ("9999_later", "create table later (one int)")]
+    monkeypatch.setattr(migrate, "shipped", lambda: later)
+    async with deployment.database() as batch, deployment.database() as operator:
+        async with batch.transaction():
+            await batch.execute("select from watermark for update")
+            migrating = asyncio.create_task(migrate.migrate(operator, deployment.settings.database_schema))
+            done, _waiting = await asyncio.wait([migrating], timeout=0.5)
+            assert not done, "it changes tables that a batch may still touch"
+        assert await asyncio.wait_for(migrating, 5) == ["9999_later"]
 
 
 # ---- a restored backup

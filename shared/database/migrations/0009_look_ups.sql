@@ -13,13 +13,12 @@ create index referral_order on referral (order_key) where order_key is not null;
 create index referral_refused on referral (friend) where state = 'refused';
 create index parked_applied on parked (order_key) where state = 'applied';
 
--- The order of lists, which are read a page at a time. Nothing of account: its balances change with every purchase,
--- and an index on one of them would end updates in place (HOT), which its free space is there for.
+-- The order of lists, which are read a page at a time. Nothing of account and standing: balances and what is
+-- counted towards a tier change with every purchase, and an index on them would end updates in place (HOT).
 create index redemption_requested on redemption (requested_at);
 create index notification_occurred on notification (occurred_at);
 create index referral_registered on referral (registered_at);
 create index dead_letter_recorded on dead_letter (recorded_at);
-create index standing_tier on standing (tier, metric_value desc, member);
 
 -- What a packed record names: the ids in its data, and its event's own. Null: written before this migration; these are
 -- opened one by one. Ids of what waits are only asked for while it waits.

@@ -23,8 +23,13 @@ from shared.runtime.records import Record
 _SHOWN, _OPENED = 1_000, 10_000
 
 _LETTER = "select id, reason, detail, state, event_id, event_type, event_source, recorded_at, record from dead_letter "
-_LETTERS = _LETTER + "where names @> array[$1::text] order by recorded_at desc, id limit $2"
-_UNNAMED_LETTERS = _LETTER + "where names is null order by recorded_at desc, id limit $1"
+_LETTERS = (
+    _LETTER + "where names @> array[$1::text] and ($2::text is null or event_source = $2) "
+    "order by recorded_at desc, id limit $3"
+)
+_UNNAMED_LETTERS = (
+    _LETTER + "where names is null and ($1::text is null or event_source = $1) order by recorded_at desc, id limit $2"
+)
 _PARKED = "select parked_at, record from parked where state = 'waiting' "
 _WAITING = _PARKED + "and names @> array[$1::text] order by parked_at desc limit $2"
 _UNNAMED_WAITING = _PARKED + "and names is null order by parked_at desc limit $1"
@@ -34,7 +39,7 @@ async def waiting(connection: Connection, name: str, source: str | None) -> list
     """Return what waits for its order: a return or a change of this id, or anything about an order of this id."""
     return [
         view
-        async for row, record in _records(connection, name, _WAITING, _UNNAMED_WAITING)
+        async for row, record in _records(connection, (_WAITING, (name, _SHOWN)), (_UNNAMED_WAITING, (_OPENED,)))
         for view in _waiting_in(record, row["parked_at"], name, source)
     ]
 
@@ -65,8 +70,10 @@ async def dead_letters_about(connection: Connection, name: str, source: str | No
     """Return the dead letters whose event has this id, or is about what has this id; the newest first."""
     found = [
         row
-        async for row, record in _records(connection, name, _LETTERS, _UNNAMED_LETTERS)
-        if (row["event_id"] == name or name in _ids(record, name)) and source in {None, row["event_source"]}
+        async for row, record in _records(
+            connection, (_LETTERS, (name, source, _SHOWN)), (_UNNAMED_LETTERS, (source, _OPENED))
+        )
+        if row["event_id"] == name or name in _ids(record, name)
     ]
     found.sort(key=lambda row: row["recorded_at"], reverse=True)
     return [
@@ -84,10 +91,12 @@ async def dead_letters_about(connection: Connection, name: str, source: str | No
     ]
 
 
-async def _records(connection: Connection, name: str, named: str, unnamed: str) -> AsyncIterator[tuple[Any, Record]]:
+async def _records(
+    connection: Connection, *queries: tuple[str, tuple[object, ...]]
+) -> AsyncIterator[tuple[Any, Record]]:
     """Yield rows with their records, a few at a time: a record may have megabytes."""
     async with connection.transaction(readonly=True):
-        for sql, arguments in ((named, (name, _SHOWN)), (unnamed, (_OPENED,))):
+        for sql, arguments in queries:
             async for row in connection.cursor(sql, *arguments, prefetch=50):
                 (record,) = unpack_records(row["record"])
                 yield row, record

@@ -141,6 +141,28 @@ def bound_decompression(most: int) -> None:
                 counted = module in (c_default_records, default_records)
                 setattr(module, f"{codec}_decode", _within(_counted(decode) if counted else decode, most))
     fetcher.MemoryRecords = _BoundedRecords
+    fetcher.FetchResult.getall = _handing_out(most)
+
+
+def _handing_out(most: int) -> Callable[..., list[Any]]:
+    """Hand out no more at a time than one batch may unpack to: each of many small batches may unpack to as much."""
+
+    def getall(self: Any, max_records: int | None = None) -> list[Any]:
+        if not self.check_assignment(self._topic_partition) or not self.has_more():
+            return []
+        found, size = [], 0
+        for record in self._partition_records:
+            found.append(record)
+            size += len(record.value or b"") + len(record.key or b"") + 80 * len(record.headers)
+            if len(found) == max_records or size >= most:
+                self._update_position()
+                break
+        else:
+            self._update_position()
+            self._partition_records = None
+        return found
+
+    return getall
 
 
 def _within(decode: Callable[[_Buffer, int], bytes], most: int) -> Callable[[_Buffer], bytes]:

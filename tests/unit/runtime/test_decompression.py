@@ -17,6 +17,7 @@ import zstandard
 from aiokafka import TopicPartition
 from aiokafka.codec import gzip_encode, lz4_encode, snappy_encode, zstd_encode
 from aiokafka.consumer import fetcher
+from aiokafka.consumer.subscription_state import SubscriptionState
 from aiokafka.record import memory_records
 from aiokafka.record.default_records import DefaultRecordBatchBuilder
 from aiokafka.record.legacy_records import LegacyRecordBatchBuilder
@@ -270,3 +271,21 @@ def test_all_partitions_of_a_worker_fit_into_its_container() -> None:
         r"^x-loyalty:.*?mem_limit: (\d+)g\n\n", (ROOT / "docker-compose.yml").read_text(), re.DOTALL | re.MULTILINE
     )
     assert worst < int(limit) * 2**30
+
+
+async def test_many_small_batches_are_unpacked_a_few_at_a_time() -> None:
+    """Each batch is under the bound; a hundred of them would be in memory at once."""
+    many = b"".join(bytes(batch(CODECS["zstd"], [b"x" * 900_000], first=100 + number)) for number in range(40))
+    partition = TopicPartition("t", 0)
+    records = fetcher.PartitionRecords(partition, fetcher.MemoryRecords(many), [], 100, None, None, True, 1)
+    subscriptions = SubscriptionState()
+    subscriptions.assign_from_user([partition])
+    assignment = subscriptions.subscription.assignment
+    assignment.state_value(partition).seek(100)
+    result = fetcher.FetchResult(partition, assignment=assignment, partition_records=records, backoff=0)
+    offsets: list[int] = []
+    while result.has_more():
+        got = result.getall(100)
+        assert sum(len(one.value) for one in got) <= 2 * MEGABYTE
+        offsets += [one.offset for one in got]
+    assert offsets == list(range(100, 140))
