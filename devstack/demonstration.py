@@ -17,6 +17,8 @@ from devstack import supervision
 from devstack.home import database, load_stack, settings_for
 
 console = Console(highlight=False)
+#: How often a step that takes long says how far it is.
+_LINE_SECONDS = 5.0
 
 #: What the baskets of the year earn, without returns and referrals.
 YEAR = 5_108_868
@@ -79,7 +81,7 @@ def _write_mail(home: Path) -> None:
         return
     settings = settings_for(home)
     console.print("writing mails")
-    subprocess.run(  # noqa: S603
+    writing = subprocess.Popen(  # noqa: S603
         [
             sys.executable,
             str(_SUBSCRIBER),
@@ -89,9 +91,20 @@ def _write_mail(home: Path) -> None:
             f"--state={home / 'mail.db'}",
             "--now",
             "--until-idle=3",
-        ],
-        check=True,
+        ]
     )
+    while (status := _within(writing, _LINE_SECONDS)) is None:
+        console.print(f"writing mails: {len(list((home / 'mail').glob('*.eml'))):,}")
+    if status:
+        raise SystemExit(status)
+
+
+def _within(process: subprocess.Popen[bytes], seconds: float) -> int | None:
+    """Return the exit status of a process that ends within some seconds; None if it goes on."""
+    try:
+        return process.wait(seconds)
+    except subprocess.TimeoutExpired:
+        return None
 
 
 def _show_next(home: Path, seconds: float) -> None:

@@ -60,7 +60,8 @@ def settings_for(home: Path) -> Settings:
     stack = load_stack(home)
     if stack is None and "LOYALTY_DATABASE_URL" not in os.environ:
         raise UsageError(
-            f"no stack in {home}; start one with `loyalty up --home {home}`, or set LOYALTY_DATABASE_URL and the others"
+            f"no stack in {home}; name another place with --home or LOYALTY_HOME, start one there with "
+            f"`loyalty up --home {home}`, or set LOYALTY_DATABASE_URL and the others"
         )
     known = stack.environment if stack else {}
     values = {name.removeprefix("LOYALTY_").lower(): value for name, value in known.items() if name not in os.environ}

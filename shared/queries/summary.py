@@ -5,10 +5,19 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 from shared.database.pool import Connection, only_row
-from shared.ledger.operations import Operation
+from shared.ledger.model import FRIEND_RULE, REFERRER_RULE
+from shared.ledger.operations import EFFECTS, Operation
 from shared.program.store import load_versions
 
 _OPERATIONS = "select operation, count(*), sum(points)::bigint from entry group by operation order by operation"
+_EARNED = """
+select case when operation = any($2::smallint[]) then 'taken back' when rule = any($3::smallint[]) then 'referrals'
+            else 'orders' end as what,
+       sum(case when operation = any($2::smallint[]) then -points else points end)::bigint
+from entry where operation = any($1::smallint[] || $2::smallint[]) group by what order by 2 desc
+"""
+_GIVE = [int(operation) for operation, effect in EFFECTS.items() if effect.lifetime > 0]
+_TAKE = [int(operation) for operation, effect in EFFECTS.items() if effect.lifetime < 0]
 _TIERS = """
 select t.tier, count(*) from (
     select coalesce(s.tier, '(none yet)') as tier from (select distinct member from account) m
@@ -52,12 +61,16 @@ class Summary(NamedTuple):
 async def summary_of(connection: Connection) -> Summary:
     """Return points by operation, tiers and their movements, redemptions, referrals and notifications."""
     zone = str((await load_versions(connection))[-1].zone)
-    members, earned, available = await only_row(connection, _TOTALS)
+    members, total, available = await only_row(connection, _TOTALS)
     operations = [
         (Operation(operation).word, entries, points)
         for operation, entries, points in await connection.fetch(_OPERATIONS)
     ]
-    tables = [Table("Points by operation", ("operation", "entries", "points"), operations)]
+    earned = await connection.fetch(_EARNED, _GIVE, _TAKE, [REFERRER_RULE, FRIEND_RULE])
+    tables = [
+        Table("Points earned", ("by", "points"), [tuple(row) for row in earned]),
+        Table("Points by operation", ("operation", "entries", "points"), operations),
+    ]
     for title, columns, query, arguments in (
         ("Members by tier", ("tier", "members"), _TIERS, ()),
         ("Tier movements", ("month", "upgraded", "retained", "downgraded"), _MOVEMENTS, (zone,)),
@@ -67,4 +80,4 @@ async def summary_of(connection: Connection) -> Summary:
     ):
         rows = await connection.fetch(query, *arguments)
         tables.append(Table(title, columns, [tuple(row) for row in rows]))
-    return Summary(members, earned or 0, available or 0, tables)
+    return Summary(members, total or 0, available or 0, tables)

@@ -11,9 +11,10 @@ from aiokafka.consumer import fetcher
 from aiokafka.record import memory_records
 from aiokafka.record.default_records import _DefaultRecordBatchBuilderPy
 
-from shared.contracts import dead_letters
+from shared.contracts import dead_letters, purchases
+from shared.queries.summary import summary_of
 from tests.support.deployment import Deployment
-from tests.support.events import Sent, event, partition_of, purchase
+from tests.support.events import Sent, about, event, partition_of, purchase
 
 
 async def test_a_purchase_becomes_points_and_an_event(deployment: Deployment) -> None:
@@ -191,3 +192,18 @@ async def test_points_of_a_month_gather_in_one_lot(deployment: Deployment) -> No
 async def _letters(deployment: Deployment) -> list[Any]:
     async with deployment.database() as connection:
         return list(await connection.fetch("select * from dead_letter order by record_offset"))
+
+
+async def test_the_summary_says_where_points_came_from(deployment: Deployment) -> None:
+    """10.00 dollars of our own brand are 20 points; of two orders one is cancelled."""
+    first = purchase("o1")
+    cancelled = {**{name: first[name] for name in ("member_id", "occurred_at")}, "order_id": "o1"}
+    async with deployment.worker():
+        await deployment.send([event(first), event(purchase("o2"))])
+        await deployment.idle()
+        await deployment.send([about(purchases.CANCELLED, {**cancelled, "cancellation_id": "x1"})])
+        await deployment.idle()
+    async with deployment.database() as connection:
+        found = await summary_of(connection)
+    assert found.tables[0].rows == [("orders", 40), ("taken back", -20)]
+    assert (found.members, found.earned, found.available) == (1, 20, 20)

@@ -49,6 +49,7 @@ REPORTS = {
     "tier_members._LIST": "an index on what is counted would end updates in place, with every purchase",
     "tier_members._COUNT": "a summary",
     "tier_members._CHANGES": "a summary",
+    "summary._EARNED": "a summary",
     "summary._OPERATIONS": "a summary",
     "summary._TIERS": "a summary",
     "summary._MOVEMENTS": "a summary",
