@@ -21,6 +21,7 @@ from shared.queries import (
     referrals,
     tier_members,
 )
+from shared.queries.member_flow import Asked, redemptions_of
 from shared.queries.pages import Page
 from tests.support.deployment import Servers
 from tests.support.traffic import PROGRAM, TEMPLATES
@@ -149,3 +150,26 @@ async def test_each_row_is_seen_once_while_rows_are_added(lists: Lists) -> None:
         assert len(set(rows)) == len(rows), name
         assert [row for row in rows if row in set(before)] == list(before), name
         assert len((await list_page(limit=1_000)).rows) >= len(before) + 20, name
+
+
+async def test_a_reservation_is_shown_however_much_was_asked_for_since(lists: Lists) -> None:
+    """A till that asks again and again is rejected thousands of times; what is held stays in sight."""
+    await lists.connection.execute(
+        """
+        insert into account (member, wallet) values ('busy', 'points');
+        insert into entry
+        select account, 1, 5, 1, 0, 0, 5, 0, 0, '2017-03-01', now(), md5('held')::uuid, 1, -3, 4, now()
+        from account where member = 'busy';
+        insert into redemption
+        select md5('held')::uuid, md5('')::uuid, 1, 0, '/s', 'held', account, 'busy', 'points', 'tea', 'reserved', '',
+               5, '2017-03-01', 'infinity', null, 1, '[]', ''
+        from account where member = 'busy';
+        insert into redemption
+        select md5('busy' || n)::uuid, md5('')::uuid, 1, 0, '/s', 'b' || n, null, 'busy', 'points', 'tea', 'rejected',
+               '', 5, timestamptz '2017-03-02' + n * interval '1 minute', 'infinity', null, 1, '[]', ''
+        from generate_series(1, 1100) n;
+        """
+    )
+    found = await redemptions_of(lists.connection, Asked("busy", NOW, None, 10), [])
+    assert [one.redemption_id for one in found if one.state == "reserved"] == ["held"]
+    assert len(found) == 1_001
