@@ -20,8 +20,6 @@ console = Console(highlight=False)
 #: How often a step that takes long says how far it is.
 _LINE_SECONDS = 5.0
 
-#: What the baskets of the year earn, without returns and referrals.
-YEAR = 5_108_868
 _EXTRAS = "returns,referrals,redemptions,profiles"
 #: After the year: points expire, the windows of the tiers move on, reminders are due.
 _AFTERWARDS = "2018-03-01T12:00:00Z"
