@@ -182,8 +182,8 @@ async def _store_batch(
 async def _insert_entry(connection: Any, e: Entry, mark: Mark) -> None:
     await connection.execute(
         "insert into entry (account, version, points, lot, available, pending, reserved, debt, qualifying, "
-        "occurred_at, event_at, recorded_at, cause, program_version, rule, operation) "
-        "values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)",
+        "occurred_at, event_at, recorded_at, cause, program_version, rule, operation, counts_at) "
+        "values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17)",
         e.account,
         e.version,
         e.points,
@@ -200,16 +200,17 @@ async def _insert_entry(connection: Any, e: Entry, mark: Mark) -> None:
         e.program_version,
         e.rule,
         e.operation,
+        e.counts_at,
     )
 
 
 async def _change_lot(connection: Any, lot: LotChange) -> None:
-    if 0 <= lot.remaining <= lot.earned:
+    if lot.terms is not None and lot.remaining >= 0:
         await connection.execute(
-            "insert into lot (account, lot, earned, remaining, available_at, expires_at, pending) "
-            "values ($1, $2, $3, $4, $5, $6, $7) on conflict (account, lot) do update "
+            "insert into lot (account, lot, earned, remaining, available_at, expires_at, pending, expired) "
+            "values ($1, $2, $3, $4, $5, $6, $7, $8) on conflict (account, lot) do update "
             "set earned = lot.earned + excluded.earned, remaining = lot.remaining + excluded.remaining, "
-            "pending = excluded.pending",
+            "pending = excluded.pending, expired = lot.expired + excluded.expired",
             lot.account,
             lot.lot,
             lot.earned,
@@ -217,16 +218,19 @@ async def _change_lot(connection: Any, lot: LotChange) -> None:
             lot.terms.available_at,
             lot.terms.expires_at,
             lot.pending,
+            lot.expired,
         )
     else:
         await connection.execute(
-            "update lot set earned = earned + $3, remaining = remaining + $4, pending = $5 "
-            "where account = $1 and lot = $2",
+            "update lot set earned = earned + $3, remaining = remaining + $4, pending = $5, expired = expired + $6, "
+            "excused = excused + $7 where account = $1 and lot = $2",
             lot.account,
             lot.lot,
             lot.earned,
             lot.remaining,
             lot.pending,
+            lot.expired,
+            lot.excused,
         )
 
 

@@ -58,6 +58,7 @@ def post(
     book: Book,
 ) -> tuple[list[PointsEarned], list[PointsReversed]]:
     """Post the changes; return an event for each wallet that gains, and for each that loses."""
+    rules = program.rules
     earned: list[PointsEarned] = []
     taken_back: list[PointsReversed] = []
     for wallet in dict.fromkeys(change.wallet for change in changes):
@@ -69,16 +70,22 @@ def post(
         if more:
             earned.append(_pay(order, more, event, key, occurred_at, program, book))
         wants = [
-            (ClawbackRequest(Cause(key, program.version, one.rule), one.lot, -one.points), program.rules[one.rule].name)
+            (ClawbackRequest(Cause(key, program.version, one.rule), (one.lot,), -one.points), rules[one.rule].name)
             for one in mine
             if one.points < 0
         ]
         if wants:
             policy = program.terms[wallet].on_return
             taken = claw_back(
-                book, account, [want for want, _ in wants], policy=policy, event_at=occurred_at, qualifying=0
+                book,
+                account,
+                [want for want, _ in wants],
+                own=[one.lot for one in mine],
+                policy=policy,
+                event_at=occurred_at,
+                qualifying=0,
             )
-            awards = [award_of(name, want.points, want.lot) for want, name in wants]
+            awards = [award_of(name, want.points, want.lots[0]) for want, name in wants]
             taken_back.append(
                 points_reversed(
                     program, account, order.name, awards, taken, return_id=event.amendment_id, occurred_at=occurred_at
@@ -93,28 +100,22 @@ def _pay(
     """Pay more by rules of one wallet; what waits for a claim that was made before is available."""
     account = book.accounts[order.member, more[0].wallet]
     claimed = waits_for(order.key, "claimed") if order.claimed else None
-    at_once = all(one.terms.fulfils == claimed for one in more)
+    terms = [book.spendable(account, one.terms) if one.terms.fulfils == claimed else one.terms for one in more]
     repaid = sum(
-        book.earn(
-            account,
-            one.points,
-            terms=one.terms,
-            cause=Cause(key, program.version, one.rule),
-            event_at=occurred_at,
-            at_once=one.terms.fulfils == claimed,
-        )
-        for one in more
+        book.earn(account, one.points, terms=own, cause=Cause(key, program.version, one.rule), event_at=occurred_at)
+        for one, own in zip(more, terms, strict=True)
     )
-    awards = [award_of(program.rules[one.rule].name, one.points, one.terms.lot_id()) for one in more]
+    awards = [
+        award_of(program.rules[one.rule].name, one.points, own.lot_id()) for one, own in zip(more, terms, strict=True)
+    ]
     return points_earned(
         program,
         account,
         order.name,
         awards,
-        more[0].terms,
+        terms[0],
         repaid=repaid,
         occurred_at=event.occurred_at.isoformat(),
-        at_once=at_once,
     )
 
 

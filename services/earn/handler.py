@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
@@ -147,7 +148,20 @@ class EarnHandler(LedgerHandler[State, Effects]):
                 # A registration after the purchase rewards both at the time of the purchase.
                 for one in (member, *referrers.get(member, ())):
                     reach(one, order.occurred_at, takes=False)
-        await ledger.load_lots(connection, [a for (member, _), a in state.accounts.items() if member in whole])
+        unnamed = {
+            one
+            for received in [*events, *waiting]
+            if received.type in CHANGES and not _lots_are_known(state, received)
+            for one in (received.event.member_id, *referrers.get(received.event.member_id, ()))
+        }
+        accounts = [a for (member, _), a in state.accounts.items() if member in whole]
+        lots = _lots_by_member(state)
+        await ledger.load_lots(
+            connection,
+            accounts,
+            [(account.account, lot) for account in accounts for lot in lots[account.member]],
+            {account.account for account in accounts if account.member in unnamed},
+        )
         due = [account for account in ledger.due_within(state.accounts, until) if account.member not in whole]
         ends = [until.get(account.member, BEGINNING) for account in due]
         await load_due(connection, due, ends, state.programs[-1])
@@ -220,3 +234,25 @@ class EarnHandler(LedgerHandler[State, Effects]):
             metrics.POINTS_ISSUED.labels(wallet, rule).inc(issued)
         for (wallet, kind), reversed_points in effects.reversed.items():
             metrics.POINTS_REVERSED.labels(wallet, kind).inc(reversed_points)
+
+
+def _lots_are_known(state: State, received: Received) -> bool:
+    """Return whether all lots from which a change may take points are known before the batch is decided."""
+    referral = state.referrals.get(received.event.member_id)
+    return (
+        received.type != purchases.AMENDED
+        and order_key(received) in state.orders
+        and (referral is None or referral.state == "qualified")
+        and received.event.member_id not in state.bought
+    )
+
+
+def _lots_by_member(state: State) -> dict[str, set[int]]:
+    """Return the lots to which the orders and the referrals that the batch may undo paid."""
+    lots: dict[str, set[int]] = defaultdict(set)
+    for order in state.orders.values():
+        lots[order.member].update(award.lot for award in order.awards)
+    for referral in state.referrals.values():
+        lots[referral.referrer].add(referral.referrer_lot)
+        lots[referral.friend].add(referral.friend_lot)
+    return lots

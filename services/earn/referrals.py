@@ -13,7 +13,7 @@ from services.earn.orders import Order
 from services.earn.state import Batch, Referral
 from shared.contracts import points
 from shared.contracts.points import PointsEarned, PointsReversed
-from shared.instants import BEGINNING, NEVER, iso, microseconds
+from shared.instants import iso, microseconds
 from shared.ledger.model import FRIEND_RULE, REFERRER_RULE, Cause, Terms
 from shared.ledger.reversal import ClawbackRequest, claw_back
 from shared.posting.events import OrderName, award_of, points_earned, points_reversed, referral_changed
@@ -124,8 +124,8 @@ def _terms(program: Program, wallet: str, occurred_at: int, member: Member) -> T
     """Return the terms of a reward: those of an order of that day; it waits for no fulfilment of its own."""
     day = program.day_at(occurred_at)
     lifetime = program.lifetimes[wallet]
-    available_at, expires_at = lifetime.of(day, member.joined_on)
-    return Terms(BEGINNING if available_at == NEVER else available_at, expires_at, idle=lifetime.idle)
+    lifespan = (lifetime.at_once if lifetime.waits else lifetime.of)(day, member.joined_on)
+    return Terms(lifespan.available_at, lifespan.expires_at, idle=lifetime.idle)
 
 
 def reverse_if_undermined(batch: Batch, order: Order, return_id: str, received: Received) -> None:
@@ -167,9 +167,15 @@ def _reverse(
         member, lot, (wallet, number) = referral.friend, referral.friend_lot, program.referral.friend
     account, occurred_at = batch.book.accounts[member, wallet], received.occurred_at
     batch.book.advance_to(account, occurred_at)
-    want = ClawbackRequest(Cause(received.key, program.version, rule), lot, number)
+    want = ClawbackRequest(Cause(received.key, program.version, rule), (lot,), number)
     taken = claw_back(
-        batch.book, account, [want], policy=program.terms[wallet].on_return, event_at=occurred_at, qualifying=0
+        batch.book,
+        account,
+        [want],
+        own=(lot,),
+        policy=program.terms[wallet].on_return,
+        event_at=occurred_at,
+        qualifying=0,
     )
     name = order.name._replace(referral_id=referral.referral_id)
     awards = [award_of(RULES[rule], number, lot)]

@@ -173,7 +173,7 @@ def take_back(
     by_wallet: dict[str, list[tuple[ClawbackRequest, str]]] = {}
     for award, wanted in zip(order.awards, by_award, strict=True):
         rule = program.rules[award.rule]
-        want = ClawbackRequest(Cause(key, program.version, award.rule), award.lot, wanted)
+        want = ClawbackRequest(Cause(key, program.version, award.rule), (award.lot,), wanted)
         by_wallet.setdefault(award.wallet or rule.wallet, []).append((want, rule.name))
     events: list[PointsReversed] = []
     qualified = None
@@ -187,11 +187,12 @@ def take_back(
                 book,
                 account,
                 [want for want, _ in wants],
+                own=[want.lots[0] for want, _ in by_wallet[wallet]],
                 policy=program.terms[wallet].on_return,
                 event_at=occurred_at,
                 qualifying=-qualifying,
             )
-            awards = [award_of(name, want.points, want.lot) for want, name in wants]
+            awards = [award_of(name, want.points, want.lots[0]) for want, name in wants]
             events.append(
                 points_reversed(
                     program, account, order.name, awards, taken, return_id=return_id(event), occurred_at=occurred_at

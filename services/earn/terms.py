@@ -13,10 +13,10 @@ from shared.ledger.model import Terms
 def terms_of(award: Award, rating: Rating, key: bytes) -> Terms:
     """Return the terms of points that an order earns by a rule in a wallet."""
     lifetime = award.rule.lifetimes[award.wallet]
-    available_at, expires_at = lifetime.of(rating.day, rating.joined_on)
+    available_at, expires_at, life = lifetime.of(rating.day, rating.joined_on)
     if available_at != NEVER or lifetime.pending is None:
         return Terms(available_at, expires_at, idle=lifetime.idle)
-    return Terms(available_at, expires_at, waits_for(key, lifetime.pending.until), lifetime.idle)
+    return Terms(available_at, expires_at, waits_for(key, lifetime.pending.until), lifetime.idle, life)
 
 
 def waits_for(key: bytes, until: Literal["fulfilled", "claimed"]) -> bytes:

@@ -10,7 +10,7 @@ import msgpack
 from services.redeem.model import Redemption
 from services.redeem.state import Effects
 from shared.database.pool import Connection
-from shared.ledger.store import parts_from_json, parts_to_json
+from shared.ledger.parts import parts_from_json, parts_to_json
 
 
 class _Row(NamedTuple):

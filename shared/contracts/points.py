@@ -51,7 +51,8 @@ class PointsEarned(TypedDict):
 
     ``operation`` is ``earn``, or ``earn-pending`` for pending points. ``available_at`` is null for points that can be
     spent at once, and "never" for points that wait for the order's fulfilment; ``expires_at`` is null for points that
-    never expire. ``referral_id`` is present if a referral earned them.
+    never expire, and for those whose life begins when they become available. ``referral_id`` is present if a referral
+    earned them.
     """
 
     member_id: str
@@ -75,12 +76,12 @@ class PointsEarned(TypedDict):
 
 @with_config(CLOSED)
 class PointsReversed(TypedDict):
-    """A reversal of points. ``points`` = ``taken`` + ``owed`` + ``waived`` + ``withheld``.
+    """A reversal of points. ``points`` = ``taken`` + ``excused`` + ``owed`` + ``waived`` + ``withheld``.
 
     ``return_id`` is the id of the return, the cancellation or the amendment that took them back.
 
-    What was already spent follows the wallet's ``on_return``: it is ``owed`` (the next points repay it), ``waived``, or
-    ``withheld`` (to be deducted from the refund).
+    What had expired is ``excused``. What was already spent follows the wallet's ``on_return``: it is ``owed`` (the next
+    points repay it), ``waived``, or ``withheld`` (to be deducted from the refund).
     """
 
     member_id: str
@@ -91,6 +92,7 @@ class PointsReversed(TypedDict):
     operation: str
     points: int
     taken: int
+    excused: int
     owed: int
     waived: int
     withheld: int

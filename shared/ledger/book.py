@@ -9,12 +9,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from shared.errors import InvariantBroken
-from shared.instants import NEVER
+from shared.instants import BEGINNING, NEVER
 from shared.ledger.due import TimedEffect, announcements, expiry_of, first_due, next_due
 from shared.ledger.lots import all_lots, available_lots, burn_order
 from shared.ledger.model import BY_TIME, Account, Cause, Hold, Lot, Part, Terms
 from shared.ledger.operations import Operation
 from shared.ledger.posting import Posting
+from shared.program.compiled.lifetimes import day_of, life_until
 from shared.program.compiled.program import Program
 
 
@@ -87,6 +88,8 @@ class Book:
 
     def _activate(self, account: Account, lot: Lot, instant: int, cause: Cause) -> None:
         points, terms = lot.remaining, lot.terms
+        if terms.fulfils:
+            terms = terms._replace(available_at=instant, expires_at=self._lives_until(terms, instant))
         self.posting.post(account, Operation.ACTIVATE, points, terms=terms, occurred_at=instant, cause=cause)
         self._record("activated", account, points, instant, lot=lot.lot)
         self.repay(account, instant, cause)
@@ -125,7 +128,9 @@ class Book:
         cause: Cause,
         event_at: int,
         terms: Terms | None = None,
+        lot: int = 0,
         qualifying: int = 0,
+        counts_at: int | None = None,
     ) -> None:
         """Post one entry of an event at ``account.as_of``; ``event_at`` is the event's own time."""
         at = account.as_of
@@ -136,8 +141,10 @@ class Book:
             occurred_at=at,
             cause=cause,
             terms=terms,
+            lot=lot,
             qualifying=qualifying,
             event_at=min(event_at, at),
+            counts_at=counts_at,
         )
 
     def earn(
@@ -149,16 +156,25 @@ class Book:
         cause: Cause,
         event_at: int,
         qualifying: int = 0,
-        at_once: bool = False,
+        counts_at: int | None = None,
     ) -> int:
         """Post points of one rule at ``account.as_of`` and return how many of them repay a debt.
 
-        Call ``advance_to`` first, and ``apply_overdue`` last. Points whose time has come are available at once. With
-        ``at_once``, so are points whose lot was made available: all of a lot is pending, or none of it.
+        Call ``advance_to`` first, and ``apply_overdue`` last. Points whose time has come are available at once; for
+        those whose order was fulfilled, or claimed, see ``spendable``.
         """
-        pending = terms.available_at > account.as_of and not at_once
+        pending = terms.available_at > account.as_of
         operation = Operation.EARN_PENDING if pending else Operation.EARN
-        self.post(account, operation, points, cause=cause, event_at=event_at, terms=terms, qualifying=qualifying)
+        self.post(
+            account,
+            operation,
+            points,
+            cause=cause,
+            event_at=event_at,
+            terms=terms,
+            qualifying=qualifying,
+            counts_at=counts_at,
+        )
         repaid = 0
         if account.debt and not pending:
             repaid = min(account.debt, points)
@@ -166,12 +182,36 @@ class Book:
         account.next_due = min(account.next_due, first_due(account, terms, self.program, pending=pending))
         return repaid
 
-    def qualify(self, account: Account, operation: Operation, qualifying: int, *, cause: Cause, event_at: int) -> None:
+    def spendable(self, account: Account, terms: Terms) -> Terms:
+        """Return the terms of points that would wait for an event which happened before: they live from now on.
+
+        Others are returned as they are. Such points go to another lot than those that did wait, for their life begins
+        later. Call ``advance_to`` first.
+        """
+        if not terms.fulfils:
+            return terms
+        return Terms(BEGINNING, self._lives_until(terms, account.as_of), idle=terms.idle)
+
+    def _lives_until(self, terms: Terms, instant: int) -> int:
+        """Return when points expire that wait for an event, if it makes them available at an instant."""
+        zone = self.program.zone
+        return life_until(terms.life, day_of(instant, zone), zone)
+
+    def qualify(
+        self,
+        account: Account,
+        operation: Operation,
+        qualifying: int,
+        *,
+        cause: Cause,
+        event_at: int,
+        counts_at: int | None = None,
+    ) -> None:
         """Post an amount that counts towards a tier although no points moved."""
-        self.post(account, operation, 0, cause=cause, event_at=event_at, qualifying=qualifying)
+        self.post(account, operation, 0, cause=cause, event_at=event_at, qualifying=qualifying, counts_at=counts_at)
 
     def fulfil(self, account: Account, lot_id: int, order: bytes, cause: Cause) -> int:
-        """Make a lot available that waited for its order, and return its points; those past their expiry expire.
+        """Make a lot available that waited for its order, and return its points. Their life begins, or goes on.
 
         A lot that waits for a day holds points of other orders, too, and goes on waiting.
         """

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from shared.instants import NEVER
+from shared.instants import BEGINNING, NEVER
 from shared.ledger.model import Account, Hold, Terms
+from shared.program.compiled.lifetimes import after_day, day_of
 from shared.program.compiled.program import Program
 
 
@@ -59,7 +60,11 @@ def expiry_of(account: Account, terms: Terms, program: Program) -> int:
     """Return when points expire: by their own terms, or because the member has been inactive for too long."""
     if not terms.idle:
         return terms.expires_at
-    return program.idle_until(terms.idle, account.earned_at, account.redeemed_at)
+    gone = program.idle_until(terms.idle, account.earned_at, account.redeemed_at)
+    if terms.available_at == BEGINNING:
+        return gone
+    # Whoever was inactive while they waited can still spend them.
+    return max(gone, after_day(day_of(terms.available_at, program.zone), 0, program.zone))
 
 
 def announcements(account: Account, program: Program, instant: int) -> Iterator[tuple[int, int, int]]:

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from shared.database.pool import Connection
 from shared.instants import NEVER
 from shared.ledger.model import Account
-from shared.ledger.store import HOLDS, fill, load_lots
+from shared.ledger.store import HOLDS, LOT_COLUMNS, fill, load_lots
 from shared.program.compiled.program import Program
 
 _DAY = 86_400_000_000
@@ -20,18 +20,19 @@ _SLACK_DAYS = 2
 
 # One pass over the accounts' lots: any() finds them by index, where a join may read the whole table. Points that expire
 # by inactivity (idle) have no instant of their own to compare. Lot 0 says when the earliest of the others is due.
-_LOTS = """
+_LOTS = f"""
 with held as materialized (
-    select l.account, l.lot, l.remaining, l.available_at, l.expires_at, l.fulfils, l.idle, l.pending,
+    select l.account, l.lot, l.remaining, l.available_at, l.expires_at, l.fulfils, l.idle, l.life, l.pending,
+           l.expired, l.excused,
            l.idle <> '' or case when l.pending then l.available_at <= d.until else l.expires_at <= d.soon end as needed
     from unnest($1::bigint[], $2::timestamptz[], $3::timestamptz[]) as d(account, until, soon)
     join lot l on l.account = d.account
     where l.account = any($1::bigint[]) and l.remaining > 0
 )
-select account, lot, remaining, available_at, expires_at, fulfils, idle, pending from held where needed
+select {LOT_COLUMNS} from held where needed
 union all
 select account, 0, 0, coalesce(min(available_at) filter (where pending), 'infinity'),
-       coalesce(min(expires_at) filter (where not pending), 'infinity'), null, '', false
+       coalesce(min(expires_at) filter (where not pending), 'infinity'), null, '', '', false, 0
 from held where not needed group by account
 """
 

@@ -38,3 +38,15 @@ def lots_by_id(account: Account, ids: Iterable[int]) -> list[Lot]:
     """Return the lots of some ids that have points left, each once."""
     lots = all_lots(account)
     return [lots[lot] for lot in dict.fromkeys(ids) if lot in lots]
+
+
+def expired_of(account: Account, lot: int) -> int:
+    """Return how many points of a lot expired and were not excused since.
+
+    Raises:
+        InvariantBroken: The batch did not load it.
+    """
+    expired = account.expired.get(lot)
+    if expired is None and not account.all_expired:
+        raise InvariantBroken(f"what expired of lot {lot} of account {account.account} was not loaded")
+    return expired or 0

@@ -14,6 +14,8 @@ from shared.instants import BEGINNING, NEVER
 
 #: The key of the cause of timed effects.
 TIME = bytes(16)
+#: The life of points that came back after their expiry: they live on once.
+GRACE = "grace"
 
 
 class Terms(NamedTuple):
@@ -21,22 +23,33 @@ class Terms(NamedTuple):
 
     Attributes:
         available_at: BEGINNING: at once; NEVER: when the event for which they wait happens.
-        expires_at: NEVER also for points that expire by inactivity.
-        fulfils: The key of the order whose fulfilment or claim they wait for; no other order shares their lot.
+        expires_at: NEVER also for points that expire by inactivity, and for those that wait for an event.
+        fulfils: The key of the event that makes them available: an order's fulfilment or claim. No other order shares
+            their lot.
         idle: The inactivity term, such as ``18 months without earn or redeem``; empty: there is none.
+        life: How points live that wait for an event, once they are available, in words
+            (``calendar.life_terms`` reads them); GRACE: points that came back after their expiry.
     """
 
     available_at: int
     expires_at: int
     fulfils: bytes = b""
     idle: str = ""
+    life: str = ""
 
     @functools.lru_cache(maxsize=10_000)  # noqa: B019 - keyed by the terms' values; few terms, many events
     def lot_id(self) -> int:
-        """Return the lot's id, a 63-bit hash of the terms: so it does not depend on how events were batched."""
-        terms = b"%d|%d" % (self.available_at, self.expires_at)
-        digest = hashlib.blake2b(terms + self.fulfils + self.idle.encode(), digest_size=8).digest()
-        return int.from_bytes(digest) >> 1
+        """Return the lot's id, a 63-bit hash of the terms: so it does not depend on how events were batched.
+
+        Points that wait for an event get their instants when it happens, and stay in their lot.
+        """
+        if self.fulfils:
+            terms = b"%s|%s|%s" % (self.fulfils, self.idle.encode(), self.life.encode())
+        else:
+            terms = b"%d|%d%s" % (self.available_at, self.expires_at, self.idle.encode())
+            if self.life:
+                terms += b"|" + self.life.encode()
+        return int.from_bytes(hashlib.blake2b(terms, digest_size=8).digest()) >> 1
 
 
 class Entry(NamedTuple):
@@ -44,6 +57,7 @@ class Entry(NamedTuple):
 
     ``occurred_at`` never decreases within an account; ``event_at`` is the event's own time, earlier if it came late.
     ``lot`` is 0 where the operation concerns no lot; ``rule`` and ``program_version`` are below 1 where no rule paid.
+    ``counts_at`` is the instant of the purchase in whose window the amounts count towards a tier; None: ``event_at``.
     """
 
     account: int
@@ -61,6 +75,7 @@ class Entry(NamedTuple):
     program_version: int
     rule: int
     operation: int
+    counts_at: int | None
 
 
 @dataclass(slots=True)
@@ -107,9 +122,11 @@ class Account:
         earned_at: When points were last earned, according to the entries.
         redeemed_at: When points were last redeemed.
         lots: The lots with points left, by id.
+        expired: Points that expired in a lot and were not excused since, by the lot's id.
         holds: Open reservations, by the redemption's key.
         complete: False if the batch did not load everything stored: then ``lots`` has what the batch itself created and
             what is due in it, and nothing else is due before ``unseen_due``, which is after the batch's last event.
+        all_expired: False if ``expired`` has only the lots that were loaded.
     """
 
     account: int
@@ -126,8 +143,10 @@ class Account:
     earned_at: int = BEGINNING
     redeemed_at: int = BEGINNING
     lots: dict[int, Lot] = field(default_factory=dict)
+    expired: dict[int, int] = field(default_factory=dict)
     holds: dict[bytes, Hold] = field(default_factory=dict)
     complete: bool = True
+    all_expired: bool = True
     unseen_due: int = NEVER
 
 

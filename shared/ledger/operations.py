@@ -27,6 +27,10 @@ class Operation(IntEnum):
     REVERSE_WITHHELD = 13
     #: A redemption was cancelled after its confirmation.
     REFUND = 14
+    #: A return took back points that had expired: the member is not charged again.
+    REVERSE_EXPIRED = 15
+    #: What was let go (clamp, withhold, "within pending") counts again, for the order earns more again.
+    REINSTATE = 16
 
     @property
     def word(self) -> str:
@@ -35,7 +39,10 @@ class Operation(IntEnum):
 
 
 class Effect(NamedTuple):
-    """Factors by which an operation's points change each balance, the remainder of the lot, and the two totals."""
+    """Factors by which an operation's points change each balance, the lot's sums, and the account's two totals.
+
+    ``lot`` is what remains of the lot; ``expired`` and ``excused`` are sums of the lot, too.
+    """
 
     available: int = 0
     pending: int = 0
@@ -44,6 +51,8 @@ class Effect(NamedTuple):
     lot: int = 0
     earned: int = 0
     lifetime: int = 0
+    expired: int = 0
+    excused: int = 0
 
 
 EFFECTS: dict[Operation, Effect] = {
@@ -53,7 +62,7 @@ EFFECTS: dict[Operation, Effect] = {
     Operation.RESERVE: Effect(available=-1, reserved=1, lot=-1),
     Operation.RELEASE: Effect(available=1, reserved=-1, lot=1),
     Operation.REDEEM: Effect(reserved=-1),
-    Operation.EXPIRE: Effect(available=-1, lot=-1),
+    Operation.EXPIRE: Effect(available=-1, lot=-1, expired=1),
     Operation.REVERSE: Effect(available=-1, lot=-1, lifetime=-1),
     Operation.REVERSE_PENDING: Effect(pending=-1, lot=-1, lifetime=-1),
     Operation.REPAY: Effect(available=-1, debt=-1, lot=-1),
@@ -61,6 +70,8 @@ EFFECTS: dict[Operation, Effect] = {
     Operation.REVERSE_WAIVED: Effect(lifetime=-1),
     Operation.REVERSE_WITHHELD: Effect(lifetime=-1),
     Operation.REFUND: Effect(available=1, lot=1),
+    Operation.REVERSE_EXPIRED: Effect(lifetime=-1, excused=1),
+    Operation.REINSTATE: Effect(lifetime=1),
 }
 
 #: The same by number: every posting looks one up, and indexing a tuple is far cheaper than hashing an enum.
@@ -76,12 +87,14 @@ REVERSALS = frozenset(
         Operation.REVERSE_OWED,
         Operation.REVERSE_WAIVED,
         Operation.REVERSE_WITHHELD,
+        Operation.REVERSE_EXPIRED,
     }
 )
 
 
-def effects_as_values() -> str:
-    """Return the table as the body of an SQL ``VALUES`` list: operation, then the fields of ``Effect``."""
-    return ", ".join(
+def effects_as_table() -> str:
+    """Return the table for the ``from`` clause of a query: ``f``, with ``operation`` and the fields of ``Effect``."""
+    rows = ", ".join(
         f"({int(operation)}, {', '.join(str(factor) for factor in effect)})" for operation, effect in EFFECTS.items()
     )
+    return f"(values {rows}) as f(operation, {', '.join(Effect._fields)})"

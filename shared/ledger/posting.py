@@ -11,14 +11,20 @@ from shared.ledger.operations import EFFECT_OF, Effect, Operation
 
 @dataclass(slots=True)
 class LotChange:
-    """What a batch adds to one lot of one account, and whether its points are pending after the batch."""
+    """What a batch adds to the sums of one lot of one account, and how the lot stands after the batch.
+
+    Attributes:
+        terms: None where nothing but what was excused changed: then the lot is there.
+    """
 
     account: int
     lot: int
-    terms: Terms
+    terms: Terms | None
     pending: bool = False
     earned: int = 0
     remaining: int = 0
+    expired: int = 0
+    excused: int = 0
 
 
 class Posting:
@@ -41,8 +47,10 @@ class Posting:
         occurred_at: int,
         cause: Cause,
         terms: Terms | None = None,
+        lot: int = 0,
         qualifying: int = 0,
         event_at: int | None = None,
+        counts_at: int | None = None,
     ) -> Entry:
         """Append one entry, and apply the operation's effect to the account and the lot.
 
@@ -53,11 +61,14 @@ class Posting:
             occurred_at: The instant of the posting, not before that of any earlier entry.
             cause: The business key and the rule behind it.
             terms: The terms of the points, if the operation concerns a lot.
+            lot: The lot, where nothing is left in it (REVERSE_EXPIRED).
             qualifying: Minor units that count towards a tier (negative: taken back); on one entry per event.
             event_at: The event's own time, if that is earlier.
+            counts_at: The instant of the purchase in whose window the amounts count; None: at ``event_at``.
 
         Raises:
-            InvariantBroken: The entry would make a balance or a lot negative, or moves nothing.
+            InvariantBroken: The entry would make a balance or a lot negative, excuse what has not expired, or moves
+                nothing.
         """
         if points < 0 or (points == 0 and not qualifying):
             raise InvariantBroken(f"{operation.name} of {points} points: an entry moves a positive number of points")
@@ -71,14 +82,15 @@ class Posting:
             raise InvariantBroken(f"{operation.name} of {points} points makes a balance of account {account} negative")
         account.version += 1
         if points:
-            if effect.lifetime > 0:
+            if effect.earned:
                 account.earned_at = occurred_at
             elif operation is Operation.REDEEM:
                 account.redeemed_at = occurred_at
-        lot = 0
         if terms is not None and points:
             lot = terms.lot_id()
             self._change_lot(account, lot, terms, operation, effect, points)
+        elif lot:
+            self._excuse(account, lot, points)
         event_at = occurred_at if event_at is None else event_at
         entry = Entry(
             account.account,
@@ -96,6 +108,7 @@ class Posting:
             cause.program_version,
             cause.rule,
             operation,
+            counts_at,
         )
         self.entries.append(entry)
         self.accounts[account.account] = account
@@ -105,18 +118,37 @@ class Posting:
         self, account: Account, lot: int, terms: Terms, operation: Operation, effect: Effect, points: int
     ) -> None:
         pending = bool(effect.pending) and operation is not Operation.ACTIVATE
-        change = self.lots.get((account.account, lot))
-        if change is None:
-            change = self.lots[account.account, lot] = LotChange(account.account, lot, terms)
-        change.pending = pending
-        change.remaining += effect.lot * points
-        change.earned += effect.earned * points
         held = account.lots.get(lot)
         if held is None:
             held = account.lots[lot] = Lot(lot, terms, 0, pending)
+        elif operation is Operation.ACTIVATE:
+            held.terms = terms
         held.pending = pending
         held.remaining += effect.lot * points
+        change = self.lots.get((account.account, lot))
+        if change is None:
+            change = self.lots[account.account, lot] = LotChange(account.account, lot, terms)
+        change.terms = held.terms
+        change.pending = pending
+        change.remaining += effect.lot * points
+        change.earned += effect.earned * points
+        if effect.expired:
+            change.expired += points
+            if account.all_expired or lot in account.expired:
+                account.expired[lot] = account.expired.get(lot, 0) + points
         if held.remaining < 0:
             raise InvariantBroken(f"{operation.name} of {points} points makes lot {lot} of {account.account} negative")
         if not held.remaining:
             del account.lots[lot]
+
+    def _excuse(self, account: Account, lot: int, points: int) -> None:
+        left = account.expired.get(lot, 0) - points
+        if left < 0:
+            raise InvariantBroken(f"more of lot {lot} of account {account.account} is excused than expired")
+        account.expired[lot] = left
+        change = self.lots.get((account.account, lot))
+        if change is None:
+            held = account.lots.get(lot)
+            pending = held is not None and held.pending
+            change = self.lots[account.account, lot] = LotChange(account.account, lot, None, pending)
+        change.excused += points

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Container, Mapping, Sequence
 from typing import Any
 
 from shared.database.pool import Connection, Row
 from shared.errors import LoadAgain
 from shared.instants import BEGINNING, NEVER
-from shared.ledger.model import Account, Hold, Lot, Part, Terms
+from shared.ledger.model import Account, Entry, Hold, Lot, Terms
+from shared.ledger.parts import parts_from_json
 from shared.ledger.posting import Posting
 
 _COLUMNS = """a.account, a.member, a.wallet, a.available, a.pending, a.reserved, a.debt, a.lifetime, a.version, a.as_of,
@@ -43,9 +43,13 @@ order by member, wallet
 on conflict (member, wallet) do nothing
 """
 
-_LOTS = """
-select account, lot, remaining, available_at, expires_at, fulfils, idle, pending
-from lot where account = any($1::bigint[]) and remaining > 0
+#: What ``fill`` reads of a lot.
+LOT_COLUMNS = "account, lot, remaining, available_at, expires_at, fulfils, idle, life, pending, expired - excused"
+
+_LOTS = f"""
+select {LOT_COLUMNS} from lot
+where account = any($1::bigint[])
+  and (remaining > 0 or expired > excused and (account = any($2::bigint[]) or lot = any($3::bigint[])))
 """
 
 #: Open reservations of accounts.
@@ -59,36 +63,43 @@ from redemption where account = any($1::bigint[]) and state = 'reserved'
 _WRITE = """
 with entries as (
     insert into entry (account, version, points, lot, available, pending, reserved, debt, qualifying, occurred_at,
-                       event_at, cause, program_version, rule, operation, recorded_at)
-    select e.*, $16::timestamptz
+                       event_at, cause, program_version, rule, operation, counts_at, recorded_at)
+    select e.*, $17::timestamptz
     from unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::bigint[], $5::bigint[], $6::bigint[], $7::bigint[],
                 $8::bigint[], $9::bigint[], $10::timestamptz[], $11::timestamptz[], $12::uuid[], $13::int[],
-                $14::smallint[], $15::smallint[]) e
+                $14::smallint[], $15::smallint[], $16::timestamptz[]) e
 ), change as (
-    select * from unnest($17::bigint[], $18::bigint[], $19::bigint[], $20::bigint[], $21::timestamptz[],
-                         $22::timestamptz[], $23::uuid[], $24::boolean[], $36::text[])
-                  as c(account, lot, earned, remaining, available_at, expires_at, fulfils, pending, idle)
+    select * from unnest($18::bigint[], $19::bigint[], $20::bigint[], $21::bigint[], $22::bigint[], $23::bigint[],
+                         $24::boolean[], $25::timestamptz[], $26::timestamptz[], $27::uuid[], $28::text[], $29::text[])
+                  as c(account, lot, earned, remaining, expired, excused, pending, available_at, expires_at, fulfils,
+                       idle, life)
 ), moved as (
+    -- What loses more than the batch brought is there already; a row to insert would break the table's promises.
     update lot l
-    set earned = l.earned + c.earned, remaining = l.remaining + c.remaining, pending = c.pending
+    set earned = l.earned + c.earned, remaining = l.remaining + c.remaining, expired = l.expired + c.expired,
+        excused = l.excused + c.excused, pending = c.pending, available_at = coalesce(c.available_at, l.available_at),
+        expires_at = coalesce(c.expires_at, l.expires_at)
     from change c
-    where c.remaining not between 0 and c.earned and (l.account, l.lot) = (c.account, c.lot)
+    where (c.remaining < 0 or c.excused > c.expired) and (l.account, l.lot) = (c.account, c.lot)
 ), gathered as (
-    insert into lot (account, lot, earned, remaining, available_at, expires_at, fulfils, pending, idle)
-    select * from change where remaining between 0 and earned
+    insert into lot (account, lot, earned, remaining, expired, excused, pending, available_at, expires_at, fulfils,
+                     idle, life)
+    select * from change where remaining >= 0 and excused <= expired
     on conflict (account, lot) do update
     set earned = lot.earned + excluded.earned, remaining = lot.remaining + excluded.remaining,
-        pending = excluded.pending
+        expired = lot.expired + excluded.expired, excused = lot.excused + excluded.excused,
+        pending = excluded.pending, available_at = excluded.available_at, expires_at = excluded.expires_at
 )
 update account a
 set available = u.available, pending = u.pending, reserved = u.reserved, debt = u.debt, lifetime = u.lifetime,
     version = u.version, as_of = u.as_of, next_due = u.next_due, earned_at = u.earned_at, redeemed_at = u.redeemed_at
-from unnest($25::bigint[], $26::bigint[], $27::bigint[], $28::bigint[], $29::bigint[], $30::bigint[], $31::bigint[],
-            $32::timestamptz[], $33::timestamptz[], $34::timestamptz[], $35::timestamptz[])
+from unnest($30::bigint[], $31::bigint[], $32::bigint[], $33::bigint[], $34::bigint[], $35::bigint[], $36::bigint[],
+            $37::timestamptz[], $38::timestamptz[], $39::timestamptz[], $40::timestamptz[])
      as u(account, available, pending, reserved, debt, lifetime, version, as_of, next_due, earned_at, redeemed_at)
 where a.account = u.account
 """
-_ENTRY_COLUMNS = 15
+#: Of a lot of which only what was excused changed: its own terms stay.
+_UNCHANGED = (None, None, None, "", "")
 
 _TIMED_OUT = """
 update redemption r set state = 'released', reason = 'timed-out', settled_at = t.at
@@ -131,19 +142,42 @@ async def lock_due(connection: Connection, horizon: int, shards: int, shard: int
 
 def _unseen(record: Row) -> Account:
     account = Account(*record)
-    account.complete = False
+    account.complete = account.all_expired = False
     account.unseen_due = account.next_due
     return account
 
 
-async def load_lots(connection: Connection, accounts: Sequence[Account]) -> None:
-    """Load the lots with points left and the open reservations of locked accounts."""
+async def load_lots(
+    connection: Connection,
+    accounts: Sequence[Account],
+    named: Collection[tuple[int, int]] = (),
+    all_expired: Container[int] = (),
+) -> None:
+    """Load the lots with points left and the open reservations of locked accounts.
+
+    What expired of a lot excuses a clawback. Lots in which nothing is left grow with the length of a membership, so
+    they are loaded where they are asked for.
+
+    Args:
+        connection: In the transaction that holds the accounts' locks.
+        accounts: The locked accounts.
+        named: (account, lot) of lots of which it must be known what expired.
+        all_expired: Accounts of which this must be known of every lot: where points may be taken back from lots that
+            cannot be named yet.
+    """
     if not accounts:
         return
-    numbers = [account.account for account in accounts]
-    fill(accounts, await connection.fetch(_LOTS, numbers), await connection.fetch(HOLDS, numbers))
+    by_number = {account.account: account for account in accounts}
+    numbers = list(by_number)
+    whole = [number for number in numbers if number in all_expired]
+    lots = await connection.fetch(_LOTS, numbers, whole, [lot for _account, lot in named])
+    fill(accounts, lots, await connection.fetch(HOLDS, numbers))
     for account in accounts:
         account.complete, account.unseen_due = True, NEVER
+        account.all_expired = account.account in all_expired
+    for number, lot in named:
+        if number in by_number:
+            by_number[number].expired.setdefault(lot, 0)
 
 
 def fill(accounts: Sequence[Account], lots: Sequence[Row], holds: Sequence[Row]) -> None:
@@ -151,32 +185,18 @@ def fill(accounts: Sequence[Account], lots: Sequence[Row], holds: Sequence[Row])
 
     Args:
         accounts: All accounts that occur in the rows.
-        lots: (account, lot, remaining, available_at, expires_at, fulfils, idle, pending).
+        lots: (account, lot, remaining, available_at, expires_at, fulfils, idle, life, pending, expired - excused).
         holds: (account, key, held_until, parts, source, redemption_id, reward).
     """
     by_number = {account.account: account for account in accounts}
-    for number, lot, remaining, available_at, expires_at, fulfils, idle, pending in lots:
-        terms = Terms(available_at, expires_at, fulfils or b"", idle)
-        by_number[number].lots[lot] = Lot(lot, terms, remaining, pending)
+    for number, lot, remaining, available_at, expires_at, fulfils, idle, life, pending, expired in lots:
+        account = by_number[number]
+        account.expired[lot] = expired
+        if remaining:
+            terms = Terms(available_at, expires_at, fulfils or b"", idle, life)
+            account.lots[lot] = Lot(lot, terms, remaining, pending)
     for number, key, held_until, parts, *about in holds:
         by_number[number].holds[key] = Hold(key, held_until, parts_from_json(parts), *about)
-
-
-def parts_to_json(parts: Sequence[Part]) -> str:
-    """Return the parts of a redemption as JSON for its row."""
-    rows = [
-        [terms.available_at, terms.expires_at, terms.fulfils.hex(), points, *([terms.idle] if terms.idle else [])]
-        for terms, points in parts
-    ]
-    return json.dumps(rows)
-
-
-def parts_from_json(text: str) -> tuple[Part, ...]:
-    """Return the parts of a redemption from its row."""
-    return tuple(
-        Part(Terms(available_at, expires_at, bytes.fromhex(fulfils), *idle), points)
-        for available_at, expires_at, fulfils, points, *idle in json.loads(text)
-    )
 
 
 def due_within(accounts: Mapping[tuple[str, str], Account], until: Mapping[str, int]) -> list[Account]:
@@ -196,7 +216,8 @@ async def write(connection: Connection, posting: Posting, recorded_at: int) -> N
         await connection.execute(_TIMED_OUT, list(posting.timed_out), list(posting.timed_out.values()))
     lots = sorted(posting.lots.values(), key=lambda change: (change.account, change.lot))
     accounts = list(posting.accounts.values())
-    entries = list(zip(*posting.entries, strict=True)) or [()] * _ENTRY_COLUMNS
+    entries = list(zip(*posting.entries, strict=True)) or [()] * len(Entry._fields)
+    terms = [change.terms or _UNCHANGED for change in lots]
     await connection.execute(
         _WRITE,
         *entries,
@@ -205,10 +226,14 @@ async def write(connection: Connection, posting: Posting, recorded_at: int) -> N
         [change.lot for change in lots],
         [change.earned for change in lots],
         [change.remaining for change in lots],
-        [change.terms.available_at for change in lots],
-        [change.terms.expires_at for change in lots],
-        [change.terms.fulfils or None for change in lots],
+        [change.expired for change in lots],
+        [change.excused for change in lots],
         [change.pending for change in lots],
+        [one[0] for one in terms],
+        [one[1] for one in terms],
+        [one[2] or None for one in terms],
+        [one[3] for one in terms],
+        [one[4] for one in terms],
         [a.account for a in accounts],
         [a.available for a in accounts],
         [a.pending for a in accounts],
@@ -220,5 +245,4 @@ async def write(connection: Connection, posting: Posting, recorded_at: int) -> N
         [a.next_due for a in accounts],
         [a.earned_at for a in accounts],
         [a.redeemed_at for a in accounts],
-        [change.terms.idle for change in lots],
     )

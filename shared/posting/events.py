@@ -81,7 +81,6 @@ def points_earned(
     *,
     repaid: int,
     occurred_at: str,
-    at_once: bool = False,
 ) -> PointsEarned:
     """Return the event about what an order, its amendment or a referral earned in one wallet.
 
@@ -93,9 +92,8 @@ def points_earned(
         terms: Of the first award; where rules give points other terms than the wallet's, each award says its own.
         repaid: How much of it repaid a debt.
         occurred_at: RFC 3339, when the order was made, or amended.
-        at_once: Points that would wait are available, for the order was claimed before.
     """
-    pending = terms.available_at > account.as_of and not at_once
+    pending = terms.available_at > account.as_of
     return {
         "member_id": account.member,
         "program_id": program.program_id,
@@ -109,7 +107,7 @@ def points_earned(
         "order_source": order.order_source,
         "referral_id": order.referral_id,
         "occurred_at": occurred_at,
-        "available_at": None if at_once else available_at_word(terms),
+        "available_at": available_at_word(terms),
         "expires_at": None if terms.expires_at == NEVER else iso(terms.expires_at),
         "awards": awards,
         "repaid": repaid,
@@ -145,8 +143,9 @@ def points_reversed(
         "account": account.account,
         "version": account.version,
         "operation": "reverse",
-        "points": sum([award["points"] for award in awards]),
+        "points": sum(taken),
         "taken": taken.taken,
+        "excused": taken.excused,
         "owed": taken.owed,
         "waived": taken.waived,
         "withheld": taken.withheld,

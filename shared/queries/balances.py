@@ -15,14 +15,13 @@ from shared.instants import BEGINNING
 from shared.ledger.book import Book
 from shared.ledger.due import TimedEffect
 from shared.ledger.model import Account
-from shared.ledger.operations import Operation, effects_as_values
+from shared.ledger.operations import Operation, effects_as_table
 from shared.ledger.posting import Posting
 from shared.ledger.store import fill, load_lots
 from shared.program.compiled.program import Program
 from shared.queries.pages import Page, page_of
 
-_EFFECTS = f"""(values {effects_as_values()})
-    as f(operation, available, pending, reserved, debt, lot, earned, lifetime)"""
+_EFFECTS = effects_as_table()
 #: Accounts that are in memory at a time where all of them are read.
 _PAGE = 500
 
@@ -63,7 +62,7 @@ class Holdings(NamedTuple):
 #: Every entry, apart from the number that its account happens to have and the time at which it was recorded.
 ENTRIES = """
 select a.member, a.wallet, e.version, e.points, e.lot, e.available, e.pending, e.reserved, e.debt, e.qualifying,
-       e.occurred_at, e.event_at, e.cause, e.program_version, e.rule, e.operation
+       e.occurred_at, e.event_at, e.cause, e.program_version, e.rule, e.operation, e.counts_at
 from entry e join account a using (account) order by a.member, a.wallet, e.version
 """
 
@@ -100,7 +99,7 @@ left join lateral (
     from entry e where e.account = a.account and e.occurred_at <= $1 order by e.version desc limit 1) last on true
 left join lateral (
     select sum(e.points * f.lifetime)::bigint as lifetime,
-           max(e.occurred_at) filter (where f.lifetime > 0 and e.points > 0) as earned_at,
+           max(e.occurred_at) filter (where f.earned > 0 and e.points > 0) as earned_at,
            max(e.occurred_at) filter (where e.operation = {int(Operation.REDEEM)}) as redeemed_at
     from (select points, operation, occurred_at from entry
           where account = a.account and occurred_at <= $1 offset 0) e
@@ -109,15 +108,15 @@ order by wanted.position
 """
 
 _LOTS_THEN = f"""
-select wanted.account, e.lot, sum(e.points * f.lot)::bigint, l.available_at, l.expires_at, l.fulfils, l.idle,
-       sum(e.points * f.pending) > 0
+select wanted.account, e.lot, sum(e.points * f.lot)::bigint, l.available_at, l.expires_at, l.fulfils, l.idle, l.life,
+       sum(e.points * f.pending) > 0, sum(e.points * (f.expired - f.excused))::bigint
 from unnest($2::bigint[]) as wanted(account)
 cross join lateral (
     select lot, points, operation from entry
     where account = wanted.account and occurred_at <= $1 offset 0) e
 join {_EFFECTS} on f.operation = e.operation
 join lot l on l.account = wanted.account and l.lot = e.lot
-group by wanted.account, e.lot, l.available_at, l.expires_at, l.fulfils, l.idle
+group by wanted.account, e.lot, l.available_at, l.expires_at, l.fulfils, l.idle, l.life
 having sum(e.points * f.lot) > 0
 """
 

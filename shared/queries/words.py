@@ -27,7 +27,7 @@ union all select f.key, f.kind, p.order_id, p.source
 """
 
 ENTRY_COLUMNS = """e.account, e.version, e.points, e.lot, e.available, e.pending, e.reserved, e.debt, e.qualifying,
-       e.occurred_at, e.event_at, e.cause, e.program_version, e.rule, e.operation"""
+       e.occurred_at, e.event_at, e.cause, e.program_version, e.rule, e.operation, e.counts_at"""
 
 
 async def names_of(connection: Connection, keys: Iterable[bytes]) -> dict[bytes, CauseView]:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from shared.ledger.operations import Operation, effects_as_values
+from shared.ledger.operations import Operation, effects_as_table
 
-_EFFECTS = f"(values {effects_as_values()}) as f(operation, available, pending, reserved, debt, lot, earned, lifetime)"
+_EFFECTS = effects_as_table()
 #: Every query takes the accounts to check; null for all.
 _CHOSEN = "($1::bigint[] is null or {0}.account = any($1))"
 
@@ -80,19 +80,22 @@ LEDGER_CHECKS: tuple[Check, ...] = (
     ),
     Check(
         "lots",
-        "what remains of a lot is the sum of its entries, and never negative",
+        "what a lot earned, what remains of it, what expired and was excused is the sum of its entries, never negative",
         f"""
         select coalesce(a.member || ' ' || a.wallet, 'account ' || coalesce(l.account, s.account)),
-               'lot ' || coalesce(l.lot, s.lot) || ' says ' || coalesce((l.earned, l.remaining)::text, 'nothing') ||
-               ', entries say ' || coalesce((s.earned, s.remaining)::text, 'nothing')
+               'lot ' || coalesce(l.lot, s.lot) || ' says ' ||
+               coalesce((l.earned, l.remaining, l.expired, l.excused)::text, 'nothing') || ', entries say ' ||
+               coalesce((s.earned, s.remaining, s.expired, s.excused)::text, 'nothing')
         from (select * from lot where {_CHOSEN.format("lot")}) l
         full join (
-            select e.account, e.lot, sum(e.points * f.earned) as earned, sum(e.points * f.lot) as remaining
+            select e.account, e.lot, sum(e.points * f.earned) as earned, sum(e.points * f.lot) as remaining,
+                   sum(e.points * f.expired) as expired, sum(e.points * f.excused) as excused
             from entry e join {_EFFECTS} on f.operation = e.operation
             where {_CHOSEN.format("e")} and e.lot <> 0 group by e.account, e.lot) s
             on s.account = l.account and s.lot = l.lot
         left join account a on a.account = coalesce(l.account, s.account)
-        where (l.earned, l.remaining) is distinct from (s.earned, s.remaining) or l.remaining < 0
+        where (l.earned, l.remaining, l.expired, l.excused) is distinct from
+              (s.earned, s.remaining, s.expired, s.excused) or l.remaining < 0 or l.excused > l.expired
         """,
         True,
     ),
@@ -139,7 +142,7 @@ LEDGER_CHECKS: tuple[Check, ...] = (
                (s.earned_at, s.redeemed_at)::text
         from account a
         cross join lateral (
-            select coalesce(max(e.occurred_at) filter (where f.lifetime > 0 and e.points > 0), '-infinity')
+            select coalesce(max(e.occurred_at) filter (where f.earned > 0 and e.points > 0), '-infinity')
                        as earned_at,
                    coalesce(max(e.occurred_at) filter (where e.operation = {int(Operation.REDEEM)}), '-infinity')
                        as redeemed_at

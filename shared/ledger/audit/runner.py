@@ -52,11 +52,11 @@ async def audit(connection: Connection) -> AsyncIterator[tuple[Check, list[Findi
 
 async def changed_terms(connection: Connection) -> list[Finding]:
     """Return lots whose id is not the hash of their terms: somebody has changed an expiry."""
-    rows = await connection.fetch("select account, lot, available_at, expires_at, fulfils, idle from lot")
+    rows = await connection.fetch("select account, lot, available_at, expires_at, fulfils, idle, life from lot")
     return [
         Finding("terms", f"account {account}", f"lot {lot} has other terms than those it was made for")
-        for account, lot, available_at, expires_at, fulfils, idle in rows
-        if Terms(available_at, expires_at, fulfils or b"", idle).lot_id() != lot
+        for account, lot, available_at, expires_at, fulfils, idle, life in rows
+        if Terms(available_at, expires_at, fulfils or b"", idle, life).lot_id() != lot
     ][:_SHOWN]
 
 

@@ -31,11 +31,13 @@ class Wallet:
         pending: When they become available; None: at once.
         on_return: What a return does about points that were already spent: debt, clamp or withhold.
         remind: How many days before an expiry it is announced, in descending order.
+        grace_days: How long points live on that come back after their expiry; 0: they expire at once.
     """
 
     pending: Pending | None
     on_return: str
     remind: tuple[int, ...]
+    grace_days: int = 0
 
 
 @dataclass(frozen=True, slots=True)

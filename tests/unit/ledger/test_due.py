@@ -87,10 +87,16 @@ def test_points_wait_until_the_order_is_fulfilled() -> None:
     shop.fulfil("o2", at="2017-03-30T09:00:00-05:00")
     assert shop.balance() == (15, 10, 0, 0)
     shop.fulfil("o2", at="2017-03-30T09:00:00-05:00")
-    # Past 1 April pending points do not expire; fulfilled then, they expire at once.
-    shop.until("2017-05-01T09:00:00-05:00")
+    # The month counts from the day of each fulfilment: those of o2 live through 30 April (4 hours behind UTC).
+    shop.until("2017-05-01T03:59:59+00:00")
+    assert shop.balance() == (15, 10, 0, 0)
+    shop.until("2017-05-01T04:00:00+00:00")
     assert shop.balance() == (0, 10, 0, 0)
-    shop.fulfil("o1", at="2017-05-02T09:00:00-05:00")
+    # Those of o1 through 2 June.
+    shop.fulfil("o1", at="2017-05-02T09:00:00-04:00")
+    shop.until("2017-06-03T03:59:59+00:00")
+    assert shop.balance() == (10, 0, 0, 0)
+    shop.until("2017-06-03T04:00:00+00:00")
     assert shop.balance() == (0, 0, 0, 0)
     assert shop.entries()[-2:] == [("activate", 10), ("expire", 10)]
 

@@ -14,7 +14,7 @@ from shared.errors import InvariantBroken
 from shared.instants import BEGINNING, NEVER
 from shared.ledger.book import Book
 from shared.ledger.model import Account, Cause, Entry, Terms
-from shared.ledger.operations import EFFECTS, Operation, effects_as_values
+from shared.ledger.operations import EFFECTS, Operation, effects_as_table
 from shared.ledger.posting import Posting
 from tests.support.build import program
 from tests.support.examples import examples
@@ -187,7 +187,7 @@ def test_no_balance_goes_below_nothing() -> None:
         )
 
 
-TERMS = st.builds(Terms, st.integers(BEGINNING, NEVER), st.integers(BEGINNING, NEVER))
+TERMS = st.builds(Terms, st.integers(BEGINNING, NEVER), st.integers(BEGINNING, NEVER), st.just(b""))
 
 
 @properties
@@ -210,6 +210,19 @@ def test_neither_account_nor_order_nor_points_change_a_lot_id(terms: Terms, earn
     assert {entry.lot for entry in posting.entries} <= {terms.lot_id()}
 
 
+def test_a_lot_that_waits_for_an_event_keeps_its_id_when_it_gets_its_expiry() -> None:
+    waits = Terms(NEVER, NEVER, b"order", life="30 days")
+    assert waits._replace(available_at=5, expires_at=10).lot_id() == waits.lot_id()
+    others = [
+        waits._replace(fulfils=b"another"),
+        waits._replace(life="60 days"),
+        waits._replace(life="", idle="30 days without earn"),
+        Terms(NEVER, NEVER, life="30 days"),
+        Terms(NEVER, NEVER),
+    ]
+    assert len({one.lot_id() for one in [waits, *others]}) == 6
+
+
 def test_lot_ids_never_change() -> None:
     # They stand in ledgers and in events that were published: another way of making them would orphan every lot.
     assert Terms(BEGINNING, NEVER).lot_id() == 2_436_894_185_659_443_694
@@ -218,14 +231,19 @@ def test_lot_ids_never_change() -> None:
 
 def test_the_table_of_effects_is_what_the_audit_reads() -> None:
     assert set(EFFECTS) == set(Operation)
-    # Available, pending, reserved, debt, what remains of the lot, and the two totals: earned, lifetime.
-    assert EFFECTS[Operation.EARN] == (1, 0, 0, 0, 1, 1, 1)
-    assert EFFECTS[Operation.ACTIVATE] == (1, -1, 0, 0, 0, 0, 0)
-    assert EFFECTS[Operation.REPAY] == (-1, 0, 0, -1, -1, 0, 0)
-    rows = effects_as_values().split("), (")
-    assert rows[0] == "(1, 1, 0, 0, 0, 1, 1, 1"
-    assert rows[10] == "11, 0, 0, 0, 1, 0, 0, -1"
+    # Available, pending, reserved, debt, what remains of the lot, earned, lifetime, what expired of the lot, excused.
+    assert EFFECTS[Operation.EARN] == (1, 0, 0, 0, 1, 1, 1, 0, 0)
+    assert EFFECTS[Operation.ACTIVATE] == (1, -1, 0, 0, 0, 0, 0, 0, 0)
+    assert EFFECTS[Operation.REPAY] == (-1, 0, 0, -1, -1, 0, 0, 0, 0)
+    assert EFFECTS[Operation.EXPIRE] == (-1, 0, 0, 0, -1, 0, 0, 1, 0)
+    assert EFFECTS[Operation.REVERSE_EXPIRED] == (0, 0, 0, 0, 0, 0, -1, 0, 1)
+    assert EFFECTS[Operation.REINSTATE] == (0, 0, 0, 0, 0, 0, 1, 0, 0)
+    values, _, columns = effects_as_table().partition(") as f(")
+    rows = values.removeprefix("(values ").split("), (")
+    assert rows[0] == "(1, 1, 0, 0, 0, 1, 1, 1, 0, 0"
+    assert rows[10] == "11, 0, 0, 0, 1, 0, 0, -1, 0, 0"
     assert len(rows) == len(Operation)
+    assert columns == "operation, available, pending, reserved, debt, lot, earned, lifetime, expired, excused)"
 
 
 @pytest.mark.parametrize("operation", Operation)
