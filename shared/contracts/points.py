@@ -51,8 +51,8 @@ class PointsEarned(TypedDict):
 
     ``operation`` is ``earn``, or ``earn-pending`` for pending points. ``available_at`` is null for points that can be
     spent at once, and "never" for points that wait for the order's fulfilment; ``expires_at`` is null for points that
-    never expire, and for those whose life begins when they become available. ``referral_id`` is present if a referral
-    earned them.
+    never expire, and for those that wait: when they become available, it is known. ``referral_id`` is present if a
+    referral earned them.
     """
 
     member_id: str

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from shared.errors import InvariantBroken
-from shared.ledger.model import Account, Lot
+from shared.ledger.model import Account, Lot, terms_in_grace
 
 
 def burn_order(lot: Lot) -> tuple[int, int, int]:
@@ -38,6 +38,17 @@ def lots_by_id(account: Account, ids: Iterable[int]) -> list[Lot]:
     """Return the lots of some ids that have points left, each once."""
     lots = all_lots(account)
     return [lots[lot] for lot in dict.fromkeys(ids) if lot in lots]
+
+
+def with_grace(account: Account, ids: Iterable[int]) -> list[int]:
+    """Return the ids of lots, each followed by that in which its points live on that came back after their expiry."""
+    if not account.graced:
+        return list(ids)
+    found = []
+    for lot in ids:
+        later = terms_in_grace(lot).lot_id()
+        found += [lot, later] if later in account.graced else [lot]
+    return found
 
 
 def expired_of(account: Account, lot: int) -> int:

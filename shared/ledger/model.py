@@ -14,8 +14,8 @@ from shared.instants import BEGINNING, NEVER
 
 #: The key of the cause of timed effects.
 TIME = bytes(16)
-#: The life of points that came back after their expiry: they live on once.
-GRACE = "grace"
+#: The life of points that came back after their expiry, with the id of the lot in which they had expired.
+GRACE = "grace of "
 
 
 class Terms(NamedTuple):
@@ -23,12 +23,13 @@ class Terms(NamedTuple):
 
     Attributes:
         available_at: BEGINNING: at once; NEVER: when the event for which they wait happens.
-        expires_at: NEVER also for points that expire by inactivity, and for those that wait for an event.
+        expires_at: NEVER also for points that expire by inactivity. While points wait for an event: what it would be if
+            the event had happened at once; nothing expires before it is available.
         fulfils: The key of the event that makes them available: an order's fulfilment or claim. No other order shares
             their lot.
         idle: The inactivity term, such as ``18 months without earn or redeem``; empty: there is none.
         life: How points live that wait for an event, once they are available, in words
-            (``calendar.life_terms`` reads them); GRACE: points that came back after their expiry.
+            (``calendar.life_terms`` reads them); see also GRACE.
     """
 
     available_at: int
@@ -45,11 +46,24 @@ class Terms(NamedTuple):
         """
         if self.fulfils:
             terms = b"%s|%s|%s" % (self.fulfils, self.idle.encode(), self.life.encode())
+        elif self.life:
+            terms = self.life.encode()
         else:
             terms = b"%d|%d%s" % (self.available_at, self.expires_at, self.idle.encode())
-            if self.life:
-                terms += b"|" + self.life.encode()
         return int.from_bytes(hashlib.blake2b(terms, digest_size=8).digest()) >> 1
+
+    @property
+    def in_grace(self) -> bool:
+        """Whether they came back after their expiry, and live on once."""
+        return self.life.startswith(GRACE)
+
+
+def terms_in_grace(lot: int, expires_at: int = NEVER) -> Terms:
+    """Return the terms of points that came back to a lot after its expiry, and live on until an instant.
+
+    They are in a lot of their own, of which each lot has one: its id does not depend on the instant.
+    """
+    return Terms(BEGINNING, expires_at, life=f"{GRACE}{lot}")
 
 
 class Entry(NamedTuple):
@@ -123,6 +137,7 @@ class Account:
         redeemed_at: When points were last redeemed.
         lots: The lots with points left, by id.
         expired: Points that expired in a lot and were not excused since, by the lot's id.
+        graced: Until when the points live that came back after their expiry, by the id of the lot in which they are.
         holds: Open reservations, by the redemption's key.
         complete: False if the batch did not load everything stored: then ``lots`` has what the batch itself created and
             what is due in it, and nothing else is due before ``unseen_due``, which is after the batch's last event.
@@ -144,6 +159,7 @@ class Account:
     redeemed_at: int = BEGINNING
     lots: dict[int, Lot] = field(default_factory=dict)
     expired: dict[int, int] = field(default_factory=dict)
+    graced: dict[int, int] = field(default_factory=dict)
     holds: dict[bytes, Hold] = field(default_factory=dict)
     complete: bool = True
     all_expired: bool = True

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 
 from shared.ledger.book import Book
-from shared.ledger.lots import available_lots, expired_of, lots_by_id, pending_lots
+from shared.ledger.lots import available_lots, expired_of, lots_by_id, pending_lots, with_grace
 from shared.ledger.model import Account, Cause, Lot, Terms
 from shared.ledger.operations import Operation
 
@@ -83,8 +83,8 @@ def claw_back(
     else:
         clawback.take(lambda request: _pending_first(account, request.lots))
         clawback.take(lambda _request: _pending_first(account, own))
-        clawback.excuse(lambda request: request.lots)
-        clawback.excuse(lambda _request: own)
+        clawback.excuse(lambda request: with_grace(account, request.lots))
+        clawback.excuse(lambda _request: with_grace(account, own))
         clawback.take(lambda _request: available_lots(account))
         clawback.take(lambda _request: pending_lots(account))
     operation = _MISSING[policy]
@@ -100,7 +100,7 @@ def claw_back(
 
 def _pending_first(account: Account, ids: Iterable[int]) -> list[Lot]:
     """Return the lots of some ids, those that are pending before those that are available."""
-    return sorted(lots_by_id(account, ids), key=lambda lot: not lot.pending)
+    return sorted(lots_by_id(account, with_grace(account, ids)), key=lambda lot: not lot.pending)
 
 
 def _pending(account: Account, ids: Iterable[int]) -> list[Lot]:

@@ -8,7 +8,7 @@ from typing import Any
 from shared.database.pool import Connection, Row
 from shared.errors import LoadAgain
 from shared.instants import BEGINNING, NEVER
-from shared.ledger.model import Account, Entry, Hold, Lot, Terms
+from shared.ledger.model import GRACE, Account, Entry, Hold, Lot, Terms
 from shared.ledger.parts import parts_from_json
 from shared.ledger.posting import Posting
 
@@ -49,7 +49,8 @@ LOT_COLUMNS = "account, lot, remaining, available_at, expires_at, fulfils, idle,
 _LOTS = f"""
 select {LOT_COLUMNS} from lot
 where account = any($1::bigint[])
-  and (remaining > 0 or expired > excused and (account = any($2::bigint[]) or lot = any($3::bigint[])))
+  and (remaining > 0 or life like '{GRACE}%'
+       or expired > excused and (account = any($2::bigint[]) or lot = any($3::bigint[])))
 """
 
 #: Open reservations of accounts.
@@ -155,15 +156,13 @@ async def load_lots(
 ) -> None:
     """Load the lots with points left and the open reservations of locked accounts.
 
-    What expired of a lot excuses a clawback. Lots in which nothing is left grow with the length of a membership, so
-    they are loaded where they are asked for.
+    What expired of a lot excuses a clawback. There are ever more lots in which nothing is left: ask for those needed.
 
     Args:
         connection: In the transaction that holds the accounts' locks.
         accounts: The locked accounts.
         named: (account, lot) of lots of which it must be known what expired.
-        all_expired: Accounts of which this must be known of every lot: where points may be taken back from lots that
-            cannot be named yet.
+        all_expired: Accounts of which it must be known of every lot: a clawback may meet lots that nobody can name yet.
     """
     if not accounts:
         return
@@ -191,9 +190,11 @@ def fill(accounts: Sequence[Account], lots: Sequence[Row], holds: Sequence[Row])
     by_number = {account.account: account for account in accounts}
     for number, lot, remaining, available_at, expires_at, fulfils, idle, life, pending, expired in lots:
         account = by_number[number]
+        terms = Terms(available_at, expires_at, fulfils or b"", idle, life)
         account.expired[lot] = expired
+        if terms.in_grace:
+            account.graced[lot] = expires_at
         if remaining:
-            terms = Terms(available_at, expires_at, fulfils or b"", idle, life)
             account.lots[lot] = Lot(lot, terms, remaining, pending)
     for number, key, held_until, parts, *about in holds:
         by_number[number].holds[key] = Hold(key, held_until, parts_from_json(parts), *about)

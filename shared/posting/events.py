@@ -108,7 +108,7 @@ def points_earned(
         "referral_id": order.referral_id,
         "occurred_at": occurred_at,
         "available_at": available_at_word(terms),
-        "expires_at": None if terms.expires_at == NEVER else iso(terms.expires_at),
+        "expires_at": None if terms.expires_at == NEVER or terms.fulfils else iso(terms.expires_at),
         "awards": awards,
         "repaid": repaid,
         "balance": balance_of(account),

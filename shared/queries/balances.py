@@ -14,7 +14,7 @@ from shared.database.pool import Connection
 from shared.instants import BEGINNING
 from shared.ledger.book import Book
 from shared.ledger.due import TimedEffect
-from shared.ledger.model import Account
+from shared.ledger.model import GRACE, Account
 from shared.ledger.operations import Operation, effects_as_table
 from shared.ledger.posting import Posting
 from shared.ledger.store import fill, load_lots
@@ -107,6 +107,7 @@ left join lateral (
 order by wanted.position
 """
 
+# A lot in which points lived on that came back is told also if it is empty: its points are given no more grace.
 _LOTS_THEN = f"""
 select wanted.account, e.lot, sum(e.points * f.lot)::bigint, l.available_at, l.expires_at, l.fulfils, l.idle, l.life,
        sum(e.points * f.pending) > 0, sum(e.points * (f.expired - f.excused))::bigint
@@ -117,7 +118,7 @@ cross join lateral (
 join {_EFFECTS} on f.operation = e.operation
 join lot l on l.account = wanted.account and l.lot = e.lot
 group by wanted.account, e.lot, l.available_at, l.expires_at, l.fulfils, l.idle, l.life
-having sum(e.points * f.lot) > 0
+having sum(e.points * f.lot) > 0 or l.life like '{GRACE}%'
 """
 
 # By their members, for whose redemptions there is an index already.

@@ -22,8 +22,8 @@ class Lifespan(NamedTuple):
     Attributes:
         available_at: BEGINNING: at once; NEVER: when the order is fulfilled, or claimed; else the beginning of the day
             on which the waiting time ends.
-        expires_at: The first instant at which the points are gone. NEVER: they do not expire by a date, or they wait
-            for an event, and ``life`` says how they live after it.
+        expires_at: The first instant at which the points are gone; NEVER: they do not expire by a date. Of points that
+            wait for an event: if it happened at once; ``life`` says how they live after it.
         life: Of points that wait for an event (``Terms.life``): ``30 days``.
     """
 
@@ -87,7 +87,8 @@ class Lifetime:
     def _worked_out(self, day: date, joined_on: date | None) -> Lifespan:
         if self.waits:
             earned_on = day if self.counts_from == "purchase" else None
-            return Lifespan(NEVER, NEVER, life_words(self.expiry, joined_on, earned_on))
+            life = life_words(self.expiry, joined_on, earned_on)
+            return Lifespan(NEVER, life_until(life, day, self.zone), life)
         if self.pending is None or self.pending.days is None:
             return Lifespan(BEGINNING, self._expires_at(day, day, joined_on))
         opens = day + timedelta(days=self.pending.days)
