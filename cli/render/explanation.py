@@ -125,7 +125,7 @@ def _print_order(order: OrderView, source: str) -> None:
                 lot.earned,
                 lot.remaining,
                 lot.available_at or "at once",
-                life(lot.expires_at, lot.idle),
+                life(lot.expires_at, lot.idle, lot.life),
                 _pairs(lot.moves),
             )
             for lot in order.lots

@@ -61,7 +61,7 @@ def _print(found: MemberView) -> None:
                 lot.state,
                 lot.remaining,
                 _available(lot.available_at),
-                life(lot.expires_at, lot.idle),
+                life(lot.expires_at, lot.idle, lot.life),
             )
             for lot in found.lots
         ],

@@ -49,8 +49,10 @@ def _balance(entry: EntryView) -> str:
     return f"{entry.available:,}" + (f" ({', '.join(words)})" if words else "")
 
 
-def life(expires_at: str | None, idle: str | None) -> str:
-    """Return until when a lot's points live, in words."""
+def life(expires_at: str | None, idle: str | None, words: str | None) -> str:
+    """Return until when a lot's points live, in words; ``words``: see ``LotView.life``."""
+    if expires_at is None and words:
+        return f"{words}, once available"
     return expires_at or (f"after {idle}" if idle else "never")
 
 

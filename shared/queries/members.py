@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from shared.database.pool import Connection
-from shared.ledger.due import TimedEffect
+from shared.ledger.due import TimedEffect, expiry_of
 from shared.ledger.model import Account
 from shared.posting.events import available_at_word
 from shared.program.compiled.ladders import ladders_by_wallet
@@ -15,7 +15,7 @@ from shared.queries.entries import list_entries
 from shared.queries.member_flow import Asked, notifications_of, redemptions_of, referrals_of
 from shared.queries.tiers import history, standing_at, tier_view
 from shared.queries.views.of_members import DueView, LotView, MemberView, TierChangeView, TierView, WalletView
-from shared.queries.words import instant
+from shared.queries.words import instant, life_words
 
 
 async def read_member(connection: Connection, programs: Mapping[int, Program], asked: Asked) -> MemberView | None:
@@ -48,11 +48,7 @@ async def read_member(connection: Connection, programs: Mapping[int, Program], a
 def _wallet(account: Account, program: Program) -> WalletView:
     """Return a wallet's balance, and the instant at which its points expire if nothing is done before."""
     idle_until = min(
-        (
-            program.idle_until(lot.terms.idle, account.earned_at, account.redeemed_at)
-            for lot in account.lots.values()
-            if lot.terms.idle and not lot.pending
-        ),
+        (expiry_of(account, lot.terms, program) for lot in account.lots.values() if lot.terms.idle and not lot.pending),
         default=None,
     )
     return WalletView(
@@ -77,8 +73,7 @@ def _lots(account: Account) -> list[LotView]:
             state="pending" if lot.pending else "available",
             remaining=lot.remaining,
             available_at=available_at_word(lot.terms),
-            expires_at=instant(lot.terms.expires_at),
-            idle=lot.terms.idle or None,
+            **life_words(lot.terms, pending=lot.pending)._asdict(),
         )
         for lot in lots
     ]

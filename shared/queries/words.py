@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from typing import NamedTuple
 
 import msgpack
 import pydantic_core
@@ -10,7 +11,7 @@ import pydantic_core
 from services.earn.referrals import RULES
 from shared.database.pool import Connection, Row
 from shared.instants import BEGINNING, NEVER, iso
-from shared.ledger.model import TIME, Entry
+from shared.ledger.model import TIME, Entry, Terms
 from shared.ledger.operations import Operation
 from shared.program.compiled.program import Program
 from shared.queries.views.of_members import CauseView, EntryView, Json
@@ -46,6 +47,21 @@ def instant(value: int | None) -> str | None:
     return None if value is None or value in {BEGINNING, NEVER} else iso(value)
 
 
+class LifeWords(NamedTuple):
+    """Until when a lot's points live, as readers are told it: see ``LotView``."""
+
+    expires_at: str | None
+    idle: str | None
+    life: str | None
+
+
+def life_words(terms: Terms, *, pending: bool) -> LifeWords:
+    """Return until when points with these terms live; while they wait for an event, nobody knows."""
+    waits = pending and bool(terms.fulfils)
+    life = "grace" if terms.in_grace else terms.life if waits else ""
+    return LifeWords(None if waits else instant(terms.expires_at), terms.idle or None, life or None)
+
+
 def rule_name(programs: Mapping[int, Program], version: int, rule: int) -> str | None:
     """Return the name of the rule that paid; None where none did."""
     if rule in RULES:
@@ -63,6 +79,7 @@ def entry_view(
         version=entry.version,
         occurred_at=instant(entry.occurred_at),
         event_at=instant(entry.event_at),
+        counts_at=instant(entry.counts_at),
         operation=word(entry.operation),
         points=entry.points,
         lot=str(entry.lot) if entry.lot else None,

@@ -10,7 +10,9 @@ from typing import Any
 
 from devstack.embedded.process import free_port, port_is_free
 from shared.ledger.audit.ledger import LEDGER_CHECKS
-from shared.ledger.audit.runner import changed_terms, findings
+from shared.ledger.audit.lots import LOT_CHECKS, changed_terms
+from shared.ledger.audit.runner import findings
+from shared.ledger.model import GRACE
 from tests.support.commands import loyalty_process
 from tests.support.deployment import PROGRAM, Deployment
 from tests.support.events import event, purchase
@@ -124,6 +126,8 @@ DAMAGE = {
     "balances": "update entry set available = available + 1 where version = 1",
     "accounts": "update account set lifetime = lifetime + 1",
     "lots": "update lot set remaining = remaining - 1",
+    "pending": "update lot set pending = true",
+    "lives": f"update lot set life = '{GRACE}1'",
     "due": "update account set next_due = 'infinity'",
     "activity": "update account set earned_at = earned_at - interval '1 second'",
     "owners": "update account set member = 'somebody else'",
@@ -139,22 +143,25 @@ async def test_each_check_of_the_audit_finds_its_damage(deployment: Deployment) 
     async with deployment.worker():
         await deployment.send([event(purchase("o1")), event(purchase("o2"))])
         await deployment.idle()
-    assert set(DAMAGE) == {check.name for check in LEDGER_CHECKS}
+    checks = (*LEDGER_CHECKS, *LOT_CHECKS)
+    assert set(DAMAGE) == {check.name for check in checks}
     more = {
         "owners": "delete from account",
         "times": "update entry set occurred_at = occurred_at - interval '1 second' where version = 4",
+        "lots": "update lot set expired = expired + 1",
+        "lives": "update lot set fulfils = '00000000-0000-0000-0000-000000000001'",
         "orders": "update entry set rule = rule + 1 where version = 1",
         "progress": "delete from watermark",
     }
     async with deployment.database() as connection:
-        for check in LEDGER_CHECKS:
+        for check in checks:
             assert await findings(connection, check) == []
             transaction = connection.transaction()
             await transaction.start()
             await connection.execute(DAMAGE[check.name])
             assert await findings(connection, check), check.name
             await transaction.rollback()
-        for check in LEDGER_CHECKS:
+        for check in checks:
             transaction = connection.transaction()
             await transaction.start()
             await connection.execute(more.get(check.name, DAMAGE[check.name]))

@@ -6,9 +6,9 @@ from typing import NamedTuple
 
 from shared.ledger.operations import Operation, effects_as_table
 
-_EFFECTS = effects_as_table()
+EFFECTS = effects_as_table()
 #: Every query takes the accounts to check; null for all.
-_CHOSEN = "($1::bigint[] is null or {0}.account = any($1))"
+CHOSEN = "($1::bigint[] is null or {0}.account = any($1))"
 
 
 class Check(NamedTuple):
@@ -33,7 +33,7 @@ LEDGER_CHECKS: tuple[Check, ...] = (
         f"""
         select a.member || ' ' || a.wallet, 'version ' || e.version || ' follows ' || e.before
         from (select account, version, lag(version, 1, 0::bigint) over (partition by account order by version) as before
-              from entry e where {_CHOSEN.format("e")}) e
+              from entry e where {CHOSEN.format("e")}) e
         join account a using (account)
         where e.version <> e.before + 1
         """,
@@ -46,9 +46,9 @@ LEDGER_CHECKS: tuple[Check, ...] = (
         select a.member || ' ' || a.wallet, 'version ' || e.version || ' does not follow from the one before'
         from (select e.*, lag(available, 1, 0::bigint) over w as a0, lag(pending, 1, 0::bigint) over w as p0,
                      lag(reserved, 1, 0::bigint) over w as r0, lag(debt, 1, 0::bigint) over w as d0
-              from entry e where {_CHOSEN.format("e")} window w as (partition by account order by version)) e
+              from entry e where {CHOSEN.format("e")} window w as (partition by account order by version)) e
         join account a using (account)
-        left join {_EFFECTS} on f.operation = e.operation
+        left join {EFFECTS} on f.operation = e.operation
         where f.operation is null
            or (e.available, e.pending, e.reserved, e.debt) is distinct from
               (e.a0 + f.available * e.points, e.p0 + f.pending * e.points, e.r0 + f.reserved * e.points,
@@ -71,31 +71,10 @@ LEDGER_CHECKS: tuple[Check, ...] = (
                    coalesce(sum(e.points * f.reserved), 0) as reserved,
                    coalesce(sum(e.points * f.debt), 0) as debt,
                    coalesce(sum(e.points * f.lifetime), 0) as lifetime, count(*) as version
-            from entry e join {_EFFECTS} on f.operation = e.operation where e.account = a.account) s
-        where {_CHOSEN.format("a")}
+            from entry e join {EFFECTS} on f.operation = e.operation where e.account = a.account) s
+        where {CHOSEN.format("a")}
           and (a.available, a.pending, a.reserved, a.debt, a.lifetime, a.version) is distinct from
               (s.available, s.pending, s.reserved, s.debt, s.lifetime, s.version)
-        """,
-        True,
-    ),
-    Check(
-        "lots",
-        "what a lot earned, what remains of it, what expired and was excused is the sum of its entries, never negative",
-        f"""
-        select coalesce(a.member || ' ' || a.wallet, 'account ' || coalesce(l.account, s.account)),
-               'lot ' || coalesce(l.lot, s.lot) || ' says ' ||
-               coalesce((l.earned, l.remaining, l.expired, l.excused)::text, 'nothing') || ', entries say ' ||
-               coalesce((s.earned, s.remaining, s.expired, s.excused)::text, 'nothing')
-        from (select * from lot where {_CHOSEN.format("lot")}) l
-        full join (
-            select e.account, e.lot, sum(e.points * f.earned) as earned, sum(e.points * f.lot) as remaining,
-                   sum(e.points * f.expired) as expired, sum(e.points * f.excused) as excused
-            from entry e join {_EFFECTS} on f.operation = e.operation
-            where {_CHOSEN.format("e")} and e.lot <> 0 group by e.account, e.lot) s
-            on s.account = l.account and s.lot = l.lot
-        left join account a on a.account = coalesce(l.account, s.account)
-        where (l.earned, l.remaining, l.expired, l.excused) is distinct from
-              (s.earned, s.remaining, s.expired, s.excused) or l.remaining < 0 or l.excused > l.expired
         """,
         True,
     ),
@@ -104,16 +83,16 @@ LEDGER_CHECKS: tuple[Check, ...] = (
         "every entry and every lot belongs to an account, and entries to the member of their order",
         f"""
         select 'account ' || e.account, 'has entries and does not exist'
-        from (select distinct account from entry e where {_CHOSEN.format("e")}) e
+        from (select distinct account from entry e where {CHOSEN.format("e")}) e
         where not exists (select from account a where a.account = e.account)
         union all
         select 'account ' || l.account, 'has lots and does not exist'
-        from (select distinct account from lot where {_CHOSEN.format("lot")}) l
+        from (select distinct account from lot where {CHOSEN.format("lot")}) l
         where not exists (select from account a where a.account = l.account)
         union all
         select a.member || ' ' || a.wallet, 'version ' || e.version || ' was caused by an order of ' || p.member
         from entry e join account a using (account) join purchase p on p.key = e.cause
-        where {_CHOSEN.format("e")} and p.member <> a.member
+        where {CHOSEN.format("e")} and p.member <> a.member
         """,
         True,
     ),
@@ -124,13 +103,13 @@ LEDGER_CHECKS: tuple[Check, ...] = (
         select a.member || ' ' || a.wallet, 'version ' || e.version || ' is earlier than the one before'
         from (select account, version, occurred_at,
                      lag(occurred_at) over (partition by account order by version) as before
-              from entry e where {_CHOSEN.format("e")}) e
+              from entry e where {CHOSEN.format("e")}) e
         join account a using (account)
         where e.occurred_at < e.before
         union all
         select a.member || ' ' || a.wallet, 'stands at ' || a.as_of || ', before its last entry at ' || e.occurred_at
         from account a join entry e on e.account = a.account and e.version = a.version
-        where {_CHOSEN.format("a")} and a.as_of < e.occurred_at
+        where {CHOSEN.format("a")} and a.as_of < e.occurred_at
         """,
         True,
     ),
@@ -146,8 +125,8 @@ LEDGER_CHECKS: tuple[Check, ...] = (
                        as earned_at,
                    coalesce(max(e.occurred_at) filter (where e.operation = {int(Operation.REDEEM)}), '-infinity')
                        as redeemed_at
-            from entry e join {_EFFECTS} on f.operation = e.operation where e.account = a.account) s
-        where {_CHOSEN.format("a")} and (a.earned_at, a.redeemed_at) is distinct from (s.earned_at, s.redeemed_at)
+            from entry e join {EFFECTS} on f.operation = e.operation where e.account = a.account) s
+        where {CHOSEN.format("a")} and (a.earned_at, a.redeemed_at) is distinct from (s.earned_at, s.redeemed_at)
         """,
         True,
     ),
@@ -157,12 +136,12 @@ LEDGER_CHECKS: tuple[Check, ...] = (
         f"""
         select a.member || ' ' || a.wallet, 'next due ' || a.next_due || ' is after lot ' || l.lot || ' is due'
         from account a join lot l using (account)
-        where {_CHOSEN.format("a")} and l.remaining > 0
+        where {CHOSEN.format("a")} and l.remaining > 0
           and (case when l.pending then l.available_at else l.expires_at end) < a.next_due
         union all
         select a.member || ' ' || a.wallet, 'next due ' || a.next_due || ' is after hold ' || r.key || ' times out'
         from account a join redemption r using (account)
-        where {_CHOSEN.format("a")} and r.state = 'reserved' and r.held_until < a.next_due
+        where {CHOSEN.format("a")} and r.state = 'reserved' and r.held_until < a.next_due
         """,
         True,
     ),

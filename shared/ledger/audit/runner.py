@@ -8,11 +8,11 @@ from typing import NamedTuple
 from shared.database.pool import Connection
 from shared.ledger.audit.flow import FLOW_CHECKS
 from shared.ledger.audit.ledger import LEDGER_CHECKS, Check
-from shared.ledger.model import Terms
+from shared.ledger.audit.lots import LOT_CHECKS, TERMS, changed_terms
 
 _SHOWN = 100
 
-CHECKS: tuple[Check, ...] = (*LEDGER_CHECKS, *FLOW_CHECKS)
+CHECKS: tuple[Check, ...] = (*LEDGER_CHECKS, *LOT_CHECKS, *FLOW_CHECKS)
 
 
 class Finding(NamedTuple):
@@ -21,10 +21,6 @@ class Finding(NamedTuple):
     check: str
     where: str
     what: str
-
-
-#: The only check that SQL cannot do: a lot's id is a hash of its terms.
-TERMS = Check("terms", "a lot still has the terms that its points were earned under", "", per_account=False)
 
 
 async def findings(connection: Connection, check: Check, accounts: Sequence[int] | None = None) -> list[Finding]:
@@ -47,17 +43,8 @@ async def audit(connection: Connection) -> AsyncIterator[tuple[Check, list[Findi
         await connection.execute("set local work_mem = '64MB'")
         for check in CHECKS:
             yield check, await findings(connection, check)
-        yield TERMS, await changed_terms(connection)
-
-
-async def changed_terms(connection: Connection) -> list[Finding]:
-    """Return lots whose id is not the hash of their terms: somebody has changed an expiry."""
-    rows = await connection.fetch("select account, lot, available_at, expires_at, fulfils, idle, life from lot")
-    return [
-        Finding("terms", f"account {account}", f"lot {lot} has other terms than those it was made for")
-        for account, lot, available_at, expires_at, fulfils, idle, life in rows
-        if Terms(available_at, expires_at, fulfils or b"", idle, life).lot_id() != lot
-    ][:_SHOWN]
+        changed = await changed_terms(connection)
+        yield TERMS, [Finding(TERMS.name, where, what) for where, what in changed[:_SHOWN]]
 
 
 async def running_audit(connection: Connection, accounts: Sequence[int]) -> list[Finding]:

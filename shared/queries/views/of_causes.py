@@ -66,7 +66,7 @@ class AwardView:
 
 @dataclass(frozen=True, slots=True)
 class OrderLotView:
-    """What became of the points that lie with those of an order; ``moves``: points by operation."""
+    """What became of the points that lie with those of an order; see ``LotView``. ``moves``: points by operation."""
 
     wallet: str
     lot: str
@@ -76,6 +76,7 @@ class OrderLotView:
     available_at: Instant | None
     expires_at: Instant | None
     idle: str | None
+    life: str | None
     moves: Mapping[str, int]
 
 

@@ -46,13 +46,18 @@ class CauseView:
 
 @dataclass(frozen=True, slots=True)
 class EntryView:
-    """One entry of the ledger, with its cause and its rule in words, and the balances after it."""
+    """One entry of the ledger, with its cause and its rule in words, and the balances after it.
+
+    Attributes:
+        counts_at: The instant in whose window its amounts count towards a tier; None: at ``event_at``.
+    """
 
     member_id: str
     wallet: str
     version: int
     occurred_at: Instant | None
     event_at: Instant | None
+    counts_at: Instant | None
     operation: str
     points: int
     lot: str | None
@@ -82,7 +87,13 @@ class WalletView:
 
 @dataclass(frozen=True, slots=True)
 class LotView:
-    """What is left of points with the same terms; ``idle``: how long the member may do nothing."""
+    """What is left of points with the same terms.
+
+    Attributes:
+        expires_at: None: never by a date, or not known before they are available.
+        idle: How long the member may do nothing.
+        life: How long they live once they are available; ``grace``: they live on after their expiry.
+    """
 
     wallet: str
     lot: str
@@ -91,6 +102,7 @@ class LotView:
     available_at: Instant | None
     expires_at: Instant | None
     idle: str | None
+    life: str | None
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,7 @@ from services.earn.rating.engine import rate
 from services.earn.store.batch import load_orders
 from shared.contracts.purchases import PurchaseAmended
 from shared.instants import moment
-from shared.ledger.model import Terms
+from shared.ledger.model import Terms, terms_in_grace
 from shared.ledger.operations import Operation
 from shared.posting.events import available_at_word
 from shared.program.compiled.program import Program
@@ -38,12 +38,12 @@ from shared.queries.views.of_causes import (
 )
 from shared.queries.why.explained import Reading, entries_of, referrals_of_order
 from shared.queries.why.verdicts import verdict_views
-from shared.queries.words import instant, rule_name, word
+from shared.queries.words import instant, life_words, rule_name, word
 from shared.runtime.batch.decode import decode
 from shared.runtime.packed import unpack_records
 
 _LOTS = """
-select a.wallet, l.lot, l.earned, l.available_at, l.expires_at, l.idle
+select a.wallet, l.lot, l.earned, l.available_at, l.expires_at, l.fulfils, l.idle, l.life
 from account a join lot l using (account) where a.member = $1 and l.lot = any($2::bigint[]) order by a.wallet, l.lot
 """
 _MOVES = """
@@ -148,8 +148,11 @@ def _tier(order: Order, program: Program) -> MultiplierView | None:
 
 
 async def _lots(reading: Reading, member: str, lots: Iterable[int]) -> tuple[OrderLotView, ...]:
-    """Return what became of lots: an order's points lie with all others of the same terms."""
-    numbers = list(lots)
+    """Return what became of lots: an order's points lie with all others of the same terms.
+
+    Points that came back after their expiry live on in a lot beside theirs.
+    """
+    numbers = [number for lot in lots for number in (lot, terms_in_grace(lot).lot_id())]
     held = await accounts_of(reading.connection, reading.newest, member, now=reading.now)
     left = {lot.lot: lot for account in held.accounts for lot in account.lots.values()}
     moves: dict[int, dict[str, int]] = {number: {} for number in numbers}
@@ -168,12 +171,12 @@ async def _lots(reading: Reading, member: str, lots: Iterable[int]) -> tuple[Ord
             earned=earned,
             remaining=left[lot].remaining if lot in left else 0,
             pending=lot in left and left[lot].pending,
-            available_at=available_at_word(Terms(available_at, expires_at)),
-            expires_at=instant(expires_at),
-            idle=idle or None,
+            available_at=available_at_word(terms),
+            **life_words(terms, pending=lot in left and left[lot].pending)._asdict(),
             moves=moves[lot],
         )
-        for wallet, lot, earned, available_at, expires_at, idle in rows
+        for wallet, lot, earned, available_at, expires_at, fulfils, idle, life in rows
+        for terms in (Terms(available_at, expires_at, fulfils or b"", idle, life),)
     )
 
 
