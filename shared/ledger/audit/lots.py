@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from shared.database.pool import Connection
+from shared.instants import BEGINNING, NEVER
 from shared.ledger.audit.ledger import CHOSEN, EFFECTS, Check
 from shared.ledger.model import GRACE, Terms
 from shared.program.compiled.lifetimes import day_of, life_until
@@ -53,12 +54,14 @@ LOT_CHECKS: tuple[Check, ...] = (
                else ' does not wait and has not' end || ' the time at which it was available'
         from lot l join account a using (account)
         where {CHOSEN.format("l")} and l.fulfils is not null
-          and (l.pending <> (l.available_at = 'infinity') or l.expires_at <= l.available_at and not l.pending)
+          and (l.pending <> (l.available_at = 'infinity') or l.available_at = '-infinity'
+               or not l.pending and l.expires_at <= l.available_at)
         union all
         select a.member || ' ' || a.wallet, 'lot ' || l.lot || ' is one of grace and earned ' || l.earned ||
                ', expires ' || l.expires_at
         from lot l join account a using (account)
-        where {CHOSEN.format("l")} and l.life like '{GRACE}%' and (l.earned > 0 or l.pending or l.expires_at = 'infinity')
+        where {CHOSEN.format("l")} and l.life like '{GRACE}%'
+          and (l.earned > 0 or l.pending or l.expires_at = 'infinity')
         """,
         True,
     ),
@@ -79,9 +82,8 @@ async def changed_terms(connection: Connection) -> list[tuple[str, str]]:
     found = []
     for account, lot, pending, available_at, expires_at, fulfils, idle, life in await connection.fetch(_TERMS):
         terms = Terms(available_at, expires_at, fulfils or b"", idle, life)
-        lives = (
-            {life_until(life, day_of(available_at, zone), zone) for zone in zones} if fulfils and not pending else ()
-        )
-        if terms.lot_id() != lot or (lives and expires_at not in lives):
+        began = bool(fulfils) and not pending and BEGINNING < available_at < NEVER
+        lives = {life_until(life, day_of(available_at, zone), zone) for zone in zones if began}
+        if terms.lot_id() != lot or (began and expires_at not in lives):
             found.append((f"account {account}", f"lot {lot} has other terms than those it was made for"))
     return found
