@@ -18,6 +18,10 @@ from shared.runtime.handler import Mark
 from shared.runtime.packed import unpack_records
 from shared.simulation.simulator import Rehearsal
 
+_LOTS = """
+select a.member, a.wallet, l.lot, l.remaining, l.expired - l.excused, l.pending, l.available_at, l.expires_at
+from lot l join account a using (account) where l.remaining > 0
+"""
 _REDEMPTIONS = "select key, state, reason, points, settled_at from redemption"
 _REFERRALS = "select key, state, reason, qualified_at from referral"
 _TALLIES = "select member, name, period, amount from tally where amount <> 0"
@@ -60,6 +64,11 @@ async def differences(connection: Connection, rehearsal: Rehearsal) -> list[tupl
             for a in rehearsal.accounts.values()
             if a.version
         ],
+        "lot": [
+            (a.member, a.wallet, lot, one.remaining, a.expired.get(lot, 0), one.pending, *one.terms[:2])
+            for a in rehearsal.accounts.values()
+            for lot, one in a.lots.items()
+        ],
         "redemption": [
             (r.key, r.state, r.reason, r.points, r.settled_at) for r in rehearsal.redeem_state.redemptions.values()
         ],
@@ -96,6 +105,7 @@ async def differences(connection: Connection, rehearsal: Rehearsal) -> list[tupl
     for what, sql in (
         ("entry", read.ENTRIES),
         ("account", accounts),
+        ("lot", _LOTS),
         ("redemption", _REDEMPTIONS),
         ("referral", _REFERRALS),
         ("tally", _TALLIES),
