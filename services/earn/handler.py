@@ -35,6 +35,8 @@ from shared.tier_status.read import load as load_standings
 
 SERVICE: Final = "earn"
 _ABOUT_A_MEMBER = frozenset(event.type for event in EVENTS.values() if event.topic == told.TOPIC)
+#: Changes that may take points back.
+_TAKE = frozenset({purchases.RETURNED, purchases.CANCELLED, purchases.AMENDED})
 
 
 class EarnHandler(LedgerHandler[State, Effects]):
@@ -151,7 +153,7 @@ class EarnHandler(LedgerHandler[State, Effects]):
         unnamed = {
             one
             for received in [*events, *waiting]
-            if received.type in CHANGES and not _lots_are_known(state, received)
+            if received.type in _TAKE and not _lots_are_known(state, received)
             for one in (received.event.member_id, *referrers.get(received.event.member_id, ()))
         }
         accounts = [a for (member, _), a in state.accounts.items() if member in whole]
