@@ -7,7 +7,6 @@ from collections.abc import Mapping, Sequence
 from shared.database.pool import Connection
 from shared.ledger.due import TimedEffect, expiry_of
 from shared.ledger.model import Account
-from shared.posting.events import available_at_word
 from shared.program.compiled.ladders import ladders_by_wallet
 from shared.program.compiled.program import Program
 from shared.queries.balances import accounts_of
@@ -15,7 +14,7 @@ from shared.queries.entries import list_entries
 from shared.queries.member_flow import Asked, notifications_of, redemptions_of, referrals_of
 from shared.queries.tiers import history, standing_at, tier_view
 from shared.queries.views.of_members import DueView, LotView, MemberView, TierChangeView, TierView, WalletView
-from shared.queries.words import instant, life_words
+from shared.queries.words import instant, lot_times
 
 
 async def read_member(connection: Connection, programs: Mapping[int, Program], asked: Asked) -> MemberView | None:
@@ -72,8 +71,7 @@ def _lots(account: Account) -> list[LotView]:
             lot=str(lot.lot),
             state="pending" if lot.pending else "available",
             remaining=lot.remaining,
-            available_at=available_at_word(lot.terms),
-            **life_words(lot.terms, pending=lot.pending)._asdict(),
+            **lot_times(lot.terms, pending=lot.pending)._asdict(),
         )
         for lot in lots
     ]

@@ -13,6 +13,7 @@ from shared.database.pool import Connection, Row
 from shared.instants import BEGINNING, NEVER, iso
 from shared.ledger.model import TIME, Entry, Terms
 from shared.ledger.operations import Operation
+from shared.posting.events import available_at_word
 from shared.program.compiled.program import Program
 from shared.queries.views.of_members import CauseView, EntryView, Json
 from shared.runtime.packed import unpack_messages
@@ -47,19 +48,25 @@ def instant(value: int | None) -> str | None:
     return None if value is None or value in {BEGINNING, NEVER} else iso(value)
 
 
-class LifeWords(NamedTuple):
-    """Until when a lot's points live, as readers are told it: see ``LotView``."""
+class LotTimes(NamedTuple):
+    """From when to when a lot's points can be spent, as readers are told it: see ``LotView``."""
 
+    available_at: str | None
     expires_at: str | None
     idle: str | None
     life: str | None
 
 
-def life_words(terms: Terms, *, pending: bool) -> LifeWords:
-    """Return until when points with these terms live; while they wait for an event, nobody knows."""
-    waits = pending and bool(terms.fulfils)
-    life = "grace" if terms.in_grace else terms.life if waits else ""
-    return LifeWords(None if waits else instant(terms.expires_at), terms.idle or None, life or None)
+def lot_times(terms: Terms, *, pending: bool) -> LotTimes:
+    """Return from when to when points with these terms can be spent; while they wait for an event, nobody knows.
+
+    The terms may be of now, and ``pending`` of an instant in the past.
+    """
+    idle = terms.idle or None
+    if pending and terms.fulfils:
+        return LotTimes(iso(NEVER), None, idle, terms.life or None)
+    life = "grace" if terms.in_grace else None
+    return LotTimes(available_at_word(terms), instant(terms.expires_at), idle, life)
 
 
 def rule_name(programs: Mapping[int, Program], version: int, rule: int) -> str | None:

@@ -17,7 +17,6 @@ from shared.contracts.purchases import PurchaseAmended
 from shared.instants import moment
 from shared.ledger.model import Terms, terms_in_grace
 from shared.ledger.operations import Operation
-from shared.posting.events import available_at_word
 from shared.program.compiled.program import Program
 from shared.program.compiled.rating_context import MemberContext
 from shared.queries.balances import accounts_of
@@ -38,7 +37,7 @@ from shared.queries.views.of_causes import (
 )
 from shared.queries.why.explained import Reading, entries_of, referrals_of_order
 from shared.queries.why.verdicts import verdict_views
-from shared.queries.words import instant, life_words, rule_name, word
+from shared.queries.words import instant, lot_times, rule_name, word
 from shared.runtime.batch.decode import decode
 from shared.runtime.packed import unpack_records
 
@@ -171,8 +170,7 @@ async def _lots(reading: Reading, member: str, lots: Iterable[int]) -> tuple[Ord
             earned=earned,
             remaining=left[lot].remaining if lot in left else 0,
             pending=lot in left and left[lot].pending,
-            available_at=available_at_word(terms),
-            **life_words(terms, pending=lot in left and left[lot].pending)._asdict(),
+            **lot_times(terms, pending=lot in left and left[lot].pending)._asdict(),
             moves=moves[lot],
         )
         for wallet, lot, earned, available_at, expires_at, fulfils, idle, life in rows
