@@ -37,6 +37,19 @@ _BEGAN = datetime(2017, 1, 1, 17, tzinfo=UTC)
 _CHECKED = {"versions", "balances", "accounts", "lots", "times", "activity", "due", "pending", "lives"}
 
 
+#: What somebody may do to lots, and the check that finds it.
+_DAMAGE = [
+    ("lots", "update lot set expired = expired + 1"),
+    ("pending", "update lot set pending = not pending where remaining > 0"),
+    ("lives", "update lot set available_at = '-infinity' where fulfils is not null and not pending"),
+    ("lives", "update lot set available_at = '2017-01-01' where fulfils is not null and pending"),
+    ("lives", "update lot set earned = remaining + 1 where life like 'grace of %'"),
+    ("terms", "update lot set expires_at = expires_at + interval '1 day' where fulfils is null and life = ''"),
+    ("terms", "update lot set expires_at = expires_at + interval '1 day' where fulfils is not null and not pending"),
+    ("terms", "update lot set life = '30 days' where fulfils is not null"),
+]
+
+
 class Step(NamedTuple):
     """Something that is done to the account at an instant."""
 
@@ -131,6 +144,17 @@ async def _entries_stored(connection: Connection, program: Program, step: Step) 
     return posting.entries
 
 
+async def _finds(connection: Connection, name: str, damage: str) -> bool:
+    """Do some damage, look what a check finds, and take it back."""
+    transaction = connection.transaction()
+    await transaction.start()
+    await connection.execute(damage)
+    checks = [one for one in LOT_CHECKS if one.name == name]
+    found = await findings(connection, checks[0]) if checks else await changed_terms(connection)
+    await transaction.rollback()
+    return bool(found)
+
+
 async def test_what_is_stored_and_loaded_again_goes_on_in_the_same_way(deployment: Deployment) -> None:
     async with deployment.database() as connection:
         published = (await publish(connection, _PROGRAM, "shop.yaml")).program
@@ -156,6 +180,8 @@ async def test_what_is_stored_and_loaded_again_goes_on_in_the_same_way(deploymen
             if check.name in _CHECKED:
                 assert await findings(connection, check) == [], check.name
         assert await changed_terms(connection) == []
+        for name, damage in _DAMAGE:
+            assert await _finds(connection, name, damage), damage
     # Earned, waited, became available, spent, given back, expired, taken back, excused, owed and repaid.
     assert {1, 2, 3, 4, 6, 7, 8, 9, 10, 11, 14, 15} <= done
     assert len(kept.graced) > 3
