@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 import msgpack
 
+from services.earn.known_lots import lots_are_known, lots_by_member
 from services.earn.parking import CHANGES, give_up
 from services.earn.processor import process
 from services.earn.rating.awards import Verdict
@@ -35,8 +35,6 @@ from shared.tier_status.read import load as load_standings
 
 SERVICE: Final = "earn"
 _ABOUT_A_MEMBER = frozenset(event.type for event in EVENTS.values() if event.topic == told.TOPIC)
-#: Changes that may take points back.
-_TAKE = frozenset({purchases.RETURNED, purchases.CANCELLED, purchases.AMENDED})
 
 
 class EarnHandler(LedgerHandler[State, Effects]):
@@ -153,11 +151,11 @@ class EarnHandler(LedgerHandler[State, Effects]):
         unnamed = {
             one
             for received in [*events, *waiting]
-            if received.type in _TAKE and not _lots_are_known(state, received)
+            if not lots_are_known(state, received)
             for one in (received.event.member_id, *referrers.get(received.event.member_id, ()))
         }
         accounts = [a for (member, _), a in state.accounts.items() if member in whole]
-        lots = _lots_by_member(state)
+        lots = lots_by_member(state)
         await ledger.load_lots(
             connection,
             accounts,
@@ -236,25 +234,3 @@ class EarnHandler(LedgerHandler[State, Effects]):
             metrics.POINTS_ISSUED.labels(wallet, rule).inc(issued)
         for (wallet, kind), reversed_points in effects.reversed.items():
             metrics.POINTS_REVERSED.labels(wallet, kind).inc(reversed_points)
-
-
-def _lots_are_known(state: State, received: Received) -> bool:
-    """Return whether all lots from which a change may take points are known before the batch is decided."""
-    referral = state.referrals.get(received.event.member_id)
-    return (
-        received.type != purchases.AMENDED
-        and order_key(received) in state.orders
-        and (referral is None or referral.state == "qualified")
-        and received.event.member_id not in state.bought
-    )
-
-
-def _lots_by_member(state: State) -> dict[str, set[int]]:
-    """Return the lots to which the orders and the referrals that the batch may undo paid."""
-    lots: dict[str, set[int]] = defaultdict(set)
-    for order in state.orders.values():
-        lots[order.member].update(award.lot for award in order.awards)
-    for referral in state.referrals.values():
-        lots[referral.referrer].add(referral.referrer_lot)
-        lots[referral.friend].add(referral.friend_lot)
-    return lots

@@ -49,7 +49,9 @@ class Terms(NamedTuple):
         elif self.life:
             terms = self.life.encode()
         else:
-            terms = b"%d|%d%s" % (self.available_at, self.expires_at, self.idle.encode())
+            terms = b"%d|%d" % (self.available_at, self.expires_at)
+            if self.idle:
+                terms += b"|" + self.idle.encode()
         return int.from_bytes(hashlib.blake2b(terms, digest_size=8).digest()) >> 1
 
     @property

@@ -187,7 +187,10 @@ def test_no_balance_goes_below_nothing() -> None:
         )
 
 
-TERMS = st.builds(Terms, st.integers(BEGINNING, NEVER), st.integers(BEGINNING, NEVER), st.just(b""))
+#: Of points that wait for no event.
+TERMS = st.builds(
+    Terms, st.integers(BEGINNING, NEVER), st.integers(BEGINNING, NEVER), st.just(b""), st.text(max_size=9), st.just("")
+)
 
 
 @properties
