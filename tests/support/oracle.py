@@ -6,6 +6,7 @@ Everything is decided event by event in the order in which events commit. Instan
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta
@@ -121,6 +122,8 @@ class Wallet:
     #: From when on which number of quarters is given.
     tiers: list[tuple[datetime, int]] = field(default_factory=list)
     lots: dict[Key, list[Any]] = field(default_factory=dict)
+    #: What expired of each lot, less what was excused of it.
+    expired: Counter[Key] = field(default_factory=Counter)
     holds: dict[str, datetime] = field(default_factory=dict)
 
 
@@ -218,6 +221,7 @@ class Oracle:
         for key, lot in self.lots(wallet):
             if not lot[1] and key[0] <= now:
                 wallet.available -= lot[0]
+                wallet.expired[key] += lot[0]
                 del wallet.lots[key]
 
     def _activate(self, wallet: Wallet, key: Key) -> None:
@@ -280,15 +284,18 @@ class Oracle:
         self._expire(wallet, wallet.as_of)
 
     def _reverse(self, wallet: Wallet, own: Key, points: int, name: str) -> None:
-        """From its own lot, from others in burn order, from pending ones; never from reserved points."""
+        """From its own lot, excusing what expired of it, from others in burn order, from pending ones; never reserved."""
         wallet.lifetime -= points
         left = points - self._take(wallet, own, points)
+        excused = min(left, wallet.expired[own])
+        wallet.expired[own] -= excused
+        left -= excused
         left -= sum(part for _, part in self._burn(wallet, left))
         for key, _ in self.lots(wallet):
             left -= self._take(wallet, key, left) if left else 0
         if self.rules.on_return == "debt":
             wallet.debt += left
-        self.said.reversed.append((name, points, points - left, left))
+        self.said.reversed.append((name, points, points - excused - left, left))
 
     # ---- orders
 
