@@ -284,7 +284,7 @@ class Oracle:
         self._expire(wallet, wallet.as_of)
 
     def _reverse(self, wallet: Wallet, own: Key, points: int, name: str) -> None:
-        """From its own lot, excusing what expired of it, from others in burn order, from pending ones; never reserved."""
+        """From its own lot, then what expired of it is excused, then others in burn order, then pending ones."""
         wallet.lifetime -= points
         left = points - self._take(wallet, own, points)
         excused = min(left, wallet.expired[own])
