@@ -11,13 +11,16 @@ from shared.database.pool import Connection
 from shared.errors import UsageError
 
 _OLDEST_POSTGRES = 17
+#: The first migration since which events mean what they mean now. A ledger from before it is not carried over.
+_PRESENT_MEANING = "0011_lots_and_windows"
 
 
 async def migrate(connection: Connection, schema: str) -> list[str]:
     """Bring the schema up to date, and return the names of the migrations that this call applied.
 
     Raises:
-        UsageError: The server is too old, or an applied migration differs from the one that this version ships.
+        UsageError: The server is too old, an applied migration differs from the one that this version ships, or the
+            ledger was written when events meant something else.
     """
     if connection.get_server_version().major < _OLDEST_POSTGRES:
         raise UsageError(f"PostgreSQL {_OLDEST_POSTGRES} or newer is needed (transaction_timeout)")
@@ -30,6 +33,8 @@ async def migrate(connection: Connection, schema: str) -> list[str]:
         )
         applied = {row["name"]: row["checksum"] for row in await connection.fetch("select * from schema_migration")}
         fresh = []
+        if applied and _PRESENT_MEANING not in applied:
+            await _refuse_older_meaning(connection, schema)
         if applied and any(name not in applied for name, _sql in shipped()):
             # Batches and sweeps begin with a lock here, so none of them holds, or waits for, what a migration locks.
             await connection.execute("lock table watermark in exclusive mode")
@@ -43,6 +48,20 @@ async def migrate(connection: Connection, schema: str) -> list[str]:
             await connection.execute("insert into schema_migration (name, checksum) values ($1, $2)", name, checksum)
             fresh.append(name)
         return fresh
+
+
+async def _refuse_older_meaning(connection: Connection, schema: str) -> None:
+    """Refuse a ledger with batches from before: what changes an order took back other points then.
+
+    Raises:
+        UsageError: The schema has one.
+    """
+    if await connection.fetchval("select exists (select from archive where kind <> 'program')"):
+        raise UsageError(
+            f"schema {schema} holds a ledger of an earlier version, in which returns, expiry and tiers meant something "
+            "else; it is not carried over. Choose another schema (LOYALTY_DATABASE_SCHEMA) and topic prefix "
+            "(LOYALTY_TOPIC_PREFIX), run `loyalty database migrate`, and send the events again"
+        )
 
 
 async def check_schema(connection: Connection) -> None:

@@ -24,7 +24,7 @@ from shared.program.store import publish
 from tests.support.deployment import Deployment
 
 _PROGRAM = """
-program: shop
+program: fresh-market
 name: Shop
 currency: EUR
 time_zone: America/New_York
